@@ -1,0 +1,67 @@
+"""Privacy-preserving record linkage with keyed Bloom-filter encodings.
+
+Names are loaded when they are first used, so that ``import pprl`` is cheap.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pprl.evaluation.quality import Quality, evaluate
+    from pprl.exchange.encodings import EncodingInfo, Encodings, check_compatible
+    from pprl.exchange.links import Links
+    from pprl.holder.encode import encode, encode_file
+    from pprl.holder.keys import LinkageKey
+    from pprl.holder.schema import Schema
+    from pprl.linkage.compare import compare
+    from pprl.linkage.link import LinkResult, link
+
+_HOMES = {
+    "EncodingInfo": "pprl.exchange.encodings",
+    "Encodings": "pprl.exchange.encodings",
+    "LinkResult": "pprl.linkage.link",
+    "LinkageKey": "pprl.holder.keys",
+    "Links": "pprl.exchange.links",
+    "Quality": "pprl.evaluation.quality",
+    "Schema": "pprl.holder.schema",
+    "check_compatible": "pprl.exchange.encodings",
+    "compare": "pprl.linkage.compare",
+    "encode": "pprl.holder.encode",
+    "encode_file": "pprl.holder.encode",
+    "evaluate": "pprl.evaluation.quality",
+    "link": "pprl.linkage.link",
+}
+
+__all__ = [
+    "EncodingInfo",
+    "Encodings",
+    "LinkResult",
+    "LinkageKey",
+    "Links",
+    "Quality",
+    "Schema",
+    "check_compatible",
+    "compare",
+    "encode",
+    "encode_file",
+    "evaluate",
+    "link",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("pprl")
+    if name in _HOMES:
+        value = getattr(import_module(_HOMES[name]), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module 'pprl' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__", "errors"]

@@ -1,0 +1,134 @@
+"""Every error that pprl raises on purpose.
+
+::
+
+    PprlError
+    ├── UsageError (ValueError)          exit code 2: an option or a document is wrong
+    │   ├── SchemaError                  a schema document cannot be used
+    │   ├── LinkageKeyError              a key is too short, mistyped or unreadable
+    │   ├── OutputExists                 an output is already there; nothing is overwritten
+    │   └── MissingDependency            an optional package is not installed
+    ├── DataError (ValueError)           exit code 3: the data cannot be used
+    │   ├── MissingColumn                a column that was asked for is not there
+    │   ├── RecordIdError                a record id is missing or not unique
+    │   ├── EmptyInput                   there are no records
+    │   ├── UnreadableFile               a file is missing, damaged or of another kind
+    │   ├── InvalidValues                values break the rules of their field
+    │   └── TooManyPairs                 more pairs qualify than the caller allowed
+    └── IncompatibleEncodings            exit code 4: files that must not be compared
+        ├── LengthMismatch               CLKs of different lengths
+        ├── SchemaMismatch               another schema
+        ├── KeyMismatch                  the same schema, another linkage key
+        └── EncodingMismatch             the same schema and key, yet another encoding
+
+A message names the file, the row and the field, and says what to do. It never
+holds the value of a record or any part of a key.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "DataError",
+    "EmptyInput",
+    "EncodingMismatch",
+    "IncompatibleEncodings",
+    "InvalidValues",
+    "KeyMismatch",
+    "LengthMismatch",
+    "LinkageKeyError",
+    "MissingColumn",
+    "MissingDependency",
+    "OutputExists",
+    "PprlError",
+    "PprlWarning",
+    "RecordIdError",
+    "SchemaError",
+    "SchemaMismatch",
+    "TooManyPairs",
+    "UnreadableFile",
+    "UsageError",
+]
+
+
+class PprlError(Exception):
+    """The base of every error below; never raised itself."""
+
+    exit_code = 1
+
+
+class UsageError(PprlError, ValueError):
+    """An argument or an option cannot be used."""
+
+    exit_code = 2
+
+
+class SchemaError(UsageError):
+    """A schema document is malformed or asks for something impossible."""
+
+
+class LinkageKeyError(UsageError):
+    """A linkage key is too short, mistyped or cannot be read."""
+
+
+class OutputExists(UsageError):
+    """An output is already there; nothing is ever overwritten."""
+
+
+class MissingDependency(UsageError):
+    """An optional package is needed and not installed."""
+
+
+class DataError(PprlError, ValueError):
+    """The data cannot be used."""
+
+    exit_code = 3
+
+
+class MissingColumn(DataError):
+    """A column that the schema or the caller names is not in the data."""
+
+
+class RecordIdError(DataError):
+    """A record id is missing, or two records share one."""
+
+
+class EmptyInput(DataError):
+    """There are no records."""
+
+
+class UnreadableFile(DataError):
+    """A file is missing, damaged, or not of the expected kind."""
+
+
+class InvalidValues(DataError):
+    """Values break the rules of their field."""
+
+
+class TooManyPairs(DataError):
+    """More pairs qualify than the caller allowed."""
+
+
+class IncompatibleEncodings(PprlError):
+    """Two sets of encodings must not be compared."""
+
+    exit_code = 4
+
+
+class LengthMismatch(IncompatibleEncodings):
+    """The CLKs have different lengths."""
+
+
+class SchemaMismatch(IncompatibleEncodings):
+    """The encodings were made with different schemas."""
+
+
+class KeyMismatch(IncompatibleEncodings):
+    """The encodings were made with the same schema and different linkage keys."""
+
+
+class EncodingMismatch(IncompatibleEncodings):
+    """Same schema and key, and yet the same people are encoded differently."""
+
+
+class PprlWarning(UserWarning):
+    """Something that is allowed and that the user should know about."""

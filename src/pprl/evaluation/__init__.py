@@ -1,0 +1,1 @@
+"""The evaluator: how good are the links, and how would one know."""

@@ -1,0 +1,1 @@
+"""What travels between the parties: neither identifiers nor keys."""

@@ -1,0 +1,193 @@
+"""Encodings: what a data holder gives to the linkage unit, and nothing more."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from os import PathLike
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from pprl.errors import (
+    EncodingMismatch,
+    KeyMismatch,
+    LengthMismatch,
+    PprlWarning,
+    SchemaMismatch,
+)
+
+FORMAT_VERSION = 1
+"""The version of the encodings file that this library writes and reads."""
+
+
+class Popcounts(BaseModel):
+    """How many bits the CLKs of a file have set."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    mean: float
+    sd: float
+    minimum: int
+    maximum: int
+
+
+class EncodingInfo(BaseModel):
+    """What a file of encodings says about itself. Never a secret or an identifier."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: Literal[1] = FORMAT_VERSION
+    library: str = Field(default_factory=lambda: f"pprl {version('pprl')}")
+    holder: str = ""
+    schema_name: str
+    schema_fingerprint: str
+    key_check: str
+    self_test: str
+    bits: int = Field(gt=0, multiple_of=8)
+    hardening: Mapping[str, Any]
+    records: int = Field(ge=0)
+    popcounts: Popcounts
+    present: Mapping[str, float]
+    created: str
+
+
+@dataclass(frozen=True, eq=False)
+class Encodings:
+    """The CLKs of one data holder's records.
+
+    Attributes:
+        record_ids: (n,) Arrow strings, unique, opaque to the linkage unit.
+        clks: (n, bits / 8) uint8; bit i is byte i >> 3, mask 0x80 >> (i & 7).
+        info: What made them; see `EncodingInfo`.
+    """
+
+    record_ids: pa.StringArray
+    clks: NDArray[np.uint8]
+    info: EncodingInfo
+
+    def __len__(self) -> int:
+        return len(self.record_ids)
+
+    def __repr__(self) -> str:
+        return (
+            f"Encodings({len(self):,} records, {self.info.bits} bits, "
+            f"holder {self.info.holder!r}, schema {self.info.schema_name!r})"
+        )
+
+    @property
+    def words(self) -> NDArray[np.uint64]:
+        """The CLKs as (n, ceil(bits / 64)) words, zero padded."""
+        return as_words(self.clks)
+
+    def popcounts(self) -> NDArray[np.int64]:
+        """Count the set bits of each record, (n,) int64."""
+        return count_bits(self.words)
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write an encodings file (Parquet, format 1).
+
+        Raises:
+            OutputExists: There is a file already.
+        """
+        from pprl.exchange.files import encodings_writer
+
+        with encodings_writer(path, self.info.bits) as writer:
+            writer.write(self.record_ids, self.clks)
+            writer.finish(self.info)
+
+    @classmethod
+    def load(cls, path: str | PathLike[str]) -> Encodings:
+        """Read an encodings file.
+
+        Raises:
+            UnreadableFile: The file is missing, damaged or not an encodings file.
+        """
+        from pprl.exchange.files import read_encodings
+
+        return read_encodings(path)
+
+
+def as_words(clks: NDArray[np.uint8]) -> NDArray[np.uint64]:
+    """View (n, bytes) filters as (n, ceil(bytes / 8)) words, zero padded where needed."""
+    short = -clks.shape[1] % 8
+    padded = np.pad(clks, ((0, 0), (0, short))) if short else clks
+    return np.ascontiguousarray(padded).view(np.uint64)
+
+
+def count_bits(words: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """Count the set bits of each row of (n, words); (n,) int64."""
+    from pprl.kernels.bits import popcounts
+
+    out = np.empty(len(words), np.int64)
+    popcounts(words, out)
+    return out
+
+
+def check_compatible(infos: Sequence[EncodingInfo]) -> None:
+    """Refuse encodings that must not be compared, and say which of the reasons it is.
+
+    Raises:
+        LengthMismatch: Different CLK lengths.
+        SchemaMismatch: Different schemas.
+        KeyMismatch: The same schema and different linkage keys.
+        EncodingMismatch: The same schema and key, and yet the twenty built-in
+            fictitious people were encoded differently.
+    """
+    first = infos[0]
+    for at, other in enumerate(infos[1:], start=2):
+        who = f"{_party(first, 1)} and {_party(other, at)}"
+        if first.bits != other.bits:
+            raise LengthMismatch(
+                f"{who} have CLKs of {first.bits} and {other.bits} bits. "
+                f"Encode both with one schema."
+            )
+        if first.schema_fingerprint != other.schema_fingerprint:
+            raise SchemaMismatch(
+                f"{who} used different schemas: {first.schema_name!r} "
+                f"({first.schema_fingerprint[:12]}) and {other.schema_name!r} "
+                f"({other.schema_fingerprint[:12]}). Give both holders the same schema file "
+                f"and let them encode again; 'pprl schema check' prints the fingerprint."
+            )
+        if first.key_check != other.key_check:
+            raise KeyMismatch(
+                f"{who} used the same schema with different linkage keys "
+                f"(key check {first.key_check} and {other.key_check}). Let the holders compare "
+                f"the key check of their key files and encode again with one key."
+            )
+        if first.self_test != other.self_test:
+            raise EncodingMismatch(
+                f"{who} have the same schema and key, but encode the same built-in test people "
+                f"differently ({first.library} and {other.library}). Let both holders encode "
+                f"with the same version of pprl."
+            )
+
+
+def absent_fields(infos: Sequence[EncodingInfo]) -> list[str]:
+    """Describe every field that one holder fills and another leaves (almost) empty."""
+    found = []
+    for name in infos[0].present:
+        shares = [info.present.get(name, 0.0) for info in infos]
+        if max(shares) > 0.2 and min(shares) < 0.1 * max(shares):
+            filled = ", ".join(
+                f"{_party(info, at)} {share:.0%}"
+                for at, (info, share) in enumerate(zip(infos, shares, strict=True), start=1)
+            )
+            found.append(f"field {name!r} is filled very differently: {filled}")
+    return found
+
+
+def warn_absent_fields(infos: Sequence[EncodingInfo]) -> None:
+    """Warn about a renamed or empty column at one holder before anything is compared."""
+    import warnings
+
+    for line in absent_fields(infos):
+        warnings.warn(f"{line}. Was a column renamed or left out?", PprlWarning, stacklevel=3)
+
+
+def _party(info: EncodingInfo, at: int) -> str:
+    return f"holder {info.holder!r}" if info.holder else f"file {at}"

@@ -1,0 +1,186 @@
+"""Reading and writing the files that travel. Every file appears whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from pprl.errors import OutputExists, UnreadableFile
+from pprl.exchange.encodings import EncodingInfo, Encodings
+from pprl.exchange.links import SCHEMA as LINKS_SCHEMA
+from pprl.exchange.links import Links
+
+METADATA_KEY = b"pprl"
+"""The Parquet metadata entry that holds an `EncodingInfo` as JSON."""
+
+
+@contextmanager
+def whole_file(path: str | PathLike[str]) -> Iterator[Path]:
+    """Give a temporary name beside ``path`` and rename it when the block succeeds.
+
+    Raises:
+        OutputExists: There is something at ``path`` already.
+        UnreadableFile: The folder does not exist or cannot be written to.
+    """
+    target = Path(path)
+    _refuse_existing(target)
+    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}.part")
+    try:
+        temporary.touch(exist_ok=False)
+    except OSError as error:
+        raise UnreadableFile(f"cannot write {target}: {error.strerror}.") from None
+    try:
+        yield temporary
+        with open(temporary, "rb") as written:
+            os.fsync(written.fileno())
+        _refuse_existing(target)
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _refuse_existing(target: Path) -> None:
+    if target.exists():
+        raise OutputExists(f"{target} exists. Delete it or choose another name.")
+
+
+def write_table(table: pa.Table, path: str | PathLike[str]) -> None:
+    """Write a table as Parquet, whole or not at all."""
+    with whole_file(path) as temporary:
+        pq.write_table(table, temporary, compression="zstd")
+
+
+def write_json(value: object, path: str | PathLike[str]) -> None:
+    """Write a value as indented JSON, whole or not at all."""
+    with whole_file(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
+
+
+class EncodingsWriter:
+    """Appends batches to an encodings file; made by `encodings_writer`."""
+
+    def __init__(self, writer: pq.ParquetWriter) -> None:
+        self._writer = writer
+        self.finished = False
+
+    def write(self, record_ids: pa.StringArray, clks: NDArray[np.uint8]) -> None:
+        """Append records: (n,) ids and (n, bits / 8) CLKs."""
+        schema = self._writer.schema
+        data = pa.py_buffer(np.ascontiguousarray(clks))
+        column = pa.FixedSizeBinaryArray.from_buffers(
+            schema.field("clk").type, len(clks), [None, data]
+        )
+        self._writer.write_table(pa.table([record_ids, column], schema=schema))
+
+    def finish(self, info: EncodingInfo) -> None:
+        """Add the header, which is known only when every record is written."""
+        self._writer.add_key_value_metadata({METADATA_KEY: info.model_dump_json().encode()})
+        self.finished = True
+
+
+@contextmanager
+def encodings_writer(path: str | PathLike[str], bits: int) -> Iterator[EncodingsWriter]:
+    """Write an encodings file batch by batch. Without `finish` no file appears."""
+    schema = pa.schema(
+        [
+            pa.field("record_id", pa.string(), nullable=False),
+            pa.field("clk", pa.binary(bits // 8), nullable=False),
+        ]
+    )
+    with whole_file(path) as temporary:
+        # CLKs are as good as random: compressing them costs time and saves nothing.
+        with pq.ParquetWriter(
+            temporary,
+            schema,
+            compression={"record_id": "zstd", "clk": "none"},
+            use_dictionary=False,
+        ) as parquet:
+            writer = EncodingsWriter(parquet)
+            yield writer
+        if not writer.finished:
+            raise RuntimeError("an encodings file was left without a header")
+
+
+def read_encodings(path: str | PathLike[str]) -> Encodings:
+    """Read an encodings file into memory.
+
+    Raises:
+        UnreadableFile: The file is missing, damaged or not an encodings file.
+    """
+    table = _read_parquet(path)
+    info = _parse_info(path, table.schema.metadata)
+    expected = {"record_id": pa.string(), "clk": pa.binary(info.bits // 8)}
+    for name, kind in expected.items():
+        if name not in table.column_names or table.schema.field(name).type != kind:
+            raise UnreadableFile(f"{path}: column {name!r} is missing or not of type {kind}.")
+        if table[name].null_count:
+            raise UnreadableFile(f"{path}: column {name!r} has missing values.")
+    if table.num_rows != info.records:
+        raise UnreadableFile(
+            f"{path}: the header announces {info.records:,} records, "
+            f"the file holds {table.num_rows:,}. Ask the holder to send it again."
+        )
+    clk = _one_chunk(table["clk"])
+    width = info.bits // 8
+    data = np.frombuffer(clk.buffers()[1], np.uint8) if len(clk) else np.empty(0, np.uint8)
+    clks = data[clk.offset * width : (clk.offset + len(clk)) * width].reshape(-1, width)
+    return Encodings(_one_chunk(table["record_id"]), clks, info)
+
+
+def read_links(path: str | PathLike[str]) -> Links:
+    """Read a links file.
+
+    Raises:
+        UnreadableFile: The file is missing, damaged or has other columns.
+    """
+    table = _read_parquet(path)
+    missing = [name for name in LINKS_SCHEMA.names if name not in table.column_names]
+    if missing:
+        raise UnreadableFile(f"{path} is not a links file: column {missing[0]!r} is missing.")
+    try:
+        return Links(table.select(LINKS_SCHEMA.names).cast(LINKS_SCHEMA))
+    except pa.ArrowInvalid:
+        raise UnreadableFile(f"{path} is not a links file: a column has another type.") from None
+
+
+def _read_parquet(path: str | PathLike[str]) -> pa.Table:
+    if not Path(path).is_file():
+        raise UnreadableFile(f"{path}: there is no such file.")
+    try:
+        return pq.read_table(path)
+    except (pa.ArrowException, OSError) as error:
+        reason = "it is empty" if Path(path).stat().st_size == 0 else type(error).__name__
+        raise UnreadableFile(
+            f"{path} cannot be read as Parquet ({reason}). Was it cut short on its way?"
+        ) from None
+
+
+def _parse_info(path: str | PathLike[str], metadata: dict[bytes, bytes] | None) -> EncodingInfo:
+    if not metadata or METADATA_KEY not in metadata:
+        raise UnreadableFile(
+            f"{path} is Parquet but not an encodings file: it has no 'pprl' header. "
+            f"Encodings are made with 'pprl encode'."
+        )
+    try:
+        return EncodingInfo.model_validate_json(metadata[METADATA_KEY])
+    except ValidationError as error:
+        where = ".".join(str(part) for part in error.errors()[0]["loc"])
+        raise UnreadableFile(
+            f"{path}: the 'pprl' header cannot be read (at {where!r}). "
+            f"It may come from a newer version of pprl."
+        ) from None
+
+
+def _one_chunk(column: pa.ChunkedArray) -> pa.Array:
+    return pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)

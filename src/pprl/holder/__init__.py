@@ -1,0 +1,1 @@
+"""The data holder: the only room that sees identifiers and the linkage key."""

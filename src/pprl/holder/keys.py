@@ -1,0 +1,186 @@
+"""The linkage key: the one secret of a project, shared by its data holders only."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import os
+import secrets
+import stat
+import warnings
+from os import PathLike
+from pathlib import Path
+from typing import Any, NoReturn
+
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from pprl.errors import LinkageKeyError, OutputExists, PprlWarning, UnreadableFile
+
+KEY_BYTES = 32
+"""Length of a generated key."""
+MINIMUM_BYTES = 16
+"""The shortest secret that is accepted: 128 bits."""
+_PREFIX = "pprl1-"
+_CHECKSUM_BYTES = 4
+
+
+class LinkageKey:
+    """A secret that turns identifiers into encodings; made by `generate` or `load`.
+
+    Its repr shows a check value only; it cannot be pickled, copied into a task
+    graph or printed by accident.
+    """
+
+    __slots__ = ("_secret",)
+
+    def __init__(self, secret: bytes) -> None:
+        if len(secret) < MINIMUM_BYTES:
+            raise LinkageKeyError(
+                f"the linkage key has {len(secret)} bytes; at least {MINIMUM_BYTES} are needed. "
+                f"Make one with 'pprl keygen'."
+            )
+        self._secret = secret
+
+    @classmethod
+    def generate(cls) -> LinkageKey:
+        """Make a key of 32 bytes from the operating system's random source."""
+        return cls(secrets.token_bytes(KEY_BYTES))
+
+    @classmethod
+    def from_secret(cls, secret: str | bytes, *, allow_weak: bool = False) -> LinkageKey:
+        """Take over a clkhash secret as it is (text as UTF-8).
+
+        Args:
+            secret: What was given to clkhash as its secret.
+            allow_weak: Accept fewer than 16 bytes; anyone can then guess it.
+
+        Raises:
+            LinkageKeyError: The secret is short and ``allow_weak`` was not given.
+        """
+        raw = secret.encode() if isinstance(secret, str) else bytes(secret)
+        if len(raw) < MINIMUM_BYTES and allow_weak:
+            warnings.warn(
+                f"a secret of {len(raw)} bytes can be guessed; use it only to read old encodings",
+                PprlWarning,
+                stacklevel=2,
+            )
+            key = object.__new__(cls)
+            key._secret = raw
+            return key
+        return cls(raw)
+
+    @classmethod
+    def load(cls, path: str | PathLike[str]) -> LinkageKey:
+        """Read a key file made by `save`, or a file that holds a clkhash secret.
+
+        Warns if other users of the machine can read the file, and if the file is
+        not in pprl's own form, whose checksum catches typing errors.
+
+        Raises:
+            LinkageKeyError: The key is too short, or its checksum is wrong.
+            UnreadableFile: The file is missing or cannot be read.
+        """
+        try:
+            mode = stat.S_IMODE(os.stat(path).st_mode)
+            content = Path(path).read_bytes().strip()
+        except OSError as error:
+            raise UnreadableFile(f"key file {path}: {error.strerror}.") from None
+        if os.name == "posix" and mode & 0o077:
+            warnings.warn(
+                f"key file {path} can be read by other users (mode {mode:04o}); "
+                f"run: chmod 600 {path}",
+                PprlWarning,
+                stacklevel=2,
+            )
+        if content.startswith(_PREFIX.encode()):
+            return cls(_parse(content, path))
+        if len(content) < MINIMUM_BYTES:
+            raise LinkageKeyError(
+                f"key file {path} holds {len(content)} bytes; at least {MINIMUM_BYTES} are "
+                f"needed. Make one with 'pprl keygen {path}'."
+            )
+        warnings.warn(
+            f"key file {path} is not in the form that 'pprl keygen' writes; it is taken as a "
+            f"clkhash secret, byte for byte",
+            PprlWarning,
+            stacklevel=2,
+        )
+        return cls(content)
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the key as checksummed text, readable by its owner only (mode 0600).
+
+        Raises:
+            OutputExists: There is a file already; a key is never overwritten.
+            UnreadableFile: The folder does not exist or cannot be written to.
+        """
+        checksum = hashlib.sha256(_PREFIX.encode() + self._secret).digest()[:_CHECKSUM_BYTES]
+        text = base64.b32encode(self._secret + checksum).decode().rstrip("=").lower()
+        try:
+            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError:
+            raise OutputExists(f"{path} exists. A key is never overwritten.") from None
+        except OSError as error:
+            raise UnreadableFile(f"cannot write {path}: {error.strerror}.") from None
+        with os.fdopen(handle, "w") as file:
+            file.write(f"{_PREFIX}{text}\n")
+
+    def derive(self, purpose: str, *context: str, length: int = KEY_BYTES) -> bytes:
+        """Derive a key for one purpose (HKDF-SHA256, RFC 5869).
+
+        The context strings are prefixed with their lengths, so that no two
+        different lists give the same key.
+        """
+        parts = [part.encode() for part in (purpose, *context)]
+        info = b"".join(len(part).to_bytes(4, "big") + part for part in parts)
+        return HKDF(SHA256(), length, salt=b"pprl/v1", info=info).derive(self._secret)
+
+    def secret_bytes(self) -> bytes:
+        """Return the secret itself, for clkhash's key derivation. Handle with care."""
+        return self._secret
+
+    def check_value(self, fingerprint: str = "") -> str:
+        """Return a value that tells two keys apart without giving either away.
+
+        With a schema's fingerprint it is the value in the header of an encodings
+        file; without, the one that `repr` shows.
+        """
+        branch = self.derive("check")
+        return hmac.new(branch, fingerprint.encode(), hashlib.sha256).hexdigest()[:16]
+
+    def __repr__(self) -> str:
+        return f"LinkageKey(check={self.check_value()})"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, LinkageKey):
+            return NotImplemented
+        return hmac.compare_digest(self._secret, other._secret)
+
+    def __hash__(self) -> int:
+        return hash(self.check_value())
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a linkage key cannot be pickled: it must not leave the holder's process")
+
+    def __getstate__(self) -> Any:
+        return self.__reduce__()
+
+
+def _parse(content: bytes, path: str | PathLike[str]) -> bytes:
+    text = content[len(_PREFIX) :].upper()
+    wrong = LinkageKeyError(
+        f"key file {path} is damaged or mistyped: its checksum does not fit. "
+        f"Copy it again from its source."
+    )
+    try:
+        raw = base64.b32decode(text + b"=" * (-len(text) % 8))
+    except binascii.Error:
+        raise wrong from None
+    secret, checksum = raw[:-_CHECKSUM_BYTES], raw[-_CHECKSUM_BYTES:]
+    expected = hashlib.sha256(_PREFIX.encode() + secret).digest()[:_CHECKSUM_BYTES]
+    if len(secret) < MINIMUM_BYTES or not hmac.compare_digest(checksum, expected):
+        raise wrong
+    return secret

@@ -1,0 +1,167 @@
+"""Reading people's records: files and tables in, record batches out, in constant memory."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterator, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+
+from pprl.errors import EmptyInput, MissingColumn, UnreadableFile, UsageError
+
+Records: TypeAlias = "str | PathLike[str] | Any"
+"""A CSV or Parquet file, or any table that speaks Arrow: pandas, polars, DuckDB, pyarrow."""
+
+BATCH_ROWS = 1 << 16
+_CSV_BLOCK = 1 << 24
+
+
+def read_batches(data: Records, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """Read the named columns, in batches of at most 65,536 rows.
+
+    Every column of a CSV file is read as text, so leading zeros stay.
+
+    Raises:
+        MissingColumn: A column is not in the data.
+        EmptyInput: There are no records.
+        UnreadableFile: The file is missing, damaged or of another kind.
+    """
+    if isinstance(data, str | PathLike):
+        path = Path(data)
+        if not path.is_file():
+            raise UnreadableFile(f"{path}: there is no such file.")
+        if path.stat().st_size == 0:
+            raise EmptyInput(f"{path} is empty.")
+        batches = _parquet(path, columns) if _is_parquet(path) else _csv(path, columns)
+        yield from _not_empty(batches, str(path))
+    else:
+        yield from _not_empty(_table(data, columns), "the table")
+
+
+def _not_empty(batches: Iterator[pa.RecordBatch], source: str) -> Iterator[pa.RecordBatch]:
+    any_rows = False
+    for batch in batches:
+        for start in range(0, batch.num_rows, BATCH_ROWS):
+            any_rows = True
+            yield batch.slice(start, BATCH_ROWS)
+    if not any_rows:
+        raise EmptyInput(f"{source} has no records.")
+
+
+def _is_parquet(path: Path) -> bool:
+    with open(path, "rb") as file:
+        return file.read(4) == b"PAR1"
+
+
+def _parquet(path: Path, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    try:
+        with pq.ParquetFile(path) as file:
+            require_columns(columns, file.schema_arrow.names, str(path))
+            for batch in file.iter_batches(BATCH_ROWS, columns=list(dict.fromkeys(columns))):
+                yield batch.select(list(columns))
+    except (pa.ArrowException, OSError) as error:
+        raise UnreadableFile(
+            f"{path} cannot be read as Parquet ({type(error).__name__}). Is it whole?"
+        ) from None
+
+
+def _csv(path: Path, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    names = _csv_header(path)
+    require_columns(columns, names, str(path))
+    try:
+        with pyarrow.csv.open_csv(
+            path,
+            read_options=pyarrow.csv.ReadOptions(block_size=_CSV_BLOCK),
+            parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True),
+            convert_options=pyarrow.csv.ConvertOptions(
+                column_types=dict.fromkeys(names, pa.string()),
+                include_columns=list(dict.fromkeys(columns)),
+            ),
+        ) as reader:
+            for batch in reader:
+                yield batch.select(list(columns))
+    except pa.ArrowException as error:
+        raise UnreadableFile(f"{path}: {_csv_reason(str(error))}") from None
+
+
+def _csv_header(path: Path) -> list[str]:
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            header = next(csv.reader(file), [])
+    except UnicodeDecodeError:
+        raise UnreadableFile(f"{path} is not UTF-8 text. Save it as UTF-8.") from None
+    except csv.Error:
+        raise UnreadableFile(f"{path} is neither CSV nor Parquet.") from None
+    for name in header:
+        if header.count(name) > 1:
+            raise UnreadableFile(f"{path} has two columns named {name!r}. Rename one.")
+    return header
+
+
+def _csv_reason(message: str) -> str:
+    """Describe pyarrow's error without its quotation of the row."""
+    found = re.search(r"(?:Row #(\d+): )?Expected (\d+) columns, got (\d+)", message)
+    if found:
+        row = f"line {found[1]} " if found[1] else "a line "
+        return f"{row}has {found[3]} columns where the header has {found[2]}."
+    if "invalid UTF8" in message:
+        return "the text is not UTF-8. Save it as UTF-8."
+    return "it cannot be read as CSV. Is it whole, and are quotes closed?"
+
+
+def _table(data: Any, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    if type(data).__module__.split(".")[0] == "pandas":
+        data = _from_pandas(data, columns)
+    if isinstance(data, pa.RecordBatch):
+        data = pa.table(data)
+    if not hasattr(data, "__arrow_c_stream__"):
+        raise UsageError(
+            f"cannot read records from {type(data).__name__}: give a file name, or a table from "
+            f"pandas, polars, DuckDB or pyarrow."
+        )
+    reader = pa.RecordBatchReader.from_stream(data)
+    require_columns(columns, reader.schema.names, "the table")
+    for batch in reader:
+        yield batch.select(list(columns))
+
+
+def _from_pandas(frame: Any, columns: Sequence[str]) -> pa.Table:
+    """Convert only what is needed; a column of mixed objects becomes text."""
+    require_columns(columns, [str(name) for name in frame.columns], "the table")
+    arrays = {}
+    for name in dict.fromkeys(columns):
+        series = frame[name]
+        if series.dtype == object:
+            missing = series.isna()
+            arrays[name] = pa.array(
+                [None if gone else _object_text(v) for v, gone in zip(series, missing, strict=True)],
+                pa.string(),
+            )
+        else:
+            converted = pa.Array.from_pandas(series)
+            arrays[name] = converted
+    return pa.table(arrays)
+
+
+def _object_text(value: object) -> str:
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value)
+
+
+def require_columns(wanted: Sequence[str], present: Sequence[str], source: str) -> None:
+    """Raise `MissingColumn` if a column is not there; name those that are."""
+    missing = [name for name in wanted if name not in present]
+    if missing:
+        names = ", ".join(repr(name) for name in missing)
+        some = ", ".join(repr(name) for name in list(present)[:30])
+        raise MissingColumn(
+            f"{source} has no column {names}. Its columns are: {some}. "
+            f"Name the record id with --id-column, and the fields as the schema does."
+        )

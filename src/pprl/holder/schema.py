@@ -1,0 +1,330 @@
+"""The linkage schema: which fields go into a CLK, and how. It holds no secret.
+
+A schema comes from pprl's own TOML or JSON form, or from a clkhash linkage
+schema (`pprl.holder.clkhash_schema`); both become the same frozen values.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import tomllib
+from os import PathLike
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import pydantic
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+
+from pprl.errors import SchemaError, UnreadableFile
+from pprl.holder.normalize import NORMALISERS
+
+MAXIMUM_BITS = 1 << 16
+"""clkhash cuts its hashes into 16-bit positions, so longer filters stay half empty."""
+
+
+class _Value(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class StringFormat(_Value):
+    """Any text, optionally restricted."""
+
+    type: Literal["string"] = "string"
+    encoding: Literal["ascii", "utf-8", "utf-16", "utf-32"] = "utf-8"
+    pattern: str | None = None
+    case: Literal["upper", "lower", "mixed"] = "mixed"
+    min_length: int | None = pydantic.Field(default=None, ge=0)
+    max_length: int | None = pydantic.Field(default=None, ge=1)
+
+
+class IntegerFormat(_Value):
+    """A whole number; written without leading zeros or sign before it is encoded."""
+
+    type: Literal["integer"]
+    minimum: int | None = None
+    maximum: int | None = None
+
+
+class DateFormat(_Value):
+    """A date in a strptime format; written as YYYYMMDD before it is encoded."""
+
+    type: Literal["date"]
+    format: str = "%Y-%m-%d"
+
+
+class EnumFormat(_Value):
+    """One of a list of codes."""
+
+    type: Literal["enum"]
+    values: tuple[str, ...]
+
+
+Format = Annotated[
+    StringFormat | IntegerFormat | DateFormat | EnumFormat, pydantic.Field(discriminator="type")
+]
+
+
+class NGrams(_Value):
+    """Overlapping pieces of n characters, padded with n - 1 blanks on either side."""
+
+    type: Literal["ngram"] = "ngram"
+    n: int = pydantic.Field(default=2, ge=1)
+    positional: bool = False
+
+
+class Exact(_Value):
+    """The whole value as one token: equal or not, nothing between."""
+
+    type: Literal["exact"]
+
+
+class Numeric(_Value):
+    """A number's neighbourhood, so that near numbers share tokens.
+
+    Source: Vatsalan and Christen, Privacy-preserving matching of similar
+    patients, Journal of Biomedical Informatics 59 (2016).
+    """
+
+    type: Literal["numeric"]
+    threshold_distance: float = pydantic.Field(gt=0)
+    resolution: int = pydantic.Field(ge=1)
+    fractional_precision: int = pydantic.Field(default=0, ge=0)
+
+    @model_validator(mode="after")
+    def _enough_precision(self) -> Self:
+        if self.interval == 0:
+            raise ValueError("fractional_precision is too small for threshold_distance")
+        return self
+
+    @property
+    def interval(self) -> int:
+        """The distance between two tokens, on clkhash's integer scale."""
+        return int(round(self.threshold_distance * pow(10, self.fractional_precision)))
+
+
+Tokens = Annotated[NGrams | Exact | Numeric, pydantic.Field(discriminator="type")]
+
+
+class BlakeHash(_Value):
+    """Positions are slices of keyed BLAKE2b digests (random hashing)."""
+
+    type: Literal["blake"] = "blake"
+
+
+class DoubleHash(_Value):
+    """Positions (HMAC-SHA1 + i * HMAC-MD5) mod l. Weak; for old encodings only."""
+
+    type: Literal["double"]
+    prevent_singularity: bool = False
+
+
+Hash = Annotated[BlakeHash | DoubleHash, pydantic.Field(discriminator="type")]
+
+
+class MissingValue(_Value):
+    """A code that stands for a missing value, and the text to encode in its place."""
+
+    sentinel: str
+    replace_with: str
+
+
+class Field(_Value):
+    """One column of the data and its way into the CLK.
+
+    Exactly one of ``bits_per_feature`` (shared by the tokens of a value) and
+    ``bits_per_token`` says how many bits are inserted.
+    """
+
+    name: str
+    ignored: bool = False
+    format: Format = StringFormat()
+    normalise: tuple[str, ...] = ()
+    missing_codes: tuple[str, ...] = ()
+    tokens: Tokens = NGrams()
+    bits_per_feature: int | None = pydantic.Field(default=None, ge=1)
+    bits_per_token: int | None = pydantic.Field(default=None, ge=1)
+    hash: Hash = BlakeHash()
+    missing: MissingValue | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        given = (self.bits_per_feature is not None) + (self.bits_per_token is not None)
+        if given != (0 if self.ignored else 1):
+            raise ValueError("give exactly one of bits_per_feature and bits_per_token")
+        for name in self.normalise:
+            if name not in NORMALISERS:
+                near = difflib.get_close_matches(name, NORMALISERS, 1, 0.0)[0]
+                raise ValueError(f"there is no normaliser {name!r}; did you mean {near!r}?")
+        return self
+
+
+class NoHardening(_Value):
+    """The plain CLK: falls to graph matching without the key. Must be asked for by name."""
+
+    method: Literal["none"]
+
+
+class XorFold(_Value):
+    """Halves of a longer filter XORed; the CLK's length is the one after folding.
+
+    Source: Schnell and Borgs, XOR-folding for Bloom filter-based encryptions
+    for privacy-preserving record linkage (2016). Does not resist graph matching.
+    """
+
+    method: Literal["xor-fold"]
+    folds: int = pydantic.Field(ge=1, le=16)
+
+
+Hardening = Annotated[NoHardening | XorFold, pydantic.Field(discriminator="method")]
+
+
+class ClkhashKeys(_Value):
+    """clkhash's key derivation: one HKDF output cut into two keys a field, in field order.
+
+    ``salt`` and ``info`` are base64, as in clkhash's documents.
+    """
+
+    hash: Literal["SHA256", "SHA512"] = "SHA256"
+    salt: str | None = None
+    info: str | None = None
+    key_size: int = pydantic.Field(default=64, ge=1)
+
+
+class Schema(_Value):
+    """A linkage schema, the same at every data holder of a project.
+
+    With ``clkhash`` set, values are taken verbatim and keys are derived as
+    clkhash does; without, values are cleaned and every field has a key of its own
+    that depends on the whole schema.
+    """
+
+    version: Literal[1] = 1
+    name: str
+    bits: int = pydantic.Field(default=1024, ge=8, le=MAXIMUM_BITS)
+    hardening: Hardening
+    fields: tuple[Field, ...] = pydantic.Field(min_length=1)
+    clkhash: ClkhashKeys | None = None
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        names = [field.name for field in self.fields]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"field {name!r} is there twice")
+        if all(field.ignored for field in self.fields):
+            raise ValueError("every field is ignored")
+        blake = any(isinstance(f.hash, BlakeHash) for f in self.fields if not f.ignored)
+        if blake and self.filter_bits & (self.filter_bits - 1):
+            raise ValueError(f"bits must be a power of two for the hash 'blake', not {self.bits}")
+        if self.bits % 8:
+            raise ValueError(f"bits must be a multiple of 8, not {self.bits}")
+        return self
+
+    @property
+    def filter_bits(self) -> int:
+        """The filter's length before hardening."""
+        if isinstance(self.hardening, XorFold):
+            return self.bits << self.hardening.folds
+        return self.bits
+
+    @property
+    def encoded_fields(self) -> tuple[Field, ...]:
+        """The fields that are not ignored."""
+        return tuple(field for field in self.fields if not field.ignored)
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over the canonical form, 64 hexadecimal digits; the name does not count."""
+        content = self.model_dump(mode="json", exclude={"name"})
+        canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+        return hashlib.sha256(canonical.encode()).hexdigest()
+
+    @classmethod
+    def load(cls, path: str | PathLike[str]) -> Schema:
+        """Read a schema: pprl's own (TOML or JSON), or a clkhash one (JSON, v1 to v3).
+
+        Raises:
+            UnreadableFile: The file is missing or not text.
+            SchemaError: The document is not a valid schema.
+        """
+        try:
+            text = Path(path).read_text(encoding="utf-8-sig")
+        except OSError as error:
+            raise UnreadableFile(f"schema {path}: {error.strerror}.") from None
+        except UnicodeDecodeError:
+            raise UnreadableFile(f"schema {path} is not UTF-8 text.") from None
+        try:
+            document = json.loads(text) if text.lstrip()[:1] in "{[" else tomllib.loads(text)
+        except (json.JSONDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+            raise SchemaError(f"schema {path} is neither JSON nor TOML: {error}.") from None
+        return cls.from_document(document, source=str(path))
+
+    @classmethod
+    def from_document(cls, document: Any, source: str = "schema") -> Schema:
+        """Build a schema from a parsed document; ``source`` names it in errors.
+
+        Raises:
+            SchemaError: The document is not a valid schema.
+        """
+        if not isinstance(document, dict):
+            raise SchemaError(f"{source}: the document must be a table, not a list or a value.")
+        if "clkConfig" in document:
+            from pprl.holder.clkhash_schema import from_clkhash
+
+            return from_clkhash(document, source)
+        return parse(cls, document, source)
+
+
+def parse(model: type[Schema], document: dict[str, Any], source: str) -> Schema:
+    """Validate a document; say where it is wrong and what may have been meant."""
+    try:
+        # Strict, and by way of JSON, where a list may stand for a tuple: no "20" for 20.
+        return model.model_validate_json(json.dumps(document, default=str), strict=True)
+    except ValidationError as error:
+        problems = "; ".join(_describe(problem, document) for problem in error.errors()[:5])
+        raise SchemaError(f"{source}: {problems}.") from None
+
+
+def _describe(problem: Any, document: dict[str, Any]) -> str:
+    where = ""
+    node: Any = document
+    for part in problem["loc"]:
+        if isinstance(part, int):
+            node = node[part] if isinstance(node, list) and part < len(node) else None
+            name = node.get("name") if isinstance(node, dict) else None
+            where += f"[{part}]" + (f" ({name})" if name else "")
+        elif isinstance(node, dict) and part in node:
+            node = node[part]
+            where += f".{part}" if where else str(part)
+        elif part not in _DISCRIMINATORS:
+            where += f".{part}" if where else str(part)
+    where = where or "the schema"
+    if problem["type"] == "extra_forbidden":
+        unknown = str(problem["loc"][-1])
+        near = difflib.get_close_matches(unknown, _NAMES, 1, 0.0)[0]
+        return f"{where} is not known; the nearest valid name is {near!r}"
+    if problem["type"] == "missing" and problem["loc"] == ("hardening",):
+        return (
+            "hardening is missing: say which one; without any, "
+            'the plain CLK, it is hardening = { method = "none" }'
+        )
+    return f"{where}: {problem['msg'].removeprefix('Value error, ')}"
+
+
+_MODELS: tuple[type[_Value], ...] = (
+    Schema,
+    Field,
+    *(StringFormat, IntegerFormat, DateFormat, EnumFormat),
+    *(NGrams, Exact, Numeric, BlakeHash, DoubleHash),
+    *(MissingValue, NoHardening, XorFold, ClkhashKeys),
+)
+_NAMES = sorted({name for model in _MODELS for name in model.model_fields})
+_DISCRIMINATORS = {
+    value
+    for model in _MODELS
+    for tag in ("type", "method")
+    if tag in model.model_fields
+    for value in getattr(model.model_fields[tag].annotation, "__args__", ())
+}

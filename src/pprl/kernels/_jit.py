@@ -1,0 +1,33 @@
+"""The one place that decides how a kernel is compiled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ParamSpec, Protocol, TypeVar, cast
+
+import numba
+
+P = ParamSpec("P")
+R = TypeVar("R", covariant=True)
+
+
+class Kernel(Protocol[P, R]):
+    """A compiled function that still knows the Python function it came from."""
+
+    py_func: Callable[P, R]
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R: ...
+
+
+def kernel(function: Callable[P, R]) -> Kernel[P, R]:
+    """Compile on first use, without the GIL, and keep the machine code on disk.
+
+    numba stores it beside the module, or in the user's cache folder where the
+    installation is read-only, by writing a temporary file and renaming it.
+    """
+    return cast("Kernel[P, R]", numba.njit(nogil=True, cache=True)(function))
+
+
+def inline(function: Callable[P, R]) -> Callable[P, R]:
+    """Compile a helper that other kernels call; LLVM inlines it."""
+    return cast("Callable[P, R]", numba.njit(nogil=True, inline="always")(function))

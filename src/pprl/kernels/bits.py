@@ -1,0 +1,85 @@
+"""Setting, merging and counting bits.
+
+Bit ``i`` of a filter is byte ``i >> 3``, mask ``0x80 >> (i & 7)``, the order in
+which clkhash and bitarray write it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pprl.kernels._jit import inline, kernel
+
+_M1 = np.uint64(0x5555555555555555)
+_M2 = np.uint64(0x3333333333333333)
+_M4 = np.uint64(0x0F0F0F0F0F0F0F0F)
+_H01 = np.uint64(0x0101010101010101)
+_S1 = np.uint64(1)
+_S2 = np.uint64(2)
+_S4 = np.uint64(4)
+_S56 = np.uint64(56)
+
+
+@inline
+def popcount64(x: np.uint64) -> np.uint64:
+    """Count the bits of one word; LLVM turns this pattern into ``popcnt``."""
+    x = x - ((x >> _S1) & _M1)
+    x = (x & _M2) + ((x >> _S2) & _M2)
+    x = (x + (x >> _S4)) & _M4
+    return (x * _H01) >> _S56
+
+
+@kernel
+def popcounts(words: NDArray[np.uint64], out: NDArray[np.int64]) -> None:
+    """Count the bits of each row of ``words`` (n, w) into ``out`` (n,)."""
+    for row in range(words.shape[0]):
+        total = np.uint64(0)
+        for word in range(words.shape[1]):
+            total += popcount64(words[row, word])
+        out[row] = total
+
+
+@kernel
+def set_bits(
+    positions: NDArray[np.uint32],
+    tokens: NDArray[np.int64],
+    counts: NDArray[np.int64],
+    out: NDArray[np.uint8],
+) -> None:
+    """Set in row r of ``out`` the first ``counts[r]`` positions of token ``tokens[r]``.
+
+    ``positions`` is (tokens, at least max count), ``out`` is (rows, bytes), zeroed.
+    """
+    for row in range(out.shape[0]):
+        token = tokens[row]
+        for j in range(counts[row]):
+            position = positions[token, j]
+            out[row, position >> 3] |= np.uint8(0x80 >> (position & 7))
+
+
+@kernel
+def merge_runs(
+    members: NDArray[np.int64],
+    offsets: NDArray[np.int64],
+    filters: NDArray[np.uint64],
+    out: NDArray[np.uint64],
+) -> None:
+    """OR into row r of ``out`` the filters ``members[offsets[r]:offsets[r + 1]]``."""
+    for row in range(out.shape[0]):
+        for at in range(offsets[row], offsets[row + 1]):
+            member = members[at]
+            for word in range(out.shape[1]):
+                out[row, word] |= filters[member, word]
+
+
+@kernel
+def merge_rows(
+    members: NDArray[np.int32], filters: NDArray[np.uint64], out: NDArray[np.uint64]
+) -> None:
+    """OR filter ``members[r]`` into row r of ``out``; a negative member adds nothing."""
+    for row in range(out.shape[0]):
+        member = members[row]
+        if member >= 0:
+            for word in range(out.shape[1]):
+                out[row, word] |= filters[member, word]

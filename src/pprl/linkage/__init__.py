@@ -1,0 +1,1 @@
+"""The linkage unit: encodings in, links out. It cannot import the holder's room."""
