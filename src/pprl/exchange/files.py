@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
@@ -53,6 +53,23 @@ def whole_file(path: str | PathLike[str]) -> Iterator[Path]:
 def _refuse_existing(target: Path) -> None:
     if target.exists():
         raise OutputExists(f"{target} exists. Delete it or choose another name.")
+
+
+def new_folder(folder: str | PathLike[str], files: Sequence[Path]) -> None:
+    """Make the folder if needed; refuse, before any work is done, if a file is there.
+
+    Raises:
+        OutputExists: One of the files exists, or the folder's name is a file's.
+        UnreadableFile: The folder cannot be made.
+    """
+    for file in files:
+        _refuse_existing(file)
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise OutputExists(f"{folder} is a file. Choose another name.") from None
+    except OSError as error:
+        raise UnreadableFile(f"cannot make {folder}: {error.strerror}.") from None
 
 
 def write_table(table: pa.Table, path: str | PathLike[str]) -> None:
@@ -118,8 +135,8 @@ def read_encodings(path: str | PathLike[str]) -> Encodings:
     Raises:
         UnreadableFile: The file is missing, damaged or not an encodings file.
     """
-    table = _read_parquet(path)
-    info = _parse_info(path, table.schema.metadata)
+    table, metadata = _read_parquet(path)
+    info = _parse_info(path, metadata)
     expected = {"record_id": pa.string(), "clk": pa.binary(info.bits // 8)}
     for name, kind in expected.items():
         if name not in table.column_names or table.schema.field(name).type != kind:
@@ -144,7 +161,7 @@ def read_links(path: str | PathLike[str]) -> Links:
     Raises:
         UnreadableFile: The file is missing, damaged or has other columns.
     """
-    table = _read_parquet(path)
+    table, _ = _read_parquet(path)
     missing = [name for name in LINKS_SCHEMA.names if name not in table.column_names]
     if missing:
         raise UnreadableFile(f"{path} is not a links file: column {missing[0]!r} is missing.")
@@ -154,11 +171,12 @@ def read_links(path: str | PathLike[str]) -> Links:
         raise UnreadableFile(f"{path} is not a links file: a column has another type.") from None
 
 
-def _read_parquet(path: str | PathLike[str]) -> pa.Table:
+def _read_parquet(path: str | PathLike[str]) -> tuple[pa.Table, dict[bytes, bytes]]:
     if not Path(path).is_file():
         raise UnreadableFile(f"{path}: there is no such file.")
     try:
-        return pq.read_table(path)
+        with pq.ParquetFile(path) as file:
+            return file.read(), file.metadata.metadata or {}
     except (pa.ArrowException, OSError) as error:
         reason = "it is empty" if Path(path).stat().st_size == 0 else type(error).__name__
         raise UnreadableFile(
@@ -166,8 +184,8 @@ def _read_parquet(path: str | PathLike[str]) -> pa.Table:
         ) from None
 
 
-def _parse_info(path: str | PathLike[str], metadata: dict[bytes, bytes] | None) -> EncodingInfo:
-    if not metadata or METADATA_KEY not in metadata:
+def _parse_info(path: str | PathLike[str], metadata: dict[bytes, bytes]) -> EncodingInfo:
+    if METADATA_KEY not in metadata:
         raise UnreadableFile(
             f"{path} is Parquet but not an encodings file: it has no 'pprl' header. "
             f"Encodings are made with 'pprl encode'."

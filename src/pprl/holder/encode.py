@@ -34,6 +34,7 @@ from pprl.holder.schema import (
     EnumFormat,
     Field,
     IntegerFormat,
+    NoHardening,
     Numeric,
     Schema,
     StringFormat,
@@ -168,14 +169,18 @@ class Encoder:
         Two holders with the same schema and key get the same value, unless their
         versions or platforms clean or encode values differently.
         """
-        batch = pa.record_batch(
-            {
-                field.name: pa.array([_fictitious(field, i) for i in range(20)], pa.string())
-                for field, _ in self._fields
-            }
-        )
-        clks, _ = self.encode_counting(batch, validate=False)
+        clks, _ = self.encode_counting(_fictitious_people(self.schema), validate=False)
         return hmac.new(self._self_test_key, clks.tobytes(), hashlib.sha256).hexdigest()[:16]
+
+
+def expected_fill(schema: Schema) -> float:
+    """Estimate the share of bits set before hardening, from built-in fictitious people."""
+    plain = schema.model_copy(
+        update={"bits": schema.filter_bits, "hardening": NoHardening(method="none")}
+    )
+    encoder = Encoder(plain, LinkageKey.generate())
+    clks, _ = encoder.encode_counting(_fictitious_people(plain), validate=False)
+    return float(count_bits(as_words(clks)).mean()) / plain.bits
 
 
 def _value_filters(
@@ -363,6 +368,17 @@ _PEOPLE = (
     *("Ünal", "Nguyễn", "IJsbrand", "Çelik", "Müller", "O'Neill", "Straße", "de Wit"),
     *("Jansen", "El Idrissi", "Smith", "Øster"),
 )
+
+
+def _fictitious_people(schema: Schema) -> pa.RecordBatch:
+    return pa.record_batch(
+        {
+            field.name: pa.array(
+                [_fictitious(field, at) for at in range(len(_PEOPLE))], pa.string()
+            )
+            for field in schema.encoded_fields
+        }
+    )
 
 
 def _fictitious(field: Field, at: int) -> str:

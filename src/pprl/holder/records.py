@@ -44,6 +44,21 @@ def read_batches(data: Records, columns: Sequence[str]) -> Iterator[pa.RecordBat
         yield from _not_empty(_table(data, columns), "the table")
 
 
+def read_ids(path: str | PathLike[str]) -> list[str]:
+    """Read the record ids in the first column of a CSV file with a header.
+
+    Raises:
+        UnreadableFile: The file is missing or not UTF-8 text.
+    """
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            rows = csv.reader(file)
+            next(rows, None)
+            return [row[0] for row in rows if row]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UnreadableFile(f"{path} cannot be read ({type(error).__name__}).") from None
+
+
 def _not_empty(batches: Iterator[pa.RecordBatch], source: str) -> Iterator[pa.RecordBatch]:
     any_rows = False
     for batch in batches:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from typing import Any
 
-from pprl.exchange.encodings import Encodings, check_compatible, warn_absent_fields
+from pprl.exchange.encodings import EncodingInfo, Encodings, check_compatible, warn_absent_fields
 from pprl.exchange.links import Links
 from pprl.linkage.compare import Progress, check_threshold, scored_pairs
 from pprl.linkage.match import Matching, check_matching, match
@@ -30,6 +31,19 @@ class LinkResult:
     pairs_compared: int
     pairs_above: int
     seconds: float
+
+    def facts(self, *inputs: EncodingInfo) -> dict[str, Any]:
+        """Return what was done as plain values, for ``linkage.json``."""
+        return {
+            "library": inputs[0].library,
+            "inputs": [info.model_dump(mode="json") for info in inputs],
+            "threshold": self.threshold,
+            "matching": self.matching,
+            "pairs_compared": self.pairs_compared,
+            "pairs_above": self.pairs_above,
+            "links": len(self.links),
+            "seconds": round(self.seconds, 3),
+        }
 
     def __repr__(self) -> str:
         return (

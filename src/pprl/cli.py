@@ -1,0 +1,270 @@
+"""The command line: options to calls, calls to exit codes. No logic lives here."""
+
+from __future__ import annotations
+
+import json
+import sys
+import traceback
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from pprl.errors import PprlError, PprlWarning
+from pprl.linkage.match import Matching
+
+app = typer.Typer(
+    help="Privacy-preserving record linkage: encode at the holders, link without names, evaluate.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+schema_app = typer.Typer(help="Linkage schemas.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(schema_app, name="schema")
+
+out = Console()
+err = Console(stderr=True)
+
+SchemaFile = Annotated[
+    Path, typer.Option("--schema", "-s", help="Linkage schema (pprl TOML/JSON, clkhash v1-v3).")
+]
+Folder = Annotated[Path, typer.Option("-o", "--output", help="Folder for the results.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+
+
+@app.command()
+def demo(output: Folder = Path("pprl-demo")) -> None:
+    """Play both roles on FEBRL 4, from start to report."""
+    from pprl.demo import run
+
+    qualities = run(output, lambda text: out.print(text, highlight=False, soft_wrap=True))
+    out.print()
+    out.print(_quality_table(qualities))
+
+
+@app.command()
+def keygen(
+    keyfile: Annotated[Path, typer.Argument(help="Where to write the key; must not exist.")],
+) -> None:
+    """Make a linkage key: 32 random bytes, readable by you only."""
+    from pprl.holder.keys import LinkageKey
+
+    key = LinkageKey.generate()
+    key.save(keyfile)
+    out.print(f"{keyfile}: {key!r}", highlight=False, soft_wrap=True)
+    out.print("Give it to the other data holders only, over a safe channel; never to who links.")
+
+
+@schema_app.command("check")
+def schema_check(
+    schema: Annotated[Path, typer.Argument(help="A linkage schema.")], as_json: AsJson = False
+) -> None:
+    """Check a schema; print its fingerprint, fields and expected fill."""
+    from pprl.holder.encode import expected_fill
+    from pprl.holder.schema import Schema
+
+    loaded = Schema.load(schema)
+    fill = expected_fill(loaded)
+    if as_json:
+        content = loaded.model_dump(mode="json") | {
+            "fingerprint": loaded.fingerprint,
+            "expected_fill": round(fill, 4),
+        }
+        print(json.dumps(content))
+        return
+    out.print(f"name         {loaded.name}", highlight=False)
+    out.print(f"fingerprint  {loaded.fingerprint}", highlight=False)
+    out.print(f"CLK          {loaded.bits} bits, hardening {loaded.hardening.method}")
+    out.print(f"fill         about {fill:.2f} before hardening, on built-in fictitious people")
+    table = Table("field", "format", "tokens", "bits")
+    for field in loaded.fields:
+        if field.ignored:
+            table.add_row(field.name, "ignored", "", "")
+            continue
+        bits = (
+            f"{field.bits_per_feature} a value"
+            if field.bits_per_feature
+            else f"{field.bits_per_token} a token"
+        )
+        table.add_row(field.name, field.format.type, _tokens(field.tokens), bits)
+    out.print(table)
+
+
+@app.command()
+def encode(
+    data: Annotated[Path, typer.Argument(help="People's records: CSV or Parquet.")],
+    schema: SchemaFile,
+    key: Annotated[Path, typer.Option("--key", "-k", help="Key file made by 'pprl keygen'.")],
+    id_column: Annotated[str, typer.Option("--id-column", help="Column with the record ids.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Encodings file to write.")],
+    holder: Annotated[str, typer.Option("--holder", help="Your name, for the header.")] = "",
+    exclude: Annotated[
+        Path | None, typer.Option("--exclude", help="CSV of record ids to leave out.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Encode people's records into a file of CLKs (data holder)."""
+    from pprl.holder.encode import encode_file
+    from pprl.holder.keys import LinkageKey
+    from pprl.holder.records import read_ids
+    from pprl.holder.schema import Schema
+
+    read = [0]
+    with _progress("encoding") as show:
+
+        def progress(done: int) -> None:
+            read[0] = done
+            show(done, None)
+
+        info = encode_file(
+            data,
+            Schema.load(schema),
+            LinkageKey.load(key),
+            output,
+            id_column=id_column,
+            holder=holder,
+            exclude=read_ids(exclude) if exclude else (),
+            progress=progress,
+        )
+    if as_json:
+        print(info.model_dump_json())
+        return
+    out.print(f"{output}: {info.records:,} records, {info.bits} bits each", soft_wrap=True)
+    if exclude:
+        out.print(f"left out     {read[0] - info.records:,} records named in {exclude}")
+    out.print(f"schema       {info.schema_name} {info.schema_fingerprint[:12]}", highlight=False)
+    out.print(f"key check    {info.key_check}   self-test {info.self_test}", highlight=False)
+    out.print(f"bits set     {info.popcounts.mean:.0f} on average, sd {info.popcounts.sd:.0f}")
+    for name, share in info.present.items():
+        out.print(f"  {name} filled in {share:.1%}", highlight=False)
+
+
+@app.command()
+def link(
+    a: Annotated[Path, typer.Argument(help="Encodings of the first holder.")],
+    b: Annotated[Path, typer.Argument(help="Encodings of the second holder.")],
+    output: Folder,
+    threshold: Annotated[
+        float, typer.Option("--threshold", help="Dice similarity, 0 to 1, that a link needs.")
+    ],
+    matching: Annotated[
+        Matching, typer.Option("--matching", help="How many partners a record may have.")
+    ] = "one-to-one",
+    workers: Annotated[
+        int | None, typer.Option("--workers", help="Threads; all processors by default.")
+    ] = None,
+    max_pairs: Annotated[
+        int, typer.Option("--max-pairs", help="Give up when more pairs reach the threshold.")
+    ] = 100_000_000,
+    as_json: AsJson = False,
+) -> None:
+    """Link two files of encodings (linkage unit)."""
+    from pprl.exchange.encodings import Encodings
+    from pprl.exchange.files import new_folder, write_json
+    from pprl.linkage.link import link as link_encodings
+
+    links_file, facts_file = output / "links.parquet", output / "linkage.json"
+    new_folder(output, [links_file, facts_file])
+    left, right = Encodings.load(a), Encodings.load(b)
+    with _progress("comparing") as progress:
+        result = link_encodings(
+            left,
+            right,
+            threshold=threshold,
+            matching=matching,
+            workers=workers,
+            max_pairs=max_pairs,
+            progress=progress,
+        )
+    result.links.save(links_file)
+    write_json(result.facts(left.info, right.info), facts_file)
+    if as_json:
+        print(json.dumps(result.facts(left.info, right.info)))
+        return
+    out.print(
+        f"{links_file}: {len(result.links):,} links, {matching}, at or above {threshold:g}\n"
+        f"compared {result.pairs_compared:,} pairs, {result.pairs_above:,} reached the threshold, "
+        f"{result.seconds:.2f} s",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+@app.command()
+def evaluate(
+    folder: Annotated[Path, typer.Argument(help="Folder that 'pprl link' wrote.")],
+    truth: Annotated[Path, typer.Option("--truth", help="CSV of true pairs: left_id,right_id.")],
+    as_json: AsJson = False,
+) -> None:
+    """Compare links with the truth (evaluator); writes quality.json."""
+    from pprl.evaluation.quality import evaluate as evaluate_links
+    from pprl.exchange.links import Links
+
+    quality = evaluate_links(Links.load(folder / "links.parquet"), truth)
+    quality.save(folder / "quality.json")
+    if as_json:
+        print(json.dumps(quality.to_dict()))
+        return
+    out.print(_quality_table({str(folder): quality}))
+
+
+def main() -> None:
+    """Run the command line; turn errors into one clear message and an exit code."""
+    warnings.showwarning = _show_warning
+    try:
+        app()
+    except PprlError as error:
+        _say_error("error", str(error))
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        _say_error("stopped", "nothing half-written is left behind")
+        sys.exit(130)
+    except Exception as error:
+        # Foreign messages may quote values, so only the place is told.
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        place = f"{Path(frame.filename).name}, line {frame.lineno}"
+        _say_error("internal error", f"{type(error).__name__} in {place}. Please report this.")
+        sys.exit(1)
+
+
+def _say_error(kind: str, text: str) -> None:
+    err.print(f"{kind}: {text}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *_: Any) -> None:
+    if issubclass(category, PprlWarning):
+        _say_error("warning", str(message))
+
+
+@contextmanager
+def _progress(what: str) -> Iterator[Callable[[int, int | None], None]]:
+    """Show a bar on standard error, if that is a terminal."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=err, disable=not err.is_terminal, transient=True) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _tokens(tokens: Any) -> str:
+    if tokens.type == "ngram":
+        return f"{tokens.n}-grams" + (", positional" if tokens.positional else "")
+    return str(tokens.type)
+
+
+def _quality_table(qualities: dict[str, Any]) -> Table:
+    table = Table("linkage", "precision", "recall", "F1", "links", "true pairs")
+    for name, quality in qualities.items():
+        figures = [
+            f"{figure.value:.4f}\n{figure.low:.3f}-{figure.high:.3f}"
+            for figure in (quality.precision, quality.recall, quality.f1)
+        ]
+        table.add_row(name, *figures, f"{quality.links:,}", f"{quality.true_pairs:,}")
+    table.caption = "with 95 % intervals"
+    return table
