@@ -1,0 +1,98 @@
+"""What the tests share: a key, small schemas, and people nobody is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import pprl
+from pprl.exchange.encodings import EncodingInfo, Encodings, Popcounts
+
+SECRET = b"a secret for the tests, 32 bytes"
+SURNAMES = ["Vermeulen", "Oosterhuis", "Quackenbush", "Schimmelpenninck", "Okonkwo-Adeyemi"]
+
+SCHEMA_TOML = """
+version = 1
+name = "people"
+bits = 1024
+hardening = { method = "none" }
+
+[[fields]]
+name = "surname"
+normalise = ["fold_case", "strip_accents", "letters_only"]
+tokens = { type = "ngram", n = 2 }
+bits_per_feature = 120
+
+[[fields]]
+name = "born"
+format = { type = "date", format = "%Y-%m-%d" }
+tokens = { type = "ngram", n = 2, positional = true }
+bits_per_feature = 100
+
+[[fields]]
+name = "postcode"
+normalise = ["alphanumeric"]
+tokens = { type = "exact" }
+bits_per_token = 40
+"""
+
+
+@pytest.fixture
+def key() -> pprl.LinkageKey:
+    return pprl.LinkageKey.from_secret(SECRET)
+
+
+@pytest.fixture
+def schema_file(tmp_path: Path) -> Path:
+    path = tmp_path / "schema.toml"
+    path.write_text(SCHEMA_TOML)
+    return path
+
+
+@pytest.fixture
+def schema(schema_file: Path) -> pprl.Schema:
+    return pprl.Schema.load(schema_file)
+
+
+@pytest.fixture
+def people() -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "id": [f"p{i}" for i in range(5)],
+            "surname": SURNAMES,
+            "born": ["1950-01-31", "1961-12-01", "1999-02-28", "2004-02-29", ""],
+            "postcode": ["1234 AB", "0001XZ", "1234AB", None, "9999 ZZ"],
+        }
+    )
+
+
+@pytest.fixture
+def key_file(tmp_path: Path, key: pprl.LinkageKey) -> Path:
+    path = tmp_path / "project.key"
+    key.save(path)
+    return path
+
+
+def encodings_of(clks: np.ndarray, holder: str = "", **changes: object) -> Encodings:
+    """Wrap raw filters, as if a holder had sent them."""
+    values = {
+        "library": "pprl test",
+        "holder": holder,
+        "schema_name": "test",
+        "schema_fingerprint": "f" * 64,
+        "key_check": "c" * 16,
+        "self_test": "s" * 16,
+        "bits": 8 * clks.shape[1],
+        "hardening": {"method": "none"},
+        "records": len(clks),
+        "popcounts": Popcounts(mean=0, sd=0, minimum=0, maximum=0),
+        "present": {"name": 1.0},
+        "created": "2026-01-01T00:00:00+00:00",
+    } | changes
+    import pyarrow as pa
+
+    ids = pa.array([f"{holder}{i}" for i in range(len(clks))], pa.string())
+    return Encodings(ids, np.ascontiguousarray(clks), EncodingInfo.model_validate(values))
