@@ -52,7 +52,11 @@ def by_pprl(document: dict[str, Any], rows: list[tuple[str, ...]], secret: bytes
 
 def document(*features: dict[str, Any], bits: int = 1024, **config: Any) -> dict[str, Any]:
     kdf = {"type": "HKDF", **config.pop("kdf", {})}
-    return {"version": 3, "clkConfig": {"l": bits, "kdf": kdf, **config}, "features": list(features)}
+    return {
+        "version": 3,
+        "clkConfig": {"l": bits, "kdf": kdf, **config},
+        "features": list(features),
+    }
 
 
 def feature(

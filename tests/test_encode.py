@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import hashlib
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pprl
+from conftest import SURNAMES
 from pprl.errors import (
     EmptyInput,
     InvalidValues,
@@ -28,8 +29,6 @@ from pprl.holder.encode import Encoder
 from pprl.holder.keys import LinkageKey
 from pprl.holder.records import BATCH_ROWS
 
-from conftest import SURNAMES
-
 
 def one_field(**changes: object) -> pprl.Schema:
     field = {"name": "x", "bits_per_feature": 60} | changes
@@ -40,7 +39,9 @@ def one_field(**changes: object) -> pprl.Schema:
 
 def clk(column: object, key: LinkageKey, **changes: object) -> list[bytes]:
     table = pa.table({"id": [str(i) for i in range(len(column))], "x": column})  # type: ignore[arg-type]
-    return [row.tobytes() for row in pprl.encode(table, one_field(**changes), key, id_column="id").clks]
+    return [
+        row.tobytes() for row in pprl.encode(table, one_field(**changes), key, id_column="id").clks
+    ]
 
 
 def reference(values: list[str], schema: pprl.Schema, key: LinkageKey) -> np.ndarray:
@@ -120,12 +121,14 @@ def test_pandas_types_never_change_an_encoding(series: pd.Series, key: LinkageKe
 
 def test_a_postcode_read_as_a_number_keeps_its_zeros(key: LinkageKey) -> None:
     length = {"format": {"type": "string", "min_length": 4, "max_length": 4}}
-    assert clk(pa.array([800, 2257]), key, **length) == clk(pa.array(["0800", "2257"]), key, **length)
+    assert clk(pa.array([800, 2257]), key, **length) == clk(
+        pa.array(["0800", "2257"]), key, **length
+    )
 
 
 @pytest.mark.parametrize(
     "value",
-    [datetime.date(1950, 1, 31), datetime.datetime(1950, 1, 31), "31/01/1950", " 31/01/1950"],
+    [dt.date(1950, 1, 31), dt.datetime(1950, 1, 31), "31/01/1950", " 31/01/1950"],
     ids=str,
 )
 def test_dates_of_any_type(value: object, key: LinkageKey) -> None:
@@ -144,12 +147,21 @@ def test_missing_is_missing(nothing: object, key: LinkageKey) -> None:
     assert made.info.present == {"x": 0.5}
 
 
-def test_every_input_gives_the_same(tmp_path: Path, people: pd.DataFrame, schema: pprl.Schema, key: LinkageKey) -> None:
+def test_every_input_gives_the_same(
+    tmp_path: Path, people: pd.DataFrame, schema: pprl.Schema, key: LinkageKey
+) -> None:
     people.to_csv(tmp_path / "p.csv", index=False)
     people.to_csv(tmp_path / "bom.csv", index=False, encoding="utf-8-sig")
     people.to_parquet(tmp_path / "p.parquet")
     table = pa.Table.from_pandas(people)
-    inputs = [people, table, table.to_reader(), tmp_path / "p.csv", str(tmp_path / "bom.csv"), tmp_path / "p.parquet"]
+    inputs = [
+        people,
+        table,
+        table.to_reader(),
+        tmp_path / "p.csv",
+        str(tmp_path / "bom.csv"),
+        tmp_path / "p.parquet",
+    ]
     made = [pprl.encode(data, schema, key, id_column="id") for data in inputs]
     for other in made[1:]:
         np.testing.assert_array_equal(other.clks, made[0].clks)
@@ -167,25 +179,35 @@ def test_batches_do_not_matter(key: LinkageKey) -> None:
     np.testing.assert_array_equal(whole[-100:], last)
 
 
-def test_encode_file_equals_encode(tmp_path: Path, people: pd.DataFrame, schema: pprl.Schema, key: LinkageKey) -> None:
-    info = pprl.encode_file(people, schema, key, tmp_path / "a.clk.parquet", id_column="id", holder="h")
+def test_encode_file_equals_encode(
+    tmp_path: Path, people: pd.DataFrame, schema: pprl.Schema, key: LinkageKey
+) -> None:
+    info = pprl.encode_file(
+        people, schema, key, tmp_path / "a.clk.parquet", id_column="id", holder="h"
+    )
     loaded = pprl.Encodings.load(tmp_path / "a.clk.parquet")
     memory = pprl.encode(people, schema, key, id_column="id", holder="h")
     np.testing.assert_array_equal(loaded.clks, memory.clks)
     assert loaded.info == info
-    assert loaded.info.model_dump(exclude={"created"}) == memory.info.model_dump(exclude={"created"})
+    assert loaded.info.model_dump(exclude={"created"}) == memory.info.model_dump(
+        exclude={"created"}
+    )
     memory.save(tmp_path / "b.clk.parquet")
     assert pprl.Encodings.load(tmp_path / "b.clk.parquet").info == memory.info
 
 
-def test_excluded_people_are_not_encoded(people: pd.DataFrame, schema: pprl.Schema, key: LinkageKey) -> None:
+def test_excluded_people_are_not_encoded(
+    people: pd.DataFrame, schema: pprl.Schema, key: LinkageKey
+) -> None:
     made = pprl.encode(people, schema, key, id_column="id", exclude=["p1", "p3"])
     assert made.record_ids.to_pylist() == ["p0", "p2", "p4"]
     with pytest.raises(RecordIdError, match="every record was excluded"):
         pprl.encode(people, schema, key, id_column="id", exclude=people["id"].tolist())
 
 
-def test_another_key_gives_other_bits(people: pd.DataFrame, schema: pprl.Schema, key: LinkageKey) -> None:
+def test_another_key_gives_other_bits(
+    people: pd.DataFrame, schema: pprl.Schema, key: LinkageKey
+) -> None:
     other = pprl.encode(people, schema, LinkageKey.generate(), id_column="id")
     same = pprl.encode(people, schema, key, id_column="id")
     assert (other.clks != same.clks).any(axis=1).all()
@@ -250,7 +272,9 @@ def test_invalid_values_name_row_and_field_only(
     assert list(tmp_path.iterdir()) == [tmp_path / "schema.toml"]
 
 
-def test_nothing_there(tmp_path: Path, people: pd.DataFrame, schema: pprl.Schema, key: LinkageKey) -> None:
+def test_nothing_there(
+    tmp_path: Path, people: pd.DataFrame, schema: pprl.Schema, key: LinkageKey
+) -> None:
     (tmp_path / "zero.csv").touch()
     people.iloc[:0].to_csv(tmp_path / "header.csv", index=False)
     for data in (tmp_path / "zero.csv", tmp_path / "header.csv", people.iloc[:0]):
@@ -258,7 +282,9 @@ def test_nothing_there(tmp_path: Path, people: pd.DataFrame, schema: pprl.Schema
             pprl.encode(data, schema, key, id_column="id")
 
 
-def test_unreadable(tmp_path: Path, people: pd.DataFrame, schema: pprl.Schema, key: LinkageKey) -> None:
+def test_unreadable(
+    tmp_path: Path, people: pd.DataFrame, schema: pprl.Schema, key: LinkageKey
+) -> None:
     people.to_csv(tmp_path / "latin.csv", index=False)
     (tmp_path / "latin.csv").write_bytes(
         (tmp_path / "latin.csv").read_bytes().replace(b"Vermeulen", b"M\xfcller")
@@ -284,7 +310,9 @@ def test_an_output_is_never_overwritten(
     assert out.read_text() == "precious"
 
 
-def test_damaged_encodings(tmp_path: Path, people: pd.DataFrame, schema: pprl.Schema, key: LinkageKey) -> None:
+def test_damaged_encodings(
+    tmp_path: Path, people: pd.DataFrame, schema: pprl.Schema, key: LinkageKey
+) -> None:
     pq.write_table(pa.Table.from_pandas(people), tmp_path / "people.parquet")
     with pytest.raises(UnreadableFile, match="not an encodings file") as caught:
         pprl.Encodings.load(tmp_path / "people.parquet")

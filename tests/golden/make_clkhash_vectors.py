@@ -61,7 +61,12 @@ CASES += [
                 {"type": "date", "format": "%d.%m.%Y"},
                 missingValue={"sentinel": "-", "replaceWith": ""},
             ),
-            feature("sex", {"type": "exact"}, {"bitsPerToken": 30}, {"type": "enum", "values": ["m", "f"]}),
+            feature(
+                "sex",
+                {"type": "exact"},
+                {"bitsPerToken": 30},
+                {"type": "enum", "values": ["m", "f"]},
+            ),
             feature("cm", NUMERIC, {"bitsPerFeature": 90}),
             feature("n", {"type": "ngram", "n": 1}, {"bitsPerToken": 9}, {"type": "integer"}),
             **extra,

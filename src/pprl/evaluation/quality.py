@@ -76,7 +76,8 @@ def evaluate(
     Args:
         links: The links of a linkage.
         truth: Every true pair of record ids, ``left_id, right_id``.
-        a, b: The linked encodings; then every id of the truth must be among theirs.
+        a: The left encodings; then every left id of the truth must be among theirs.
+        b: The right encodings, likewise.
 
     Raises:
         UsageError: The truth is empty, or names a record that is not in the encodings.
@@ -121,9 +122,7 @@ def wilson(successes: int, trials: int) -> Figure:
     share = successes / trials
     scale = 1 + _Z95**2 / trials
     centre = (share + _Z95**2 / (2 * trials)) / scale
-    spread = (
-        _Z95 / scale * math.sqrt(share * (1 - share) / trials + _Z95**2 / (4 * trials**2))
-    )
+    spread = _Z95 / scale * math.sqrt(share * (1 - share) / trials + _Z95**2 / (4 * trials**2))
     return Figure(share, max(0.0, centre - spread), min(1.0, centre + spread))
 
 
@@ -159,4 +158,3 @@ def _read(path: Path) -> pd.DataFrame:
         raise UnreadableFile(
             f"{path} cannot be read as a table ({type(error).__name__})."
         ) from None
-

@@ -21,7 +21,7 @@ from pprl.errors import (
     SchemaMismatch,
 )
 
-FORMAT_VERSION = 1
+FORMAT_VERSION: Literal[1] = 1
 """The version of the encodings file that this library writes and reads."""
 
 

@@ -40,7 +40,8 @@ class Links:
 
     def to_pandas(self) -> pd.DataFrame:
         """Return the links as a pandas DataFrame."""
-        return self.table.to_pandas()
+        frame: pd.DataFrame = self.table.to_pandas()
+        return frame
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
         return self.table.__arrow_c_stream__(requested_schema)

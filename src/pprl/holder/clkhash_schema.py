@@ -80,7 +80,7 @@ def _v1_to_v2(feature: _Json, config: _Json) -> _Json:
     if weight == 0:
         return {"identifier": feature["identifier"], "ignored": True}
     # Python rounds halves to even, and so does clkhash: 20 * 0.125 gives 2.
-    hashing["strategy"] = {"k": int(round(weight * config["k"]))}
+    hashing["strategy"] = {"k": round(weight * config["k"])}
     hashing["hash"] = config["hash"]
     return {**feature, "hashing": hashing}
 
@@ -149,4 +149,3 @@ def _known(mapping: Mapping[str, Any], names: set[str], where: str) -> None:
     for name in mapping:
         if name not in names:
             raise TypeError(f"{where} does not know {name!r}")
-

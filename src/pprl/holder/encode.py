@@ -8,7 +8,7 @@ then flow back: tokens are merged into values, values into records.
 from __future__ import annotations
 
 import base64
-import datetime
+import datetime as dt
 import hashlib
 import hmac
 from collections.abc import Callable, Iterator, Sequence
@@ -30,6 +30,7 @@ from pprl.holder.hashing import positions
 from pprl.holder.keys import LinkageKey
 from pprl.holder.records import Records, read_batches
 from pprl.holder.schema import (
+    ClkhashKeys,
     DateFormat,
     EnumFormat,
     Field,
@@ -122,7 +123,8 @@ class Encoder:
     def __init__(self, schema: Schema, key: LinkageKey) -> None:
         self.schema = schema
         self.key_check = key.check_value(schema.fingerprint)
-        keys = _clkhash_keys(schema, key) if schema.clkhash else _field_keys(schema, key)
+        config = schema.clkhash
+        keys = _clkhash_keys(schema, config, key) if config else _field_keys(schema, key)
         self._fields = [
             (field, pair)
             for field, pair in zip(schema.fields, keys, strict=True)
@@ -155,9 +157,7 @@ class Encoder:
                 continue
             present[at] = np.count_nonzero(texts.rows >= 0)
             if len(texts.values):
-                merge_rows(
-                    texts.rows, _value_filters(texts.values, field, keys, schema), filters
-                )
+                merge_rows(texts.rows, _value_filters(texts.values, field, keys, schema), filters)
         if problems:
             _raise_problems(problems, first_row)
         width = schema.filter_bits // 8
@@ -215,9 +215,8 @@ def _insertions(field: Field, offsets: NDArray[np.int64]) -> NDArray[np.int64]:
     """
     if field.bits_per_token is not None:
         return np.full(offsets[-1], field.bits_per_token, np.int64)
-    assert field.bits_per_feature is not None
     lengths = np.diff(offsets)
-    base, extra = np.divmod(field.bits_per_feature, np.maximum(lengths, 1))
+    base, extra = np.divmod(field.bits_per_feature or 0, np.maximum(lengths, 1))
     place = np.arange(offsets[-1]) - np.repeat(offsets[:-1], lengths)
     return np.repeat(base, lengths) + (place < np.repeat(extra, lengths))
 
@@ -231,10 +230,10 @@ def _field_keys(schema: Schema, key: LinkageKey) -> list[tuple[bytes, bytes]]:
     return keys
 
 
-def _clkhash_keys(schema: Schema, key: LinkageKey) -> list[tuple[bytes, bytes]]:
+def _clkhash_keys(
+    schema: Schema, config: ClkhashKeys, key: LinkageKey
+) -> list[tuple[bytes, bytes]]:
     """Cut one HKDF output into two keys a field, as clkhash does; ignored fields count."""
-    config = schema.clkhash
-    assert config is not None
     algorithm = SHA512() if config.hash == "SHA512" else SHA256()
     size = config.key_size
     length = 2 * size * len(schema.fields)
@@ -320,7 +319,9 @@ def _require_unique(ids: pa.ChunkedArray, name: str) -> None:
 def _rows(rows: NDArray[np.int64]) -> str:
     shown = ", ".join(str(row) for row in rows[:_PROBLEMS_SHOWN].tolist())
     more = len(rows) - _PROBLEMS_SHOWN
-    return f"row{'s' if len(rows) > 1 else ''} {shown}" + (f" and {more:,} more" if more > 0 else "")
+    return f"row{'s' if len(rows) > 1 else ''} {shown}" + (
+        f" and {more:,} more" if more > 0 else ""
+    )
 
 
 def _raise_problems(problems: list[tuple[int, str]], first_row: int) -> None:
@@ -359,7 +360,7 @@ def _info(encoder: Encoder, parts: Sequence[_Part], holder: str) -> EncodingInfo
             field.name: round(float(count) / records, 4)
             for field, count in zip(schema.encoded_fields, present, strict=True)
         },
-        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        created=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
     )
 
 
@@ -386,7 +387,7 @@ def _fictitious(field: Field, at: int) -> str:
         case EnumFormat():
             return field.format.values[at % len(field.format.values)]
         case DateFormat():
-            day = datetime.date(1921 + 4 * at, 1 + at % 12, 1 + at)
+            day = dt.date(1921 + 4 * at, 1 + at % 12, 1 + at)
             return day.strftime(field.format.format)
         case IntegerFormat():
             return str(1000 + 37 * at)

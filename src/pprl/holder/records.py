@@ -155,7 +155,10 @@ def _from_pandas(frame: Any, columns: Sequence[str]) -> pa.Table:
         if series.dtype == object:
             missing = series.isna()
             arrays[name] = pa.array(
-                [None if gone else _object_text(v) for v, gone in zip(series, missing, strict=True)],
+                [
+                    None if gone else _object_text(v)
+                    for v, gone in zip(series, missing, strict=True)
+                ],
                 pa.string(),
             )
         else:

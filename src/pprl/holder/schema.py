@@ -101,7 +101,8 @@ class Numeric(_Value):
     @property
     def interval(self) -> int:
         """The distance between two tokens, on clkhash's integer scale."""
-        return int(round(self.threshold_distance * pow(10, self.fractional_precision)))
+        scale: int = 10**self.fractional_precision
+        return round(self.threshold_distance * scale)
 
 
 Tokens = Annotated[NGrams | Exact | Numeric, pydantic.Field(discriminator="type")]

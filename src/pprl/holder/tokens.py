@@ -121,12 +121,12 @@ def _numeric(values: pa.StringArray, tokens: Numeric) -> Tokens:
 
 def _grid_point(text: str, tokens: Numeric) -> int:
     """Snap a number to the grid on which its neighbourhood is laid out, as clkhash does."""
-    precision = tokens.fractional_precision
+    scale: int = 10**tokens.fractional_precision
     try:
-        value = int(text, base=10) * pow(10, precision)
+        value = int(text, base=10) * scale
     except ValueError:
-        number_ = float(text)
-        value = int(round(number_ * pow(10, precision))) if precision else int(number_)
+        # Without fractional digits clkhash truncates where it otherwise rounds.
+        value = round(float(text) * scale) if scale > 1 else int(float(text))
     value *= 2 * tokens.resolution
     residue = value % tokens.interval
     if residue == 0:

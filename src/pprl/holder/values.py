@@ -6,7 +6,7 @@ category 2257 are the same; NaN, None, NaT and "" are all missing.
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import math
 import re
 from collections.abc import Callable
@@ -74,7 +74,7 @@ def as_text(column: pa.Array, field: Field | None = None) -> pa.StringArray:
 
 def _float_text(column: pa.Array) -> pa.StringArray:
     values = column.to_numpy(zero_copy_only=False)
-    texts = []
+    texts: list[str | None] = []
     for value, valid in zip(values, column.is_valid().to_pylist(), strict=True):
         if not valid or value != value:
             texts.append(None)
@@ -113,9 +113,7 @@ def distinct_texts(column: pa.Array, field: Field, *, verbatim: bool, validate: 
         cleaned = _clean(raw, field)
     texts, reasons = _format(cleaned, field, verbatim=verbatim, validate=validate)
     rows = pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False)
-    problems = tuple(
-        (np.flatnonzero(rows == at), reason) for at, reason in sorted(reasons.items())
-    )
+    problems = tuple((np.flatnonzero(rows == at), reason) for at, reason in sorted(reasons.items()))
     # Cleaning may have made distinct values equal, or left nothing of one.
     again = pc.dictionary_encode(pc.if_else(pc.equal(texts, ""), None, texts))
     renumber = pc.fill_null(again.indices, -1).to_numpy(zero_copy_only=False)
@@ -152,7 +150,7 @@ def _format(
         else:
             try:
                 text = rule(value)
-            except _Broken as broken:
+            except _BrokenRule as broken:
                 reasons[at] = str(broken)
         if text and isinstance(field.tokens, Numeric) and not _is_number(text, field.tokens):
             text = None
@@ -172,7 +170,7 @@ def _is_number(text: str, tokens: Numeric) -> bool:
     return True
 
 
-class _Broken(Exception):
+class _BrokenRule(Exception):
     """A value breaks a rule; the text says which rule and never the value."""
 
 
@@ -202,17 +200,17 @@ def _string_rule(format_: StringFormat) -> Callable[[str], str]:
 
     def rule(value: str) -> str:
         if pattern and not pattern.fullmatch(value):
-            raise _Broken("does not have the pattern that the schema asks for")
+            raise _BrokenRule("does not have the pattern that the schema asks for")
         if len(value) < shortest:
-            raise _Broken(f"is shorter than {shortest} characters")
+            raise _BrokenRule(f"is shorter than {shortest} characters")
         if longest is not None and len(value) > longest:
-            raise _Broken(f"is longer than {longest} characters")
+            raise _BrokenRule(f"is longer than {longest} characters")
         if format_.case == "upper" and value.upper() != value:
-            raise _Broken("is not in upper case")
+            raise _BrokenRule("is not in upper case")
         if format_.case == "lower" and value.lower() != value:
-            raise _Broken("is not in lower case")
+            raise _BrokenRule("is not in lower case")
         if format_.encoding == "ascii" and not value.isascii():
-            raise _Broken("has characters outside ASCII")
+            raise _BrokenRule("has characters outside ASCII")
         return value
 
     return rule
@@ -223,11 +221,11 @@ def _integer_rule(format_: IntegerFormat, validate: bool) -> Callable[[str], str
         try:
             number = int(value, base=10)
         except ValueError:
-            raise _Broken("is not a whole number") from None
+            raise _BrokenRule("is not a whole number") from None
         if validate and format_.minimum is not None and number < format_.minimum:
-            raise _Broken(f"is below {format_.minimum}")
+            raise _BrokenRule(f"is below {format_.minimum}")
         if validate and format_.maximum is not None and number > format_.maximum:
-            raise _Broken(f"is above {format_.maximum}")
+            raise _BrokenRule(f"is above {format_.maximum}")
         return str(number)
 
     return rule
@@ -240,9 +238,9 @@ def _date_rule(format_: DateFormat, verbatim: bool) -> Callable[[str], str]:
 
     def rule(value: str) -> str:
         try:
-            date = datetime.datetime.strptime(value, format_.format)
+            date = dt.datetime.strptime(value, format_.format)
         except ValueError:
-            raise _Broken(f"is not a date of the form {format_.format}") from None
+            raise _BrokenRule(f"is not a date of the form {format_.format}") from None
         return template.format(date)
 
     return rule
@@ -253,7 +251,7 @@ def _enum_rule(format_: EnumFormat) -> Callable[[str], str]:
 
     def rule(value: str) -> str:
         if value not in allowed:
-            raise _Broken("is not one of the codes that the schema lists")
+            raise _BrokenRule("is not one of the codes that the schema lists")
         return value
 
     return rule

@@ -8,26 +8,27 @@ from typing import ParamSpec, Protocol, TypeVar, cast
 import numba
 
 P = ParamSpec("P")
-R = TypeVar("R", covariant=True)
+R_co = TypeVar("R_co", covariant=True)
 
 
-class Kernel(Protocol[P, R]):
+class Kernel(Protocol[P, R_co]):
     """A compiled function that still knows the Python function it came from."""
 
-    py_func: Callable[P, R]
+    @property
+    def py_func(self) -> Callable[P, R_co]: ...
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R: ...
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
 
 
-def kernel(function: Callable[P, R]) -> Kernel[P, R]:
+def kernel(function: Callable[P, R_co]) -> Kernel[P, R_co]:
     """Compile on first use, without the GIL, and keep the machine code on disk.
 
     numba stores it beside the module, or in the user's cache folder where the
     installation is read-only, by writing a temporary file and renaming it.
     """
-    return cast("Kernel[P, R]", numba.njit(nogil=True, cache=True)(function))
+    return cast("Kernel[P, R_co]", numba.njit(nogil=True, cache=True)(function))
 
 
-def inline(function: Callable[P, R]) -> Callable[P, R]:
+def inline(function: Callable[P, R_co]) -> Callable[P, R_co]:
     """Compile a helper that other kernels call; LLVM inlines it."""
-    return cast("Callable[P, R]", numba.njit(nogil=True, inline="always")(function))
+    return cast("Callable[P, R_co]", numba.njit(nogil=True, inline="always")(function))

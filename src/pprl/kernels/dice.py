@@ -84,12 +84,14 @@ def pairs_above(
         tiles: (t, w, LANES) words of the second file.
         tile_bits: (t, LANES) popcounts, rising; -1 marks an empty lane.
         tile_tail_bits: (t, LANES) popcounts of the words from ``half`` on.
-        tile_low, tile_high: (t,) smallest and largest popcount in a tile.
+        tile_low: (t,) smallest popcount in a tile.
+        tile_high: (t,) largest popcount in a tile.
         needed: (2 * bits + 1,) fewest common bits for each sum of popcounts.
         half: The word after which a tile without hope is dropped.
         start: (2,) tile and row to begin with; where to go on if the output is full.
-        out_row, out_place, out_shared: Output, each of the same capacity, at least
-            LANES. A place is ``tile * LANES + lane``.
+        out_row: Output, the row of each pair; its capacity is at least LANES.
+        out_place: Output, the place ``tile * LANES + lane`` of each pair.
+        out_shared: Output, the number of common bits of each pair.
     """
     n_words = rows.shape[1]
     capacity = out_row.shape[0]

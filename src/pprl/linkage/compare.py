@@ -70,7 +70,8 @@ def compare(
     nothing. The order is that of the rows of ``a``, then of ``b``.
 
     Args:
-        a, b: Encodings made with one schema and one key.
+        a: Encodings of the first holder.
+        b: Encodings of the second holder, made with the same schema and key.
         threshold: Dice similarity, 0 to 1.
         workers: Threads; all processors by default. The result does not depend on it.
         max_pairs: Stop with an error when more pairs than this qualify.
@@ -85,9 +86,7 @@ def compare(
         TooManyPairs: More than ``max_pairs`` pairs qualify.
     """
     check_compatible([a.info, b.info])
-    pairs = scored_pairs(
-        a, b, threshold, workers=workers, max_pairs=max_pairs, progress=progress
-    )
+    pairs = scored_pairs(a, b, threshold, workers=workers, max_pairs=max_pairs, progress=progress)
     return pairs.to_links(a, b)
 
 
@@ -236,7 +235,12 @@ class _Plan:
         )
         right = self.order[place]
         in_order = np.lexsort((right, row))
-        row, place, shared, right = row[in_order], place[in_order], shared[in_order], right[in_order]
+        row, place, shared, right = (
+            row[in_order],
+            place[in_order],
+            shared[in_order],
+            right[in_order],
+        )
         total = row_bits[row] + self.tile_bits.reshape(-1)[place]
         return Pairs(row.astype(np.int64) + first_row, right, 2.0 * shared / total)
 

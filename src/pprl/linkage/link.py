@@ -68,7 +68,8 @@ def link(
     empty at the other.
 
     Args:
-        a, b: Encodings made with one schema and one key.
+        a: Encodings of the first holder.
+        b: Encodings of the second holder, made with the same schema and key.
         threshold: Dice similarity, 0 to 1, at or above which a pair is considered.
         matching: ``one-to-one`` (greedy, most similar first) or ``many-to-many``.
         workers: Threads; all processors by default. The result does not depend on it.
@@ -85,9 +86,7 @@ def link(
     check_compatible([a.info, b.info])
     warn_absent_fields([a.info, b.info])
     start = time.perf_counter()
-    pairs = scored_pairs(
-        a, b, threshold, workers=workers, max_pairs=max_pairs, progress=progress
-    )
+    pairs = scored_pairs(a, b, threshold, workers=workers, max_pairs=max_pairs, progress=progress)
     chosen = match(pairs, len(a), len(b), matching)
     return LinkResult(
         links=chosen.to_links(a, b),
