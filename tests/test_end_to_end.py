@@ -205,3 +205,23 @@ def test_half_overlap_drops_a_third_from_each_side() -> None:
     assert half.truth["right_id"].isin(half.right["rec_id"]).all()
     again = demo.half_overlap(everybody)
     assert np.array_equal(half.left["rec_id"], again.left["rec_id"])
+
+
+def test_examples(job: Path, tmp_path: Path) -> None:
+    """The three users' scripts run one after the other."""
+    examples = Path(__file__).parent.parent / "examples"
+    schema = Path(pprl.__file__).parent / "schemas" / "febrl4.toml"
+
+    def example(name: str, *arguments: object) -> str:
+        command = [sys.executable, examples / name, *arguments]
+        return subprocess.run(
+            [str(part) for part in command], capture_output=True, text=True, check=True
+        ).stdout
+
+    out = tmp_path / "h.clk.parquet"
+    assert "3,334 records" in example(
+        "holder.py", job / "hospital.csv", schema, job / "project.key", out
+    )
+    links = tmp_path / "links.parquet"
+    assert "links" in example("linkage_unit.py", out, job / "registry.clk.parquet", 0.64, links)
+    assert "precision  0.99" in example("evaluator.py", links, job / "truth.csv")
