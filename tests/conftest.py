@@ -88,6 +88,7 @@ def encodings_of(clks: np.ndarray, holder: str = "", **changes: object) -> Encod
         "bits": 8 * clks.shape[1],
         "hardening": {"method": "none"},
         "records": len(clks),
+        "rows": len(clks),
         "popcounts": Popcounts(mean=0, sd=0, minimum=0, maximum=0),
         "present": {"name": 1.0},
         "created": "2026-01-01T00:00:00+00:00",

@@ -171,7 +171,7 @@ def test_excluded_people_are_counted(job: Path, tmp_path: Path) -> None:
         *("--id-column", "rec_id", "-o", tmp_path / "a.clk.parquet"),
         *("--exclude", tmp_path / "no.csv"),
     )
-    assert "left out     7 records" in done.stdout
+    assert "left out     7 of 3,334 records" in done.stdout
     assert len(pprl.Encodings.load(tmp_path / "a.clk.parquet")) == 3334 - 7
 
 

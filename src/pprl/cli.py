@@ -15,7 +15,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from pprl.errors import PprlError, PprlWarning
+from pprl.errors import PprlError, PprlWarning, UsageError
+from pprl.holder.encode import OnInvalid
 from pprl.linkage.match import Matching
 
 app = typer.Typer(
@@ -65,7 +66,7 @@ def schema_check(
     schema: Annotated[Path, typer.Argument(help="A linkage schema.")], as_json: AsJson = False
 ) -> None:
     """Check a schema; print its fingerprint, fields and expected fill."""
-    from pprl.holder.encode import expected_fill
+    from pprl.holder.encoder import expected_fill
     from pprl.holder.schema import Schema
 
     loaded = Schema.load(schema)
@@ -106,12 +107,35 @@ def encode(
     exclude: Annotated[
         Path | None, typer.Option("--exclude", help="CSV of record ids to leave out.")
     ] = None,
+    column: Annotated[
+        list[str] | None,
+        typer.Option("--map", help="FIELD=COLUMN, where your column has another name."),
+    ] = None,
+    on_invalid: Annotated[
+        OnInvalid,
+        typer.Option("--on-invalid", help="Stop, skip the record, or leave the value out."),
+    ] = "error",
+    rejects: Annotated[
+        Path | None, typer.Option("--rejects", help="CSV to write rows, fields and reasons to.")
+    ] = None,
+    delimiter: Annotated[
+        str | None, typer.Option("--delimiter", help="Of a CSV file; found out by default.")
+    ] = None,
+    encoding: Annotated[
+        str | None, typer.Option("--encoding", help="Of a CSV file; found out by default.")
+    ] = None,
+    consent: Annotated[
+        str, typer.Option("--consent", help="Legal ground or consent, for the header.")
+    ] = "",
+    provenance: Annotated[
+        str, typer.Option("--provenance", help="Where the records come from, for the header.")
+    ] = "",
     as_json: AsJson = False,
 ) -> None:
     """Encode people's records into a file of CLKs (data holder)."""
     from pprl.holder.encode import encode_file
     from pprl.holder.keys import LinkageKey
-    from pprl.holder.records import read_ids
+    from pprl.holder.records import CsvFormat, read_ids
     from pprl.holder.schema import Schema
 
     read = [0]
@@ -128,15 +152,21 @@ def encode(
             output,
             id_column=id_column,
             holder=holder,
+            columns=dict(_pair(text) for text in column or ()),
             exclude=read_ids(exclude) if exclude else (),
+            on_invalid=on_invalid,
+            rejects=rejects,
+            csv_format=CsvFormat(delimiter, encoding),
+            consent=consent,
+            provenance=provenance,
             progress=progress,
         )
     if as_json:
         print(info.model_dump_json())
         return
     out.print(f"{output}: {info.records:,} records, {info.bits} bits each", soft_wrap=True)
-    if exclude:
-        out.print(f"left out     {read[0] - info.records:,} records named in {exclude}")
+    if read[0] > info.records:
+        out.print(f"left out     {read[0] - info.records:,} of {read[0]:,} records")
     out.print(f"schema       {info.schema_name} {info.schema_fingerprint[:12]}", highlight=False)
     out.print(f"key check    {info.key_check}   self-test {info.self_test}", highlight=False)
     out.print(f"bits set     {info.popcounts.mean:.0f} on average, sd {info.popcounts.sd:.0f}")
@@ -250,6 +280,13 @@ def _progress(what: str) -> Iterator[Callable[[int, int | None], None]]:
     with Progress(*columns, console=err, disable=not err.is_terminal, transient=True) as bar:
         task = bar.add_task(what, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _pair(text: str) -> tuple[str, str]:
+    field, equals, column = text.partition("=")
+    if not equals:
+        raise UsageError(f"--map takes FIELD=COLUMN, not {text!r}.")
+    return field, column
 
 
 def _tokens(tokens: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -24,6 +25,9 @@ from pprl.errors import (
 FORMAT_VERSION: Literal[1] = 1
 """The version of the encodings file that this library writes and reads."""
 
+UNKNOWN = "unknown"
+"""Stands in a header for what encodings from other software do not say."""
+
 
 class Popcounts(BaseModel):
     """How many bits the CLKs of a file have set."""
@@ -34,6 +38,16 @@ class Popcounts(BaseModel):
     sd: float
     minimum: int
     maximum: int
+
+    @classmethod
+    def of(cls, bits: NDArray[np.int64]) -> Popcounts:
+        """Summarise the popcounts of a file's CLKs."""
+        return cls(
+            mean=round(float(bits.mean()), 3),
+            sd=round(float(bits.std()), 3),
+            minimum=int(bits.min()),
+            maximum=int(bits.max()),
+        )
 
 
 class EncodingInfo(BaseModel):
@@ -51,9 +65,12 @@ class EncodingInfo(BaseModel):
     bits: int = Field(gt=0, multiple_of=8)
     hardening: Mapping[str, Any]
     records: int = Field(ge=0)
+    rows: int = Field(ge=0)
     popcounts: Popcounts
     present: Mapping[str, float]
     created: str
+    consent: str = ""
+    provenance: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,21 +78,28 @@ class Encodings:
     """The CLKs of one data holder's records.
 
     Attributes:
-        record_ids: (n,) Arrow strings, unique, opaque to the linkage unit.
+        record_ids: (n,) Arrow strings, opaque to the linkage unit; unique, but for the
+            variants of a record, which stand together.
         clks: (n, bits / 8) uint8; bit i is byte i >> 3, mask 0x80 >> (i & 7).
         info: What made them; see `EncodingInfo`.
+        variants: (n,) uint8, 0 for a record's own encoding, 1 and up for its variants
+            (partner's name, former address); None where the schema has none.
+        present: (n, bytes) uint8, a bit for each field that has a value, in the order of
+            ``info.present`` and of the CLK's bits; None where the schema carries no mask.
     """
 
     record_ids: pa.StringArray
     clks: NDArray[np.uint8]
     info: EncodingInfo
+    variants: NDArray[np.uint8] | None = None
+    present: NDArray[np.uint8] | None = None
 
     def __len__(self) -> int:
         return len(self.record_ids)
 
     def __repr__(self) -> str:
         return (
-            f"Encodings({len(self):,} records, {self.info.bits} bits, "
+            f"Encodings({self.info.records:,} records, {self.info.bits} bits, "
             f"holder {self.info.holder!r}, schema {self.info.schema_name!r})"
         )
 
@@ -83,6 +107,18 @@ class Encodings:
     def words(self) -> NDArray[np.uint64]:
         """The CLKs as (n, ceil(bits / 64)) words, zero padded."""
         return as_words(self.clks)
+
+    def record_numbers(self) -> NDArray[np.int64]:
+        """Number the records: (n,) int64, the same for all variants of a record."""
+        if self.variants is None:
+            return np.arange(len(self))
+        return np.cumsum(self.variants == 0) - 1
+
+    def unique_ids(self) -> pa.StringArray:
+        """Return one id for each record, in order, without its variants' repeats."""
+        if self.variants is None:
+            return self.record_ids
+        return self.record_ids.filter(pa.array(self.variants == 0))
 
     def popcounts(self) -> NDArray[np.int64]:
         """Count the set bits of each record, (n,) int64."""
@@ -96,8 +132,11 @@ class Encodings:
         """
         from pprl.exchange.files import encodings_writer
 
-        with encodings_writer(path, self.info.bits) as writer:
-            writer.write(self.record_ids, self.clks)
+        mask_bytes = 0 if self.present is None else self.present.shape[1]
+        with encodings_writer(
+            path, self.info.bits, self.variants is not None, mask_bytes
+        ) as writer:
+            writer.write(self.record_ids, self.clks, self.variants, self.present)
             writer.finish(self.info)
 
     @classmethod
@@ -139,6 +178,12 @@ def check_compatible(infos: Sequence[EncodingInfo]) -> None:
             fictitious people were encoded differently.
     """
     first = infos[0]
+    if any(info.schema_fingerprint == UNKNOWN for info in infos):
+        warnings.warn(
+            "encodings without a header: that they share a schema and a key cannot be checked",
+            PprlWarning,
+            stacklevel=3,
+        )
     for at, other in enumerate(infos[1:], start=2):
         who = f"{_party(first, 1)} and {_party(other, at)}"
         if first.bits != other.bits:
@@ -183,8 +228,6 @@ def absent_fields(infos: Sequence[EncodingInfo]) -> list[str]:
 
 def warn_absent_fields(infos: Sequence[EncodingInfo]) -> None:
     """Warn about a renamed or empty column at one holder before anything is compared."""
-    import warnings
-
     for line in absent_fields(infos):
         warnings.warn(f"{line}. Was a column renamed or left out?", PprlWarning, stacklevel=3)
 

@@ -91,14 +91,19 @@ class EncodingsWriter:
         self._writer = writer
         self.finished = False
 
-    def write(self, record_ids: pa.StringArray, clks: NDArray[np.uint8]) -> None:
-        """Append records: (n,) ids and (n, bits / 8) CLKs."""
+    def write(
+        self,
+        record_ids: pa.StringArray,
+        clks: NDArray[np.uint8],
+        variants: NDArray[np.uint8] | None = None,
+        present: NDArray[np.uint8] | None = None,
+    ) -> None:
+        """Append rows: ids, (n, bits / 8) CLKs, and what else the file was opened for."""
         schema = self._writer.schema
-        data = pa.py_buffer(np.ascontiguousarray(clks))
-        column = pa.FixedSizeBinaryArray.from_buffers(
-            schema.field("clk").type, len(clks), [None, data]
-        )
-        self._writer.write_table(pa.table([record_ids, column], schema=schema))
+        columns = {"record_id": record_ids, "clk": _to_binary(clks), "variant": variants}
+        if present is not None and "present" in schema.names:
+            columns["present"] = _to_binary(present)
+        self._writer.write_table(pa.table([columns[name] for name in schema.names], schema=schema))
 
     def finish(self, info: EncodingInfo) -> None:
         """Add the header, which is known only when every record is written."""
@@ -107,20 +112,22 @@ class EncodingsWriter:
 
 
 @contextmanager
-def encodings_writer(path: str | PathLike[str], bits: int) -> Iterator[EncodingsWriter]:
+def encodings_writer(
+    path: str | PathLike[str], bits: int, variants: bool = False, mask_bytes: int = 0
+) -> Iterator[EncodingsWriter]:
     """Write an encodings file batch by batch. Without `finish` no file appears."""
-    schema = pa.schema(
-        [
-            pa.field("record_id", pa.string(), nullable=False),
-            pa.field("clk", pa.binary(bits // 8), nullable=False),
-        ]
-    )
+    types = {"record_id": pa.string(), "clk": pa.binary(bits // 8)}
+    if variants:
+        types["variant"] = pa.uint8()
+    if mask_bytes:
+        types["present"] = pa.binary(mask_bytes)
+    schema = pa.schema([pa.field(name, kind, nullable=False) for name, kind in types.items()])
     with whole_file(path) as temporary:
         # CLKs are as good as random: compressing them costs time and saves nothing.
         with pq.ParquetWriter(
             temporary,
             schema,
-            compression={"record_id": "zstd", "clk": "none"},
+            compression={name: "none" if name == "clk" else "zstd" for name in types},
             use_dictionary=False,
         ) as parquet:
             writer = EncodingsWriter(parquet)
@@ -138,21 +145,27 @@ def read_encodings(path: str | PathLike[str]) -> Encodings:
     table, metadata = _read_parquet(path)
     info = _parse_info(path, metadata)
     expected = {"record_id": pa.string(), "clk": pa.binary(info.bits // 8)}
+    if "variant" in table.column_names:
+        expected["variant"] = pa.uint8()
+    if "present" in table.column_names:
+        expected["present"] = pa.binary(-(-len(info.present) // 8))
     for name, kind in expected.items():
         if name not in table.column_names or table.schema.field(name).type != kind:
             raise UnreadableFile(f"{path}: column {name!r} is missing or not of type {kind}.")
         if table[name].null_count:
             raise UnreadableFile(f"{path}: column {name!r} has missing values.")
-    if table.num_rows != info.records:
+    if table.num_rows != info.rows:
         raise UnreadableFile(
-            f"{path}: the header announces {info.records:,} records, "
+            f"{path}: the header announces {info.rows:,} rows, "
             f"the file holds {table.num_rows:,}. Ask the holder to send it again."
         )
-    clk = _one_chunk(table["clk"])
-    width = info.bits // 8
-    data = np.frombuffer(clk.buffers()[1], np.uint8) if len(clk) else np.empty(0, np.uint8)
-    clks = data[clk.offset * width : (clk.offset + len(clk)) * width].reshape(-1, width)
-    return Encodings(_one_chunk(table["record_id"]), clks, info)
+    return Encodings(
+        record_ids=_one_chunk(table["record_id"]),
+        clks=_from_binary(_one_chunk(table["clk"])),
+        info=info,
+        variants=table["variant"].to_numpy() if "variant" in expected else None,
+        present=_from_binary(_one_chunk(table["present"])) if "present" in expected else None,
+    )
 
 
 def read_links(path: str | PathLike[str]) -> Links:
@@ -198,6 +211,18 @@ def _parse_info(path: str | PathLike[str], metadata: dict[bytes, bytes]) -> Enco
             f"{path}: the 'pprl' header cannot be read (at {where!r}). "
             f"It may come from a newer version of pprl."
         ) from None
+
+
+def _to_binary(rows: NDArray[np.uint8]) -> pa.FixedSizeBinaryArray:
+    data = pa.py_buffer(np.ascontiguousarray(rows))
+    return pa.FixedSizeBinaryArray.from_buffers(pa.binary(rows.shape[1]), len(rows), [None, data])
+
+
+def _from_binary(column: pa.FixedSizeBinaryArray) -> NDArray[np.uint8]:
+    """View fixed-size binary values as rows of bytes, without a copy."""
+    width = column.type.byte_width
+    data = np.frombuffer(column.buffers()[1] or b"", np.uint8)
+    return data[column.offset * width : (column.offset + len(column)) * width].reshape(-1, width)
 
 
 def _one_chunk(column: pa.ChunkedArray) -> pa.Array:

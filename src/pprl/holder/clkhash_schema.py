@@ -7,6 +7,7 @@ break a linkage that works today; the ones worth knowing raise a warning.
 
 from __future__ import annotations
 
+import base64
 import warnings
 from collections.abc import Mapping
 from typing import Any
@@ -33,6 +34,90 @@ def from_clkhash(document: _Json, source: str = "schema", *, strict: bool = Fals
     except (KeyError, TypeError, AttributeError) as error:
         what = f"{error.args[0]!r} is missing" if isinstance(error, KeyError) else str(error)
         raise SchemaError(f"{source} is not a valid clkhash schema: {what}.") from None
+
+
+def document_of(schema: Any) -> _Json:
+    """Write a ``clkhash.schema.Schema`` object as the version 3 document it came from.
+
+    Raises:
+        SchemaError: The object is something else.
+    """
+    try:
+        kdf = {"type": schema.kdf_type, "hash": schema.kdf_hash, "keySize": schema.kdf_key_size}
+        for name in ("salt", "info"):
+            value = getattr(schema, f"kdf_{name}")
+            if value is not None:
+                kdf[name] = base64.b64encode(value).decode("ascii")
+        return {
+            "version": 3,
+            "clkConfig": {"l": schema.l, "xor_folds": schema.xor_folds, "kdf": kdf},
+            "features": [_feature_of(field) for field in schema.fields],
+        }
+    except AttributeError:
+        raise SchemaError(f"{type(schema).__name__} is not a clkhash schema.") from None
+
+
+def _feature_of(field: Any) -> _Json:
+    hashing = field.hashing_properties
+    if hashing is None:
+        return {"identifier": field.identifier, "ignored": True}
+    comparator = hashing.comparator
+    comparison: _Json
+    match type(comparator).__name__:
+        case "NgramComparison":
+            positional = bool(comparator.positional)
+            comparison = {"type": "ngram", "n": comparator.n, "positional": positional}
+        case "NumericComparison":
+            precision = comparator.fractional_precision
+            comparison = {
+                "type": "numeric",
+                # clkhash keeps the rounded interval only; it is what decides.
+                "thresholdDistance": comparator.distance_interval / 10**precision,
+                "resolution": comparator.resolution,
+                "fractional_precision": precision,
+            }
+        case _:
+            comparison = {"type": "exact"}
+    # Asked for one token, either strategy gives all the bits that it has.
+    bits = hashing.strategy.bits_per_token(1)[0]
+    shared = type(hashing.strategy).__name__ == "BitsPerFeatureStrategy"
+    hash_: _Json = {"type": hashing.hash_type}
+    if hashing.prevent_singularity is not None:
+        hash_["prevent_singularity"] = hashing.prevent_singularity
+    converted: _Json = {
+        "comparison": comparison,
+        "strategy": {"bitsPerFeature" if shared else "bitsPerToken": bits},
+        "hash": hash_,
+    }
+    if hashing.missing_value is not None:
+        missing = hashing.missing_value
+        converted["missingValue"] = {
+            "sentinel": missing.sentinel,
+            "replaceWith": missing.replace_with,
+        }
+    return {
+        "identifier": field.identifier,
+        "format": _format_of(field, hashing.encoding),
+        "hashing": converted,
+    }
+
+
+def _format_of(field: Any, encoding: str) -> _Json:
+    match type(field).__name__:
+        case "StringSpec" if field.regex_based:
+            return {"type": "string", "encoding": encoding, "pattern": field.regex.pattern}
+        case "StringSpec":
+            limits = {"minLength": field.min_length, "maxLength": field.max_length}
+            given = {name: limit for name, limit in limits.items() if limit is not None}
+            return {"type": "string", "encoding": encoding, "case": field.case, **given}
+        case "IntegerSpec":
+            bounds = {"minimum": field.minimum, "maximum": field.maximum}
+            return {"type": "integer"} | {n: b for n, b in bounds.items() if b is not None}
+        case "DateSpec":
+            return {"type": "date", "format": field.format}
+        case "EnumSpec":
+            return {"type": "enum", "values": sorted(field.values)}
+    raise SchemaError(f"field {field.identifier!r}: clkhash's {type(field).__name__} is not known.")
 
 
 def _convert(document: _Json, source: str, strict: bool) -> _Json:
@@ -112,7 +197,7 @@ def _field(feature: _Json) -> _Json:
     converted = {
         "name": feature["identifier"],
         "format": _format(feature["format"]),
-        "tokens": _rename(hashing["comparison"], {"thresholdDistance": "threshold_distance"}),
+        "tokens": _tokens(hashing["comparison"]),
         "bits_per_feature": strategy.get("bitsPerFeature"),
         "bits_per_token": strategy.get("bitsPerToken"),
         "hash": _hash(hashing.get("hash", {"type": "blakeHash"})),
@@ -127,6 +212,16 @@ def _field(feature: _Json) -> _Json:
             "replace_with": missing.get("replaceWith", sentinel),
         }
     return converted
+
+
+def _tokens(comparison: _Json) -> _Json:
+    tokens = _rename(comparison, {"thresholdDistance": "threshold_distance"})
+    if tokens["type"] == "numeric":
+        # clkhash keeps the distance rounded to its precision, and so do its Schema objects.
+        scale = 10 ** tokens.get("fractional_precision", 0)
+        rounded = round(tokens["threshold_distance"] * scale)
+        tokens["threshold_distance"] = rounded / scale or tokens["threshold_distance"]
+    return tokens
 
 
 def _format(format_: _Json) -> _Json:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -20,9 +22,26 @@ Records: TypeAlias = "str | PathLike[str] | Any"
 
 BATCH_ROWS = 1 << 16
 _CSV_BLOCK = 1 << 24
+_LONGEST_HEADER = 1 << 20
 
 
-def read_batches(data: Records, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+@dataclass(frozen=True)
+class CsvFormat:
+    """How a CSV file is written; what is None is found out from the file.
+
+    Attributes:
+        delimiter: One character; else the most frequent of ``, ; tab |`` in the header.
+        encoding: A Python codec; else what the byte order mark says, UTF-8 if the whole
+            file is, and Windows-1252 if it is not.
+    """
+
+    delimiter: str | None = None
+    encoding: str | None = None
+
+
+def read_batches(
+    data: Records, columns: Sequence[str], csv_format: CsvFormat | None = None
+) -> Iterator[pa.RecordBatch]:
     """Read the named columns, in batches of at most 65,536 rows.
 
     Every column of a CSV file is read as text, so leading zeros stay.
@@ -38,7 +57,10 @@ def read_batches(data: Records, columns: Sequence[str]) -> Iterator[pa.RecordBat
             raise UnreadableFile(f"{path}: there is no such file.")
         if path.stat().st_size == 0:
             raise EmptyInput(f"{path} is empty.")
-        batches = _parquet(path, columns) if _is_parquet(path) else _csv(path, columns)
+        if _is_parquet(path):
+            batches = _parquet(path, columns)
+        else:
+            batches = _csv(path, columns, csv_format or CsvFormat())
         yield from _not_empty(batches, str(path))
     else:
         yield from _not_empty(_table(data, columns), "the table")
@@ -86,14 +108,17 @@ def _parquet(path: Path, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         ) from None
 
 
-def _csv(path: Path, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-    names = _csv_header(path)
+def _csv(path: Path, columns: Sequence[str], given: CsvFormat) -> Iterator[pa.RecordBatch]:
+    encoding = given.encoding or _detect_encoding(path)
+    names, delimiter = _csv_header(path, encoding, given.delimiter)
     require_columns(columns, names, str(path))
     try:
         with pyarrow.csv.open_csv(
             path,
-            read_options=pyarrow.csv.ReadOptions(block_size=_CSV_BLOCK),
-            parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True),
+            read_options=pyarrow.csv.ReadOptions(
+                block_size=_CSV_BLOCK, encoding=encoding.replace("utf-8-sig", "utf-8")
+            ),
+            parse_options=pyarrow.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
             convert_options=pyarrow.csv.ConvertOptions(
                 column_types=dict.fromkeys(names, pa.string()),
                 include_columns=list(dict.fromkeys(columns)),
@@ -101,32 +126,59 @@ def _csv(path: Path, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         ) as reader:
             for batch in reader:
                 yield batch.select(list(columns))
-    except pa.ArrowException as error:
-        raise UnreadableFile(f"{path}: {_csv_reason(str(error))}") from None
+    except (pa.ArrowException, UnicodeError) as error:
+        raise UnreadableFile(f"{path}: {_csv_reason(str(error), encoding)}") from None
 
 
-def _csv_header(path: Path) -> list[str]:
+def _detect_encoding(path: Path) -> str:
+    """Tell UTF-8, UTF-16 and Windows-1252 apart, reading the file once in pieces."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    with open(path, "rb") as file:
+        piece = file.read(_CSV_BLOCK)
+        if piece.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            return "utf-16"
+        if piece.startswith(codecs.BOM_UTF8):
+            return "utf-8-sig"
+        try:
+            while piece:
+                decoder.decode(piece)
+                piece = file.read(_CSV_BLOCK)
+            decoder.decode(b"", final=True)
+        except UnicodeDecodeError:
+            return "windows-1252"
+    return "utf-8"
+
+
+def _csv_header(path: Path, encoding: str, delimiter: str | None) -> tuple[list[str], str]:
+    if delimiter is not None and (len(delimiter) != 1 or not delimiter.isascii()):
+        raise UsageError(f"the delimiter must be one ASCII character, not {delimiter!r}.")
     try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            header = next(csv.reader(file), [])
-    except UnicodeDecodeError:
-        raise UnreadableFile(f"{path} is not UTF-8 text. Save it as UTF-8.") from None
-    except csv.Error:
-        raise UnreadableFile(f"{path} is neither CSV nor Parquet.") from None
+        with open(path, encoding=encoding, newline="") as file:
+            first = file.readline(_LONGEST_HEADER)
+            if delimiter is None:
+                delimiter = max(",;\t|", key=first.count)
+            file.seek(0)
+            header = next(csv.reader(file, delimiter=delimiter), [])
+    except LookupError:
+        raise UsageError(f"there is no text encoding {encoding!r}.") from None
+    except (UnicodeError, csv.Error):
+        raise UnreadableFile(
+            f"{path} is neither Parquet nor CSV in the encoding {encoding}."
+        ) from None
     for name in header:
         if header.count(name) > 1:
             raise UnreadableFile(f"{path} has two columns named {name!r}. Rename one.")
-    return header
+    return header, delimiter
 
 
-def _csv_reason(message: str) -> str:
+def _csv_reason(message: str, encoding: str) -> str:
     """Describe pyarrow's error without its quotation of the row."""
     found = re.search(r"(?:Row #(\d+): )?Expected (\d+) columns, got (\d+)", message)
     if found:
         row = f"line {found[1]} " if found[1] else "a line "
         return f"{row}has {found[3]} columns where the header has {found[2]}."
-    if "invalid UTF8" in message:
-        return "the text is not UTF-8. Save it as UTF-8."
+    if "UTF8" in message or "codec" in message:
+        return f"the text is not in the encoding {encoding}. Give the right one with --encoding."
     return "it cannot be read as CSV. Is it whole, and are quotes closed?"
 
 

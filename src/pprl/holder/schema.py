@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import pydantic
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, model_validator
 
 from pprl.errors import SchemaError, UnreadableFile
 from pprl.holder.normalize import NORMALISERS
@@ -48,21 +48,41 @@ class IntegerFormat(_Value):
 
 
 class DateFormat(_Value):
-    """A date in a strptime format; written as YYYYMMDD before it is encoded."""
+    """A date in a strptime format; written as YYYYMMDD before it is encoded.
+
+    ``also`` lists further formats, tried in order. With ``unknown_parts``, a day or
+    month 00 is left out (1950-00-00 is encoded as 1950), and so is a month and day
+    in ``placeholders`` ("01-01"), which registries write where they do not know.
+    """
 
     type: Literal["date"]
     format: str = "%Y-%m-%d"
+    also: tuple[str, ...] = ()
+    unknown_parts: bool = False
+    placeholders: tuple[str, ...] = ()
 
 
 class EnumFormat(_Value):
-    """One of a list of codes."""
+    """One of a list of codes, in whatever order."""
 
     type: Literal["enum"]
-    values: tuple[str, ...]
+    values: tuple[str, ...] = pydantic.Field(min_length=1)
+
+    @field_validator("values", mode="after")
+    @classmethod
+    def _in_order(cls, values: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(sorted(set(values)))
+
+
+class BsnFormat(_Value):
+    """A Dutch citizen service number; must pass the eleven-test and be compared exactly."""
+
+    type: Literal["bsn"]
 
 
 Format = Annotated[
-    StringFormat | IntegerFormat | DateFormat | EnumFormat, pydantic.Field(discriminator="type")
+    StringFormat | IntegerFormat | DateFormat | EnumFormat | BsnFormat,
+    pydantic.Field(discriminator="type"),
 ]
 
 
@@ -154,6 +174,8 @@ class Field(_Value):
         given = (self.bits_per_feature is not None) + (self.bits_per_token is not None)
         if given != (0 if self.ignored else 1):
             raise ValueError("give exactly one of bits_per_feature and bits_per_token")
+        if isinstance(self.format, BsnFormat) and not isinstance(self.tokens, Exact):
+            raise ValueError('a bsn can only be compared exactly: tokens = { type = "exact" }')
         for name in self.normalise:
             if name not in NORMALISERS:
                 near = difflib.get_close_matches(name, NORMALISERS, 1, 0.0)[0]
@@ -193,6 +215,17 @@ class ClkhashKeys(_Value):
     key_size: int = pydantic.Field(default=64, ge=1)
 
 
+class Variant(_Value):
+    """Another encoding of the same record, with other columns for some of the fields.
+
+    A partner's surname or a former address: ``columns = { surname = "partner_name" }``.
+    A record has the variant when one of these columns is filled.
+    """
+
+    name: str
+    columns: dict[str, str] = pydantic.Field(min_length=1)
+
+
 class Schema(_Value):
     """A linkage schema, the same at every data holder of a project.
 
@@ -206,6 +239,8 @@ class Schema(_Value):
     bits: int = pydantic.Field(default=1024, ge=8, le=MAXIMUM_BITS)
     hardening: Hardening
     fields: tuple[Field, ...] = pydantic.Field(min_length=1)
+    variants: tuple[Variant, ...] = ()
+    presence_mask: bool = False
     clkhash: ClkhashKeys | None = None
 
     @model_validator(mode="after")
@@ -214,6 +249,10 @@ class Schema(_Value):
         for name in names:
             if names.count(name) > 1:
                 raise ValueError(f"field {name!r} is there twice")
+        for variant in self.variants:
+            for name in variant.columns:
+                if name not in names:
+                    raise ValueError(f"variant {variant.name!r} names no field: {name!r}")
         if all(field.ignored for field in self.fields):
             raise ValueError("every field is ignored")
         blake = any(isinstance(f.hash, BlakeHash) for f in self.fields if not f.ignored)
@@ -238,7 +277,8 @@ class Schema(_Value):
     @property
     def fingerprint(self) -> str:
         """SHA-256 over the canonical form, 64 hexadecimal digits; the name does not count."""
-        content = self.model_dump(mode="json", exclude={"name"})
+        # Defaults are left out, so that an option added later changes no fingerprint.
+        content = self.model_dump(mode="json", exclude={"name"}, exclude_defaults=True)
         canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
         return hashlib.sha256(canonical.encode()).hexdigest()
 
@@ -276,6 +316,18 @@ class Schema(_Value):
 
             return from_clkhash(document, source)
         return parse(cls, document, source)
+
+    @classmethod
+    def from_clkhash(cls, schema: Any) -> Schema:
+        """Take over a ``clkhash.schema.Schema`` object, or a clkhash document as a dict.
+
+        Raises:
+            SchemaError: It is neither, or not valid.
+        """
+        from pprl.holder.clkhash_schema import document_of, from_clkhash
+
+        document = schema if isinstance(schema, dict) else document_of(schema)
+        return from_clkhash(document)
 
 
 def parse(model: type[Schema], document: dict[str, Any], source: str) -> Schema:
@@ -317,7 +369,7 @@ def _describe(problem: Any, document: dict[str, Any]) -> str:
 _MODELS: tuple[type[_Value], ...] = (
     Schema,
     Field,
-    *(StringFormat, IntegerFormat, DateFormat, EnumFormat),
+    *(StringFormat, IntegerFormat, DateFormat, EnumFormat, BsnFormat, Variant),
     *(NGrams, Exact, Numeric, BlakeHash, DoubleHash),
     *(MissingValue, NoHardening, XorFold, ClkhashKeys),
 )

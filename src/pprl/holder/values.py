@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 from pprl.errors import InvalidValues
 from pprl.holder.normalize import NORMALISERS, trim
 from pprl.holder.schema import (
+    BsnFormat,
     DateFormat,
     EnumFormat,
     Field,
@@ -191,6 +192,8 @@ def _rule(field: Field, verbatim: bool, validate: bool) -> Callable[[str], str]:
             return _date_rule(format_, verbatim)
         case EnumFormat():
             return _enum_rule(format_) if validate else str
+        case BsnFormat():
+            return _bsn_rule
 
 
 def _string_rule(format_: StringFormat) -> Callable[[str], str]:
@@ -231,19 +234,61 @@ def _integer_rule(format_: IntegerFormat, validate: bool) -> Callable[[str], str
     return rule
 
 
+def _bsn_rule(value: str) -> str:
+    """Write a citizen service number with its nine digits, if it can be one."""
+    digits = re.sub(r"[ .]", "", value).rjust(9, "0")
+    if not re.fullmatch(r"[0-9]{9}", digits) or not int(digits):
+        raise _BrokenRule("is not a citizen service number of 9 digits")
+    if not passes_eleven_test(digits):
+        raise _BrokenRule("does not pass the eleven-test")
+    return digits
+
+
+def passes_eleven_test(digits: str) -> bool:
+    """Check nine digits: 9 a + 8 b + ... + 2 h - i must be a multiple of 11."""
+    weights = (9, 8, 7, 6, 5, 4, 3, 2, -1)
+    return sum(w * int(d) for w, d in zip(weights, digits, strict=True)) % 11 == 0
+
+
 def _date_rule(format_: DateFormat, verbatim: bool) -> Callable[[str], str]:
     # clkhash writes years before 1000 as glibc's strftime does, without leading zeros.
     year = "{0.year}" if verbatim else "{0.year:04}"
     template = year + "{0.month:02}{0.day:02}"
 
+    formats = (format_.format, *format_.also)
+    partial = [_partial_pattern(one) for one in formats] if format_.unknown_parts else []
+    named = " or ".join(formats)
+
     def rule(value: str) -> str:
-        try:
-            date = dt.datetime.strptime(value, format_.format)
-        except ValueError:
-            raise _BrokenRule(f"is not a date of the form {format_.format}") from None
-        return template.format(date)
+        for one in formats:
+            try:
+                text = template.format(dt.datetime.strptime(value, one))
+            except ValueError:
+                continue
+            placeholder = f"{text[-4:-2]}-{text[-2:]}" in format_.placeholders
+            return text[:-4] if placeholder else text
+        for pattern in partial:
+            if found := pattern.fullmatch(value):
+                return _partial_date(**found.groupdict())
+        raise _BrokenRule(f"is not a date of the form {named}")
 
     return rule
+
+
+def _partial_pattern(format_: str) -> re.Pattern[str]:
+    """Match what a numeric date format writes, zeros for a day or month included."""
+    parts = {"%Y": r"(?P<year>\d{4})", "%m": r"(?P<month>\d{1,2})", "%d": r"(?P<day>\d{1,2})"}
+    pattern = re.escape(format_)
+    for code, part in parts.items():
+        pattern = pattern.replace(re.escape(code), part)
+    return re.compile(pattern)
+
+
+def _partial_date(year: str = "0", month: str = "0", day: str = "0") -> str:
+    """Write the known leading parts of a date; a day without its month says nothing."""
+    if not int(year) or int(month) > 12 or (int(month) and int(day)):
+        raise _BrokenRule("is not a date, not even in part")
+    return f"{int(year):04}{int(month):02}" if int(month) else f"{int(year):04}"
 
 
 def _enum_rule(format_: EnumFormat) -> Callable[[str], str]:

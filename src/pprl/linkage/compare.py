@@ -26,10 +26,10 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Pairs:
-    """Scored pairs by row number, in order of left row and then right row.
+    """Scored pairs by number, in order of left and then right.
 
     Attributes:
-        left, right: (p,) int64 row numbers in either file.
+        left, right: (p,) int64 row or record numbers in either file.
         similarity: (p,) float64 Dice coefficient.
     """
 
@@ -45,10 +45,10 @@ class Pairs:
         return Pairs(self.left[places], self.right[places], self.similarity[places])
 
     def to_links(self, a: Encodings, b: Encodings) -> Links:
-        """Give the pairs their record ids."""
+        """Give pairs of records their record ids."""
         columns = [
-            a.record_ids.take(pa.array(self.left)),
-            b.record_ids.take(pa.array(self.right)),
+            a.unique_ids().take(pa.array(self.left)),
+            b.unique_ids().take(pa.array(self.right)),
             pa.array(self.similarity),
             pa.nulls(len(self), pa.float64()),
         ]
@@ -67,7 +67,8 @@ def compare(
     """Find every pair of records whose Dice similarity is at or above a threshold.
 
     Every pair is compared; none is lost. A CLK without a single bit is similar to
-    nothing. The order is that of the rows of ``a``, then of ``b``.
+    nothing; of several encodings of one record the best counts. The order is that of
+    the records of ``a``, then of ``b``.
 
     Args:
         a: Encodings of the first holder.
@@ -99,7 +100,10 @@ def scored_pairs(
     max_pairs: int | None = None,
     progress: Progress | None = None,
 ) -> Pairs:
-    """Like `compare`, by row number, for encodings that were checked before."""
+    """Like `compare`, by record number, for encodings that were checked before.
+
+    Where records have several encodings, the best over their variants counts.
+    """
     parts = []
     found = 0
     for part in iterate_pairs(a, b, threshold, workers=workers, progress=progress):
@@ -110,11 +114,26 @@ def scored_pairs(
                 f"Raise the threshold, or allow more pairs."
             )
         parts.append(part)
-    return Pairs(
+    pairs = Pairs(
         np.concatenate([np.empty(0, np.int64), *(part.left for part in parts)]),
         np.concatenate([np.empty(0, np.int64), *(part.right for part in parts)]),
         np.concatenate([np.empty(0, np.float64), *(part.similarity for part in parts)]),
     )
+    if a.variants is None and b.variants is None:
+        return pairs
+    return _best_variants(pairs, a.record_numbers(), b.record_numbers())
+
+
+def _best_variants(
+    pairs: Pairs, a_records: NDArray[np.int64], b_records: NDArray[np.int64]
+) -> Pairs:
+    """Turn pairs of rows into pairs of records, each once, with its best similarity."""
+    left, right = a_records[pairs.left], b_records[pairs.right]
+    order = np.lexsort((-pairs.similarity, right, left))
+    left, right, similarity = left[order], right[order], pairs.similarity[order]
+    first = np.ones(len(order), bool)
+    first[1:] = (np.diff(left) != 0) | (np.diff(right) != 0)
+    return Pairs(left[first], right[first], similarity[first])
 
 
 def iterate_pairs(

@@ -87,7 +87,7 @@ def link(
     warn_absent_fields([a.info, b.info])
     start = time.perf_counter()
     pairs = scored_pairs(a, b, threshold, workers=workers, max_pairs=max_pairs, progress=progress)
-    chosen = match(pairs, len(a), len(b), matching)
+    chosen = match(pairs, a.info.records, b.info.records, matching)
     return LinkResult(
         links=chosen.to_links(a, b),
         threshold=threshold,

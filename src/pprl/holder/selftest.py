@@ -1,0 +1,53 @@
+"""Twenty built-in fictitious people, to notice that two holders encode differently."""
+
+from __future__ import annotations
+
+import datetime as dt
+import itertools
+
+import pyarrow as pa
+
+from pprl.holder.schema import (
+    BsnFormat,
+    DateFormat,
+    EnumFormat,
+    Field,
+    IntegerFormat,
+    Numeric,
+    Schema,
+)
+from pprl.holder.values import passes_eleven_test
+
+_NAMES = (
+    *("José", "Åsa", "Łukasz", "Siobhán", "Jürgen", "Anne-Marie", "D'Arcy", "van der Berg"),
+    *("Ünal", "Nguyễn", "IJsbrand", "Çelik", "Müller", "O'Neill", "Straße", "de Wit"),
+    *("Jansen", "El Idrissi", "Smith", "Øster"),
+)
+
+
+def fictitious_people(schema: Schema) -> pa.RecordBatch:
+    """Make up a value that fits the format of every field, for twenty people."""
+    return pa.record_batch(
+        {
+            field.name: pa.array([_value(field, at) for at in range(len(_NAMES))], pa.string())
+            for field in schema.encoded_fields
+        }
+    )
+
+
+def _value(field: Field, at: int) -> str:
+    match field.format:
+        case EnumFormat():
+            return field.format.values[at % len(field.format.values)]
+        case DateFormat():
+            day = dt.date(1921 + 4 * at, 1 + at % 12, 1 + at)
+            return day.strftime(field.format.format)
+        case IntegerFormat():
+            return str(1000 + 37 * at)
+        case BsnFormat():
+            candidates = (f"{number:09}" for number in itertools.count(100_000_000 + 7919 * at))
+            return next(digits for digits in candidates if passes_eleven_test(digits))
+    if isinstance(field.tokens, Numeric):
+        return str(17 * at)
+    name = _NAMES[at]
+    return name if field.format.encoding != "ascii" else name.encode("ascii", "ignore").decode()
