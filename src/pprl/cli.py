@@ -17,6 +17,7 @@ from rich.table import Table
 
 from pprl.errors import PprlError, PprlWarning, UsageError
 from pprl.holder.encode import OnInvalid
+from pprl.holder.suggest import SuggestHardening
 from pprl.linkage.match import Matching
 
 app = typer.Typer(
@@ -94,6 +95,22 @@ def schema_check(
         )
         table.add_row(field.name, field.format.type, _tokens(field.tokens), bits)
     out.print(table)
+
+
+@schema_app.command("suggest")
+def schema_suggest(
+    data: Annotated[Path, typer.Argument(help="People's records: CSV or Parquet.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Schema to write.")],
+    hardening: Annotated[
+        SuggestHardening, typer.Option("--hardening", help="How filters will be hardened.")
+    ],
+) -> None:
+    """Write a starting schema from the data's own columns (data holder)."""
+    from pprl.exchange.files import write_text
+    from pprl.holder.suggest import suggest_schema
+
+    write_text(suggest_schema(data, name=output.stem, hardening=hardening), output)
+    out.print(f"{output}: read it, then check it with 'pprl schema check {output}'", soft_wrap=True)
 
 
 @app.command()

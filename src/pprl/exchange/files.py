@@ -78,10 +78,15 @@ def write_table(table: pa.Table, path: str | PathLike[str]) -> None:
         pq.write_table(table, temporary, compression="zstd")
 
 
+def write_text(text: str, path: str | PathLike[str]) -> None:
+    """Write UTF-8 text, whole or not at all."""
+    with whole_file(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
 def write_json(value: object, path: str | PathLike[str]) -> None:
     """Write a value as indented JSON, whole or not at all."""
-    with whole_file(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
+    write_text(json.dumps(value, indent=2) + "\n", path)
 
 
 class EncodingsWriter:

@@ -52,11 +52,7 @@ def read_batches(
         UnreadableFile: The file is missing, damaged or of another kind.
     """
     if isinstance(data, str | PathLike):
-        path = Path(data)
-        if not path.is_file():
-            raise UnreadableFile(f"{path}: there is no such file.")
-        if path.stat().st_size == 0:
-            raise EmptyInput(f"{path} is empty.")
+        path = _existing(data)
         if _is_parquet(path):
             batches = _parquet(path, columns)
         else:
@@ -81,6 +77,40 @@ def read_ids(path: str | PathLike[str]) -> list[str]:
         raise UnreadableFile(f"{path} cannot be read ({type(error).__name__}).") from None
 
 
+def column_names(data: Records, csv_format: CsvFormat | None = None) -> list[str]:
+    """Return the names of the columns of what `read_batches` takes.
+
+    Raises:
+        UnreadableFile: The file is missing, damaged or of another kind.
+        EmptyInput: The file is empty.
+    """
+    if not isinstance(data, str | PathLike):
+        return [str(name) for name in getattr(data, "columns", None) or _reader(data).schema.names]
+    path = _existing(data)
+    if not _is_parquet(path):
+        given = csv_format or CsvFormat()
+        return _csv_header(path, given.encoding or _detect_encoding(path), given.delimiter)[0]
+    try:
+        return list(pq.read_schema(path).names)
+    except (pa.ArrowException, OSError) as error:
+        raise _not_parquet(path, error) from None
+
+
+def _existing(data: str | PathLike[str]) -> Path:
+    path = Path(data)
+    if not path.is_file():
+        raise UnreadableFile(f"{path}: there is no such file.")
+    if path.stat().st_size == 0:
+        raise EmptyInput(f"{path} is empty.")
+    return path
+
+
+def _not_parquet(path: Path, error: Exception) -> UnreadableFile:
+    return UnreadableFile(
+        f"{path} cannot be read as Parquet ({type(error).__name__}). Is it whole?"
+    )
+
+
 def _not_empty(batches: Iterator[pa.RecordBatch], source: str) -> Iterator[pa.RecordBatch]:
     any_rows = False
     for batch in batches:
@@ -103,9 +133,7 @@ def _parquet(path: Path, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
             for batch in file.iter_batches(BATCH_ROWS, columns=list(dict.fromkeys(columns))):
                 yield batch.select(list(columns))
     except (pa.ArrowException, OSError) as error:
-        raise UnreadableFile(
-            f"{path} cannot be read as Parquet ({type(error).__name__}). Is it whole?"
-        ) from None
+        raise _not_parquet(path, error) from None
 
 
 def _csv(path: Path, columns: Sequence[str], given: CsvFormat) -> Iterator[pa.RecordBatch]:
@@ -185,6 +213,13 @@ def _csv_reason(message: str, encoding: str) -> str:
 def _table(data: Any, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
     if type(data).__module__.split(".")[0] == "pandas":
         data = _from_pandas(data, columns)
+    reader = _reader(data)
+    require_columns(columns, reader.schema.names, "the table")
+    for batch in reader:
+        yield batch.select(list(columns))
+
+
+def _reader(data: Any) -> pa.RecordBatchReader:
     if isinstance(data, pa.RecordBatch):
         data = pa.table(data)
     if not hasattr(data, "__arrow_c_stream__"):
@@ -192,10 +227,7 @@ def _table(data: Any, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
             f"cannot read records from {type(data).__name__}: give a file name, or a table from "
             f"pandas, polars, DuckDB or pyarrow."
         )
-    reader = pa.RecordBatchReader.from_stream(data)
-    require_columns(columns, reader.schema.names, "the table")
-    for batch in reader:
-        yield batch.select(list(columns))
+    return pa.RecordBatchReader.from_stream(data)
 
 
 def _from_pandas(frame: Any, columns: Sequence[str]) -> pa.Table:

@@ -303,6 +303,18 @@ class Schema(_Value):
         return cls.from_document(document, source=str(path))
 
     @classmethod
+    def from_toml(cls, text: str) -> Schema:
+        """Build a schema from TOML text.
+
+        Raises:
+            SchemaError: The text is not a valid schema.
+        """
+        try:
+            return cls.from_document(tomllib.loads(text))
+        except tomllib.TOMLDecodeError as error:
+            raise SchemaError(f"the schema is not TOML: {error}.") from None
+
+    @classmethod
     def from_document(cls, document: Any, source: str = "schema") -> Schema:
         """Build a schema from a parsed document; ``source`` names it in errors.
 

@@ -1,0 +1,322 @@
+"""A starting schema from one holder's data: types, normalisers, tokens and weights.
+
+Columns are recognised by name (English and Dutch) and by content. A field's weight
+is proportional to the square root of its Renyi entropy of order 2, which is minus
+the logarithm of the chance that two people share a value; fields of the address and
+of contact change together, so as a group they are held at two fifths of the bits.
+Nothing is estimated from a truth, and no value of the data enters the schema.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Literal, get_args
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pprl.errors import EmptyInput, UsageError
+from pprl.holder.normalize import NORMALISERS, digits_only, postcode_nl, trim
+from pprl.holder.records import CsvFormat, Records, column_names, read_batches
+from pprl.holder.schema import Schema
+from pprl.holder.values import as_text
+
+SuggestHardening = Literal["none"]
+
+EXPECTED_BITS = 400
+"""Insertions a record into a plain CLK of 1,024 bits: fills about 0.3 of it."""
+ADDRESS_SHARE = 0.4
+_SAMPLE = 200_000
+_NAME = ("compose", "fold_case", "strip_accents", "letters_only")
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of field: how its columns are called, cleaned and cut."""
+
+    label: str
+    pattern: str
+    normalise: tuple[str, ...]
+    tokens: str
+    address: bool = False
+
+
+_BIGRAMS = '{ type = "ngram", n = 2 }'
+_POSITIONAL = '{ type = "ngram", n = 2, positional = true }'
+_EXACT = '{ type = "exact" }'
+
+# The first kind whose pattern is found in a column's name is taken.
+KINDS = (
+    Kind("date", r"birth.?da(te|y$)|date.?of.?birth|\bdob\b|geb(oorte)?.?dat", (), _POSITIONAL),
+    Kind(
+        "year of birth",
+        r"(birth|geboorte).?(year|jaar)|year.?of.?birth|\byob\b",
+        ("digits_only",),
+        _POSITIONAL,
+    ),
+    Kind(
+        "part of a birth date",
+        r"(birth|geboorte).?(day|dag|month|maand)|(day|month).?of.?birth",
+        ("digits_only",),
+        _EXACT,
+    ),
+    Kind(
+        "place of birth",
+        r"(birth|geboorte).?(place|plaats|town|city)|place.?of.?birth",
+        _NAME,
+        _BIGRAMS,
+    ),
+    Kind("sex", r"\b(sex|gender|geslacht)\b", ("sex_code",), _EXACT),
+    Kind("e-mail", r"e.?mail", ("email",), _BIGRAMS, address=True),
+    Kind(
+        "telephone",
+        r"phone|\btel\b|telefoon|mobiel|mobile",
+        ("digits_only",),
+        _POSITIONAL,
+        address=True,
+    ),
+    Kind(
+        "postcode",
+        r"post.?code|zip|postal",
+        ("fold_case", "alphanumeric"),
+        _POSITIONAL,
+        address=True,
+    ),
+    Kind(
+        "house number",
+        r"(street|house|huis).?(number|nummer|num|no|nr)\b",
+        ("fold_case", "alphanumeric"),
+        _POSITIONAL,
+        address=True,
+    ),
+    Kind("street", r"street|straat|address|adres|\broad\b", _NAME, _BIGRAMS, address=True),
+    Kind(
+        "city",
+        r"city|town|suburb|woonplaats|\bplaats\b|gemeente|municipality",
+        _NAME,
+        _BIGRAMS,
+        address=True,
+    ),
+    Kind("state", r"\bstate\b|province|provincie|county", _NAME, _BIGRAMS, address=True),
+    Kind("middle name", r"middle.?(name|initial)|tussenvoegsel", _NAME, _BIGRAMS),
+    Kind("initials", r"initial|voorletter", ("strip_accents", "initials"), _BIGRAMS),
+    Kind("first name", r"(given|first|fore).?name|voorna|roepnaam|\bfname\b", _NAME, _BIGRAMS),
+    Kind(
+        "surname",
+        r"(sur|last|family|maiden|birth|partner).?name|achterna|(geboorte|familie|partner).?naam"
+        r"|\blname\b",
+        _NAME,
+        _BIGRAMS,
+    ),
+    Kind("name", r"\bnaam\b|\bname\b|full.?name", _NAME, _BIGRAMS),
+)
+
+_NUMBERS = r"\b(bsn|ssn|nhs)\b|burgerservice|soc.?sec|national.?id|nhs.?n|insurance|polis"
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """A suggested field and the reasons for it.
+
+    Attributes:
+        column: The column.
+        kind: What it was taken for.
+        normalise: Names of normalisers.
+        filled: Share of records with a value after cleaning.
+        distinct: Number of distinct values after cleaning.
+        entropy: Renyi entropy of order 2, in bits.
+        bits: Bits to insert, ``bits_per_feature``.
+    """
+
+    column: str
+    kind: Kind
+    normalise: tuple[str, ...]
+    filled: float
+    distinct: int
+    entropy: float
+    bits: int = 0
+
+
+def suggest_schema(
+    data: Records,
+    *,
+    name: str = "suggested",
+    hardening: SuggestHardening = "none",
+    csv_format: CsvFormat | None = None,
+) -> str:
+    """Write a starting schema for the columns of a file or table, as commented TOML.
+
+    Args:
+        data: What `pprl.encode` takes. Of large data an even sample is read.
+        name: The schema's name.
+        hardening: How filters will be hardened; ``none`` must be asked for by name.
+        csv_format: Delimiter and encoding of a CSV file.
+
+    Raises:
+        UsageError: No column is recognised as identifying a person.
+        EmptyInput: There are no records, or no recognised column has a value.
+    """
+    if hardening not in get_args(SuggestHardening):
+        raise UsageError(
+            f"hardening must be one of {get_args(SuggestHardening)}, not {hardening!r}."
+        )
+    columns = column_names(data, csv_format)
+    recognised = {column: kind for column in columns if (kind := recognise(column))}
+    if not recognised:
+        raise UsageError(
+            "no column is recognised as a name, birth date, sex, address or contact. Write the "
+            "schema by hand, or rename columns (surname, given_name, date_of_birth, sex, postcode)."
+        )
+    sample = _sample(data, list(recognised), csv_format)
+    found = [
+        measured
+        for column, kind in recognised.items()
+        if (measured := _measure(sample.column(column).combine_chunks(), column, kind))
+    ]
+    if not found:
+        raise EmptyInput("no recognised column has a value.")
+    text = _write(allocate(found), columns, name, sample.num_rows)
+    Schema.from_toml(text)
+    return text
+
+
+def recognise(column: str) -> Kind | None:
+    """Tell from its name what kind of field a column is; None if it is no identifier."""
+    words = re.sub(r"([a-z])([A-Z])", r"\1 \2", column).lower()
+    words = re.sub(r"[_\W]+", " ", words).strip()
+    if re.search(_NUMBERS, words) or re.search(r"\b(id|key|uuid|hash|entity)\b", words):
+        return None
+    return next((kind for kind in KINDS if re.search(kind.pattern, words)), None)
+
+
+def allocate(found: list[Suggestion]) -> list[Suggestion]:
+    """Share out the expected bits of a record among its fields."""
+    weights = {one.column: math.sqrt(max(one.entropy, 0.05)) for one in found}
+    expected = {one.column: weights[one.column] * one.filled for one in found}
+    address = sum(expected[one.column] for one in found if one.kind.address)
+    person = sum(expected.values()) - address
+    if person > 0 and address > ADDRESS_SHARE * (address + person):
+        shrink = ADDRESS_SHARE / (1 - ADDRESS_SHARE) * person / address
+        weights |= {one.column: weights[one.column] * shrink for one in found if one.kind.address}
+    total = sum(weights[one.column] * one.filled for one in found)
+    return [
+        replace(one, bits=max(1, round(EXPECTED_BITS * weights[one.column] / total)))
+        for one in found
+    ]
+
+
+def _sample(data: Records, columns: list[str], csv_format: CsvFormat | None) -> pa.Table:
+    """Keep every k-th record, so that about 100,000 to 200,000 remain of large data."""
+    kept: list[pa.Table] = []
+    step = 1
+    seen = 0
+    for batch in read_batches(data, columns, csv_format):
+        texts = pa.table([as_text(column) for column in batch.columns], names=columns)
+        kept.append(texts.take(pa.array(range(-seen % step, texts.num_rows, step), pa.int64())))
+        seen += batch.num_rows
+        if sum(table.num_rows for table in kept) > _SAMPLE:
+            whole = pa.concat_tables(kept)
+            kept = [whole.take(pa.array(range(0, whole.num_rows, 2), pa.int64()))]
+            step *= 2
+    return pa.concat_tables(kept)
+
+
+def _measure(values: pa.StringArray, column: str, kind: Kind) -> Suggestion | None:
+    normalise = _normalisers(values, kind)
+    cleaned = trim(values)
+    for name in normalise:
+        cleaned = NORMALISERS[name](cleaned)
+    present = cleaned.filter(pc.and_(pc.is_valid(cleaned), pc.not_equal(cleaned, "")))
+    if not len(present):
+        return None
+    counts = pc.value_counts(present).field("counts").to_numpy(zero_copy_only=False)
+    return Suggestion(
+        column,
+        kind,
+        normalise,
+        filled=len(present) / len(values),
+        distinct=len(counts),
+        entropy=renyi_entropy(counts.astype(float)),
+    )
+
+
+def renyi_entropy(counts: np.ndarray) -> float:
+    """Estimate the Renyi entropy of order 2, in bits, from the counts of values.
+
+    The chance that two different records share a value, without bias; where none do,
+    one pair is counted.
+    """
+    total = counts.sum()
+    pairs = max(total * (total - 1), 1.0)
+    same = max(float((counts * (counts - 1)).sum()), 1.0)
+    return max(0.0, -math.log2(min(1.0, same / pairs)))
+
+
+def _normalisers(values: pa.StringArray, kind: Kind) -> tuple[str, ...]:
+    """Decide by content where the name of a column does not say enough."""
+    cleaned = trim(values)
+    present = cleaned.filter(pc.and_(pc.is_valid(cleaned), pc.not_equal(cleaned, "")))
+    if not len(present):
+        return kind.normalise
+    if kind.label == "postcode" and _share(postcode_nl(present)) > 0.9:
+        return ("postcode_nl",)
+    if kind.label == "sex" and _share(NORMALISERS["sex_code"](present)) < 0.5:
+        return ("fold_case",)
+    if kind.label == "date":
+        digits = pc.utf8_length(digits_only(present))
+        return (
+            ("digits_only",)
+            if pc.mean(pc.greater_equal(digits, 6)).as_py() > 0.5
+            else ("fold_case",)
+        )
+    return kind.normalise
+
+
+def _share(values: pa.StringArray) -> float:
+    return 1.0 - float(values.null_count) / max(len(values), 1)
+
+
+def _write(found: list[Suggestion], columns: list[str], name: str, records: int) -> str:
+    return "\n".join(_lines(found, columns, name, records)) + "\n"
+
+
+def _lines(found: list[Suggestion], columns: list[str], name: str, records: int) -> Iterator[str]:
+    yield f"# Suggested from the columns of one holder, {records:,} records read. Read every line"
+    yield "# before you use it, and give the same file to every holder."
+    yield f"# {EXPECTED_BITS} bits a record, by the square root of each field's Renyi entropy of"
+    yield "# order 2 (how rarely two people share a value);"
+    yield f"# fields of address and contact together have at most {ADDRESS_SHARE:.0%} of them."
+    yield "version = 1"
+    yield f"name = {json.dumps(name)}"
+    yield "bits = 1024"
+    yield 'hardening = { method = "none" }    # the plain CLK; graph matching breaks it'
+    taken = {one.column for one in found}
+    left_out = [column for column in columns if column not in taken]
+    if left_out:
+        yield ""
+        yield "# Left out, because not recognised, empty, or a number to compare exactly:"
+        yield from (f"#   {json.dumps(column)}" for column in left_out)
+    for one in found:
+        yield ""
+        yield f"# Taken for: {one.kind.label}. Filled in {one.filled:.1%} of records;"
+        yield f"# {one.distinct:,} distinct values; entropy {one.entropy:.1f} bits{_advice(one)}."
+        yield "[[fields]]"
+        yield f"name = {json.dumps(one.column)}"
+        if one.normalise:
+            yield f"normalise = {json.dumps(list(one.normalise))}"
+        yield f"tokens = {one.kind.tokens}"
+        yield f"bits_per_feature = {one.bits}"
+
+
+def _advice(one: Suggestion) -> str:
+    if one.kind.label == "date":
+        return (
+            "; encoded as digits in the order in which they are written,\n"
+            "# so every holder must write day, month and year in the same order"
+        )
+    return ""
