@@ -6,6 +6,7 @@ import csv
 import datetime as dt
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from os import PathLike
@@ -19,16 +20,21 @@ from numpy.typing import NDArray
 from pprl.errors import EmptyInput, InvalidValues, PprlWarning, RecordIdError, UsageError
 from pprl.exchange.encodings import EncodingInfo, Encodings, Popcounts, as_words, count_bits
 from pprl.exchange.files import encodings_writer, whole_file
+from pprl.exchange.threads import in_order, threads
 from pprl.holder.encoder import EncodedBatch, Encoder
 from pprl.holder.keys import LinkageKey
 from pprl.holder.records import CsvFormat, Records, read_batches
 from pprl.holder.schema import Schema
 from pprl.holder.values import as_text
+from pprl.kernels.numbering import hash_runs
 
 OnInvalid = Literal["error", "skip", "warn"]
 
 Progress = Callable[[int], None]
 """Called with the number of records read so far."""
+
+Rejected = Sequence[tuple[int, str, str]]
+"""Row, field and reason of values that break a rule."""
 
 _SHOWN = 20
 
@@ -47,6 +53,7 @@ def encode(
     csv_format: CsvFormat | None = None,
     consent: str = "",
     provenance: str = "",
+    workers: int | None = None,
     progress: Progress | None = None,
 ) -> Encodings:
     """Encode records into CLKs, in memory.
@@ -66,6 +73,7 @@ def encode(
         csv_format: Delimiter and text encoding of a CSV file; found out if not given.
         consent: A sentence for the header: the legal ground or consent.
         provenance: A sentence for the header: where the records come from.
+        workers: Threads; all processors by default. The result does not depend on it.
         progress: Called with the number of records read, after each batch.
 
     Returns:
@@ -89,6 +97,7 @@ def encode(
         csv_format,
         consent,
         provenance,
+        threads(workers),
     )
     run = _Run(Encoder(schema, key), options)
     parts = list(run.parts(data, progress))
@@ -116,6 +125,7 @@ def encode_file(
     csv_format: CsvFormat | None = None,
     consent: str = "",
     provenance: str = "",
+    workers: int | None = None,
     progress: Progress | None = None,
 ) -> EncodingInfo:
     """Encode records into an encodings file, batch by batch, in constant memory.
@@ -135,6 +145,7 @@ def encode_file(
         csv_format,
         consent,
         provenance,
+        threads(workers),
     )
     run = _Run(Encoder(schema, key), options)
     with encodings_writer(out, schema.bits, bool(schema.variants), run.mask_bytes) as writer:
@@ -156,6 +167,7 @@ class _Options:
     csv_format: CsvFormat | None
     consent: str
     provenance: str
+    workers: int
 
     def __post_init__(self) -> None:
         if self.on_invalid not in get_args(OnInvalid):
@@ -174,6 +186,18 @@ class _Part:
     mask: NDArray[np.uint8]
 
 
+@dataclass(frozen=True)
+class _Batch:
+    """A batch's encodings, with what is counted of it."""
+
+    part: _Part
+    ids: NDArray[np.uint64]
+    read: int
+    records: int
+    present: NDArray[np.int64]
+    problems: Rejected
+
+
 class _Run:
     """One pass over a holder's records, counting what goes into the header."""
 
@@ -189,10 +213,9 @@ class _Run:
         base = {name: options.columns.get(name, name) for name in names}
         self._columns = [base, *(base | one.columns for one in encoder.schema.variants)]
         self._records = 0
-        self._rows = 0
         self._present = np.zeros(len(names), np.int64)
         self._bits: list[NDArray[np.int64]] = []
-        self._seen: list[pa.StringArray] = []
+        self._ids: list[NDArray[np.uint64]] = []
 
     @property
     def mask_bytes(self) -> int:
@@ -206,32 +229,29 @@ class _Run:
         wanted = list(dict.fromkeys(name for one in self._columns for name in one.values()))
         excluded = pa.array(list(options.exclude), pa.string())
         done = broken = 0
-        with _rejects(options.rejects) as reject:
-            for batch in read_batches(data, [options.id_column, *wanted], options.csv_format):
-                ids = _record_ids(batch.column(0), options.id_column, done)
-                self._seen.append(ids)
-                fields = batch.select(list(range(1, batch.num_columns)))
-                rows = np.arange(done + 1, done + 1 + batch.num_rows)
-                if len(excluded):
-                    keep = pc.invert(pc.is_in(ids, excluded))
-                    ids, fields = ids.filter(keep), fields.filter(keep)
-                    rows = rows[keep.to_numpy(zero_copy_only=False)]
-                encoded = [self._encoder.encode(fields, columns) for columns in self._columns]
-                problems = sorted(
-                    {(int(rows[p.row]), p.field, p.reason) for e in encoded for p in e.problems}
-                )
-                broken += len(problems)
-                reject(problems)
-                if problems and options.on_invalid == "error":
-                    _raise_problems(problems)
-                keep_rows = np.ones(len(rows), bool)
-                if problems and options.on_invalid == "skip":
-                    keep_rows = ~np.isin(rows, [row for row, _, _ in problems])
-                yield self._part(ids, encoded, keep_rows)
-                done += batch.num_rows
+        with _rejects(options.rejects) as reject, ThreadPoolExecutor(options.workers) as pool:
+
+            def batches() -> Iterator[Future[_Batch]]:
+                row = 1
+                for batch in read_batches(data, [options.id_column, *wanted], options.csv_format):
+                    ids = _record_ids(batch.column(0), options.id_column, row)
+                    yield pool.submit(self._encode, batch, ids, excluded, row)
+                    row += batch.num_rows
+
+            for encoded in in_order(batches(), options.workers):
+                self._ids.append(encoded.ids)
+                broken += len(encoded.problems)
+                reject(encoded.problems)
+                if encoded.problems and options.on_invalid == "error":
+                    _raise_problems(encoded.problems)
+                self._records += encoded.records
+                self._present += encoded.present
+                self._bits.append(count_bits(as_words(encoded.part.clks)))
+                yield encoded.part
+                done += encoded.read
                 if progress:
                     progress(done)
-        _require_unique(pa.chunked_array(self._seen), options.id_column)
+        _require_unique(self._ids, options.id_column)
         if broken:
             what = "records were left out" if options.on_invalid == "skip" else "values left out"
             warnings.warn(
@@ -240,33 +260,62 @@ class _Run:
                 stacklevel=3,
             )
 
+    def _encode(
+        self, batch: pa.RecordBatch, ids: pa.StringArray, excluded: pa.StringArray, first_row: int
+    ) -> _Batch:
+        """Encode one batch; runs in a thread of the pool."""
+        digests = _digests(ids)
+        rows = np.arange(first_row, first_row + batch.num_rows)
+        fields = batch.select(list(range(1, batch.num_columns)))
+        if len(excluded):
+            keep = pc.invert(pc.is_in(ids, excluded))
+            ids, fields = ids.filter(keep), fields.filter(keep)
+            rows = rows[keep.to_numpy(zero_copy_only=False)]
+        encoded = [self._encoder.encode(fields, columns) for columns in self._columns]
+        problems = sorted(
+            {(int(rows[p.row]), p.field, p.reason) for one in encoded for p in one.problems}
+        )
+        kept = np.ones(len(rows), bool)
+        if problems and self._options.on_invalid == "skip":
+            kept = ~np.isin(rows, [row for row, _, _ in problems])
+        return _Batch(
+            part=self._part(ids, encoded, kept),
+            ids=digests,
+            read=batch.num_rows,
+            records=int(kept.sum()),
+            present=encoded[0].present[kept].sum(axis=0),
+            problems=problems,
+        )
+
     def _part(
-        self, ids: pa.StringArray, encoded: Sequence[EncodedBatch], keep: NDArray[np.bool_]
+        self, ids: pa.StringArray, encoded: Sequence[EncodedBatch], kept: NDArray[np.bool_]
     ) -> _Part:
         """Take the rows of the records that are kept, and of the variants that they have."""
-        base = encoded[0]
-        self._records += int(keep.sum())
-        self._present += base.present[keep].sum(axis=0)
-        names = list(self._columns[0])
+        own = encoded[0]
+        if len(encoded) == 1 and kept.all():
+            return _Part(ids, own.clks, np.zeros(len(ids), np.uint8), self._mask(own.present))
         pieces = []
-        for number, one in enumerate(encoded):
-            changed = [
-                at
-                for at, name in enumerate(names)
-                if self._columns[number][name] != self._columns[0][name]
-            ]
-            has = keep & one.present[:, changed].any(axis=1) if number else keep
-            pieces.append((np.flatnonzero(has), number))
-        rows = np.concatenate([at for at, _ in pieces])
-        variants = np.concatenate([np.full(len(at), number, np.uint8) for at, number in pieces])
-        clks = np.concatenate([encoded[number].clks[at] for at, number in pieces])
-        mask = np.concatenate([np.packbits(encoded[n].present[at], axis=1) for at, n in pieces])
-        if len(pieces) > 1:
-            # The variants of a record stand together, its own encoding first.
-            order = np.lexsort((variants, rows))
-            rows, variants, clks, mask = rows[order], variants[order], clks[order], mask[order]
-        self._bits.append(count_bits(as_words(clks)))
-        return _Part(ids.take(pa.array(rows)), clks, variants, mask)
+        for number, (one, columns) in enumerate(zip(encoded, self._columns, strict=True)):
+            changed = [columns[name] != own_column for name, own_column in self._columns[0].items()]
+            has = kept & one.present[:, changed].any(axis=1) if number else kept
+            pieces.append(np.flatnonzero(has))
+        rows = np.concatenate(pieces)
+        variants = np.repeat(np.arange(len(pieces), dtype=np.uint8), [len(at) for at in pieces])
+        clks = np.concatenate([one.clks[at] for one, at in zip(encoded, pieces, strict=True)])
+        present = np.concatenate([one.present[at] for one, at in zip(encoded, pieces, strict=True)])
+        # The variants of a record stand together, its own encoding first.
+        order = np.lexsort((variants, rows))
+        return _Part(
+            ids.take(pa.array(rows[order])),
+            clks[order],
+            variants[order],
+            self._mask(present[order]),
+        )
+
+    def _mask(self, present: NDArray[np.bool_]) -> NDArray[np.uint8]:
+        if not self._encoder.schema.presence_mask:
+            return np.empty((len(present), 0), np.uint8)
+        return np.packbits(present, axis=1)
 
     def info(self) -> EncodingInfo:
         """Describe what was encoded, for the header."""
@@ -295,9 +344,6 @@ class _Run:
         )
 
 
-Rejected = Sequence[tuple[int, str, str]]
-
-
 @contextmanager
 def _rejects(path: str | PathLike[str] | None) -> Iterator[Callable[[Rejected], object]]:
     """Write rows, fields and reasons to a file, whole; without one, nowhere."""
@@ -310,31 +356,40 @@ def _rejects(path: str | PathLike[str] | None) -> Iterator[Callable[[Rejected], 
         yield writer.writerows
 
 
-def _record_ids(column: pa.Array, name: str, done: int) -> pa.StringArray:
+def _record_ids(column: pa.Array, name: str, first_row: int) -> pa.StringArray:
     ids = as_text(column)
     missing = pc.or_kleene(pc.is_null(ids), pc.equal(ids, ""))
     if pc.any(missing).as_py():
         rows = np.flatnonzero(pc.fill_null(missing, True).to_numpy(zero_copy_only=False))
         raise RecordIdError(
-            f"column {name!r} has no record id in {_rows(rows + done + 1)}. "
+            f"column {name!r} has no record id in {_rows(rows + first_row)}. "
             f"Every record needs an id."
         )
     return ids
 
 
-def _require_unique(ids: pa.ChunkedArray, name: str) -> None:
-    encoded = pc.dictionary_encode(ids).combine_chunks()
-    if isinstance(encoded, pa.ChunkedArray):
-        encoded = encoded.unify_dictionaries().combine_chunks()
-    if len(encoded.dictionary) == len(ids):
-        return
-    codes = encoded.indices.to_numpy(zero_copy_only=False)
-    counts = np.bincount(codes)
-    rows = np.flatnonzero(counts[codes] > 1) + 1
-    raise RecordIdError(
-        f"column {name!r} has the same record id more than once: {_rows(rows)}. "
-        f"Record ids must be unique."
-    )
+def _require_unique(digests: Sequence[NDArray[np.uint64]], name: str) -> None:
+    """Refuse repeated ids by their 128-bit digests, so that ids need not be kept."""
+    both = np.concatenate(digests)
+    order = np.lexsort((both[:, 1], both[:, 0]))
+    same = (both[order[1:]] == both[order[:-1]]).all(axis=1)
+    if same.any():
+        rows = np.unique(np.concatenate([order[1:][same], order[:-1][same]])) + 1
+        raise RecordIdError(
+            f"column {name!r} has the same record id more than once: {_rows(rows)}. "
+            f"Record ids must be unique."
+        )
+
+
+def _digests(ids: pa.StringArray) -> NDArray[np.uint64]:
+    """Hash ids to 128 bits each: (n, 2) uint64."""
+    _, ends, data = ids.buffers()
+    text = np.frombuffer(data or b"", np.uint8)
+    borders = np.frombuffer(ends, np.int32)[ids.offset : ids.offset + len(ids) + 1]
+    both = np.empty((2, len(ids)), np.uint64)
+    for seed in range(2):
+        hash_runs(text, borders, np.uint64(seed), both[seed])
+    return both.T
 
 
 def _rows(rows: NDArray[np.int64]) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
+import re
 import tomllib
 from os import PathLike
 from pathlib import Path
@@ -38,6 +39,15 @@ class StringFormat(_Value):
     min_length: int | None = pydantic.Field(default=None, ge=0)
     max_length: int | None = pydantic.Field(default=None, ge=1)
 
+    @field_validator("pattern", mode="after")
+    @classmethod
+    def _compiles(cls, pattern: str | None) -> str | None:
+        try:
+            re.compile(pattern or "")
+        except re.error as error:
+            raise ValueError(f"the pattern is no regular expression: {error}") from None
+        return pattern
+
 
 class IntegerFormat(_Value):
     """A whole number; written without leading zeros or sign before it is encoded."""
@@ -59,7 +69,7 @@ class DateFormat(_Value):
     format: str = "%Y-%m-%d"
     also: tuple[str, ...] = ()
     unknown_parts: bool = False
-    placeholders: tuple[str, ...] = ()
+    placeholders: tuple[Annotated[str, pydantic.Field(pattern=r"^\d\d-\d\d$")], ...] = ()
 
 
 class EnumFormat(_Value):

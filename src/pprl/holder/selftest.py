@@ -7,6 +7,7 @@ import itertools
 
 import pyarrow as pa
 
+from pprl.holder.formats import passes_eleven_test
 from pprl.holder.schema import (
     BsnFormat,
     DateFormat,
@@ -16,7 +17,6 @@ from pprl.holder.schema import (
     Numeric,
     Schema,
 )
-from pprl.holder.values import passes_eleven_test
 
 _NAMES = (
     *("José", "Åsa", "Łukasz", "Siobhán", "Jürgen", "Anne-Marie", "D'Arcy", "van der Berg"),

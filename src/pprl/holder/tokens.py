@@ -6,12 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pprl.holder.schema import Exact, NGrams, Numeric
+from pprl.kernels.grams import append_letter, lay_out, pad
 from pprl.kernels.numbering import number
 
-_BLANK = np.uint64(0x20)
+_BLANK = 0x20
 _ROOM = 1 << 62
 
 
@@ -63,15 +65,14 @@ def _ngrams(values: pa.StringArray, n: int, positional: bool) -> Tokens:
     points, lengths = _padded_code_points(values, n - 1)
     counts = lengths - (n - 1)
     offsets = np.concatenate(([0], np.cumsum(counts)))
-    value_starts = np.cumsum(lengths) - lengths
-    places = np.arange(offsets[-1]) - np.repeat(offsets[:-1], counts)
-    starts = np.repeat(value_starts, counts) + places
+    starts = np.empty(offsets[-1], np.int64)
+    places = np.empty(offsets[-1], np.int64)
+    lay_out(lengths, n, starts, places)
 
     seen = np.zeros(int(points.max(initial=0)) + 1, bool)
     seen[points] = True
-    rank = np.cumsum(seen) - 1
-    letters = rank[points].astype(np.uint64)
     alphabet = int(seen.sum())
+    letters = (np.cumsum(seen, dtype=np.uint32) - np.uint32(1))[points]
 
     # A token's code is a number whose digits are its letters, and its place if that counts.
     codes = places.astype(np.uint64) if positional else np.zeros(len(starts), np.uint64)
@@ -80,7 +81,7 @@ def _ngrams(values: pa.StringArray, n: int, positional: bool) -> Tokens:
         if distinct * alphabet > _ROOM:
             ids, firsts = number_distinct(codes)
             codes, distinct = ids.astype(np.uint64), len(firsts)
-        codes = codes * np.uint64(alphabet) + letters[starts + step]
+        append_letter(letters, starts, step, alphabet, codes)
         distinct *= alphabet
     members, firsts = number_distinct(codes)
 
@@ -94,16 +95,19 @@ def _ngrams(values: pa.StringArray, n: int, positional: bool) -> Tokens:
 
 
 def _padded_code_points(
-    values: pa.StringArray, pad: int
+    values: pa.StringArray, width: int
 ) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
-    """Return the code points of all values, each padded with blanks, and their lengths."""
-    raw = "".join(values.to_pylist()).encode("utf-32-le")
-    points = np.frombuffer(raw, "<u4")
-    lengths = np.fromiter(map(len, values.to_pylist()), np.int64, len(values))
-    padded = np.full(len(points) + 2 * pad * len(lengths), _BLANK, np.uint32)
-    shift = np.repeat(pad * (2 * np.arange(len(lengths)) + 1), lengths)
-    padded[np.arange(len(points)) + shift] = points
-    return padded, lengths + 2 * pad
+    """Return the code points of all values, each between blanks, and the padded lengths."""
+    _, offsets_buffer, data = values.buffers()
+    ends = np.frombuffer(offsets_buffer, np.int32)[values.offset : values.offset + len(values) + 1]
+    text = bytes(memoryview(data)[ends[0] : ends[-1]]).decode() if data else ""
+    points = np.frombuffer(text.encode("utf-32-le"), "<u4")
+    lengths = pc.utf8_length(values).to_numpy(zero_copy_only=False).astype(np.int64)
+    if not width:
+        return points, lengths
+    padded = np.empty(len(points) + 2 * width * len(lengths), np.uint32)
+    pad(points, lengths, width, _BLANK, padded)
+    return padded, lengths + 2 * width
 
 
 def _numeric(values: pa.StringArray, tokens: Numeric) -> Tokens:

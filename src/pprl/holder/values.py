@@ -6,10 +6,6 @@ category 2257 are the same; NaN, None, NaT and "" are all missing.
 
 from __future__ import annotations
 
-import datetime as dt
-import math
-import re
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,16 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pprl.errors import InvalidValues
+from pprl.holder.formats import canonical
 from pprl.holder.normalize import NORMALISERS, trim
-from pprl.holder.schema import (
-    BsnFormat,
-    DateFormat,
-    EnumFormat,
-    Field,
-    IntegerFormat,
-    Numeric,
-    StringFormat,
-)
+from pprl.holder.schema import DateFormat, Field, StringFormat
 
 
 @dataclass(frozen=True)
@@ -101,18 +90,11 @@ def distinct_texts(column: pa.Array, field: Field, *, verbatim: bool, validate: 
         verbatim: Take text as it is, as clkhash does, instead of cleaning it.
         validate: Check the rules of the field's format.
     """
-    encoded = pc.dictionary_encode(as_text(column, field), null_encoding="mask")
-    raw = encoded.dictionary
-    if verbatim:
-        cleaned = raw
-        # A null has the same meaning as the empty cell of a CSV file.
-        if encoded.null_count:
-            return distinct_texts(
-                pc.fill_null(as_text(column, field), ""), field, verbatim=True, validate=validate
-            )
-    else:
-        cleaned = _clean(raw, field)
-    texts, reasons = _format(cleaned, field, verbatim=verbatim, validate=validate)
+    written = as_text(column, field)
+    # To clkhash a missing value is the empty cell of a CSV file.
+    encoded = pc.dictionary_encode(pc.fill_null(written, "") if verbatim else written)
+    cleaned = encoded.dictionary if verbatim else _clean(encoded.dictionary, field)
+    texts, reasons = canonical(cleaned, field, verbatim=verbatim, validate=validate)
     rows = pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False)
     problems = tuple((np.flatnonzero(rows == at), reason) for at, reason in sorted(reasons.items()))
     # Cleaning may have made distinct values equal, or left nothing of one.
@@ -130,173 +112,3 @@ def _clean(values: pa.StringArray, field: Field) -> pa.StringArray:
     for name in field.normalise:
         cleaned = NORMALISERS[name](cleaned)
     return cleaned
-
-
-def _format(
-    values: pa.StringArray, field: Field, *, verbatim: bool, validate: bool
-) -> tuple[pa.StringArray, dict[int, str]]:
-    """Write each value in its canonical form; return the reasons where that fails."""
-    if isinstance(field.format, StringFormat) and not _restricted(field, validate):
-        return values, {}
-    rule = _rule(field, verbatim, validate)
-    sentinel = field.missing.sentinel if field.missing else None
-    out: list[str | None] = []
-    reasons = {}
-    for at, value in enumerate(values.to_pylist()):
-        text: str | None = None
-        if value is None or (value == "" and not verbatim):
-            pass
-        elif field.missing and value == sentinel:
-            text = field.missing.replace_with
-        else:
-            try:
-                text = rule(value)
-            except _BrokenRule as broken:
-                reasons[at] = str(broken)
-        if text and isinstance(field.tokens, Numeric) and not _is_number(text, field.tokens):
-            text = None
-            reasons[at] = "is not a number"
-        out.append(text)
-    return pa.array(out, pa.string()), reasons
-
-
-def _is_number(text: str, tokens: Numeric) -> bool:
-    try:
-        int(text, base=10)
-    except ValueError:
-        try:
-            return math.isfinite(float(text) * pow(10, tokens.fractional_precision))
-        except (ValueError, OverflowError):
-            return False
-    return True
-
-
-class _BrokenRule(Exception):
-    """A value breaks a rule; the text says which rule and never the value."""
-
-
-def _restricted(field: Field, validate: bool) -> bool:
-    if field.missing or isinstance(field.tokens, Numeric):
-        return True
-    return validate and field.format != StringFormat(encoding=field.format.encoding)  # type: ignore[union-attr]
-
-
-def _rule(field: Field, verbatim: bool, validate: bool) -> Callable[[str], str]:
-    format_ = field.format
-    match format_:
-        case StringFormat():
-            return _string_rule(format_) if validate else str
-        case IntegerFormat():
-            return _integer_rule(format_, validate)
-        case DateFormat():
-            return _date_rule(format_, verbatim)
-        case EnumFormat():
-            return _enum_rule(format_) if validate else str
-        case BsnFormat():
-            return _bsn_rule
-
-
-def _string_rule(format_: StringFormat) -> Callable[[str], str]:
-    pattern = re.compile(format_.pattern) if format_.pattern is not None else None
-    shortest = format_.min_length or 0
-    longest = format_.max_length
-
-    def rule(value: str) -> str:
-        if pattern and not pattern.fullmatch(value):
-            raise _BrokenRule("does not have the pattern that the schema asks for")
-        if len(value) < shortest:
-            raise _BrokenRule(f"is shorter than {shortest} characters")
-        if longest is not None and len(value) > longest:
-            raise _BrokenRule(f"is longer than {longest} characters")
-        if format_.case == "upper" and value.upper() != value:
-            raise _BrokenRule("is not in upper case")
-        if format_.case == "lower" and value.lower() != value:
-            raise _BrokenRule("is not in lower case")
-        if format_.encoding == "ascii" and not value.isascii():
-            raise _BrokenRule("has characters outside ASCII")
-        return value
-
-    return rule
-
-
-def _integer_rule(format_: IntegerFormat, validate: bool) -> Callable[[str], str]:
-    def rule(value: str) -> str:
-        try:
-            number = int(value, base=10)
-        except ValueError:
-            raise _BrokenRule("is not a whole number") from None
-        if validate and format_.minimum is not None and number < format_.minimum:
-            raise _BrokenRule(f"is below {format_.minimum}")
-        if validate and format_.maximum is not None and number > format_.maximum:
-            raise _BrokenRule(f"is above {format_.maximum}")
-        return str(number)
-
-    return rule
-
-
-def _bsn_rule(value: str) -> str:
-    """Write a citizen service number with its nine digits, if it can be one."""
-    digits = re.sub(r"[ .]", "", value).rjust(9, "0")
-    if not re.fullmatch(r"[0-9]{9}", digits) or not int(digits):
-        raise _BrokenRule("is not a citizen service number of 9 digits")
-    if not passes_eleven_test(digits):
-        raise _BrokenRule("does not pass the eleven-test")
-    return digits
-
-
-def passes_eleven_test(digits: str) -> bool:
-    """Check nine digits: 9 a + 8 b + ... + 2 h - i must be a multiple of 11."""
-    weights = (9, 8, 7, 6, 5, 4, 3, 2, -1)
-    return sum(w * int(d) for w, d in zip(weights, digits, strict=True)) % 11 == 0
-
-
-def _date_rule(format_: DateFormat, verbatim: bool) -> Callable[[str], str]:
-    # clkhash writes years before 1000 as glibc's strftime does, without leading zeros.
-    year = "{0.year}" if verbatim else "{0.year:04}"
-    template = year + "{0.month:02}{0.day:02}"
-
-    formats = (format_.format, *format_.also)
-    partial = [_partial_pattern(one) for one in formats] if format_.unknown_parts else []
-    named = " or ".join(formats)
-
-    def rule(value: str) -> str:
-        for one in formats:
-            try:
-                text = template.format(dt.datetime.strptime(value, one))
-            except ValueError:
-                continue
-            placeholder = f"{text[-4:-2]}-{text[-2:]}" in format_.placeholders
-            return text[:-4] if placeholder else text
-        for pattern in partial:
-            if found := pattern.fullmatch(value):
-                return _partial_date(**found.groupdict())
-        raise _BrokenRule(f"is not a date of the form {named}")
-
-    return rule
-
-
-def _partial_pattern(format_: str) -> re.Pattern[str]:
-    """Match what a numeric date format writes, zeros for a day or month included."""
-    parts = {"%Y": r"(?P<year>\d{4})", "%m": r"(?P<month>\d{1,2})", "%d": r"(?P<day>\d{1,2})"}
-    pattern = re.escape(format_)
-    for code, part in parts.items():
-        pattern = pattern.replace(re.escape(code), part)
-    return re.compile(pattern)
-
-
-def _partial_date(year: str = "0", month: str = "0", day: str = "0") -> str:
-    """Write the known leading parts of a date; a day without its month says nothing."""
-    if not int(year) or int(month) > 12 or (int(month) and int(day)):
-        raise _BrokenRule("is not a date, not even in part")
-    return f"{int(year):04}{int(month):02}" if int(month) else f"{int(year):04}"
-
-
-def _enum_rule(format_: EnumFormat) -> Callable[[str], str]:
-    allowed = frozenset(format_.values)
-
-    def rule(value: str) -> str:
-        if value not in allowed:
-            raise _BrokenRule("is not one of the codes that the schema lists")
-        return value
-
-    return rule

@@ -47,3 +47,21 @@ def number(
                 break
             slot = (slot + 1) & mask
     return count
+
+
+@kernel
+def hash_runs(
+    data: NDArray[np.uint8], ends: NDArray[np.int32], seed: np.uint64, out: NDArray[np.uint64]
+) -> None:
+    """Hash each run ``data[ends[i]:ends[i + 1]]`` of bytes to 64 bits.
+
+    FNV-1a (Fowler, Noll, Vo) from a seed, with the finaliser of MurmurHash3. For
+    finding equal runs; not for secrets.
+    """
+    for run in range(out.shape[0]):
+        state = np.uint64(0xCBF29CE484222325) ^ seed
+        for at in range(ends[run], ends[run + 1]):
+            state = (state ^ np.uint64(data[at])) * np.uint64(0x100000001B3)
+        state = (state ^ (state >> np.uint64(33))) * np.uint64(0xFF51AFD7ED558CCD)
+        state = (state ^ (state >> np.uint64(33))) * np.uint64(0xC4CEB9FE1A85EC53)
+        out[run] = state ^ (state >> np.uint64(33))

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
-from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +13,7 @@ from numpy.typing import NDArray
 from pprl.errors import TooManyPairs, UsageError
 from pprl.exchange.encodings import Encodings, check_compatible, count_bits
 from pprl.exchange.links import SCHEMA, Links
+from pprl.exchange.threads import in_order, threads
 from pprl.kernels.dice import LANES, lay_tiles, pairs_above
 
 ROWS_PER_TASK = 1024
@@ -146,45 +145,26 @@ def iterate_pairs(
 ) -> Iterator[Pairs]:
     """Yield the pairs at or above the threshold, one block of rows of ``a`` at a time."""
     check_threshold(threshold)
-    threads = workers if workers is not None else _processors()
-    if threads < 1:
-        raise UsageError(f"workers must be 1 or more, not {threads}.")
+    n_threads = threads(workers)
     plan = _Plan.make(b, threshold)
-    a_words = a.words
-    starts = range(0, len(a), ROWS_PER_TASK)
-    # A bounded window of tasks keeps memory bounded when the consumer is slow.
-    with ThreadPoolExecutor(threads) as pool:
-        window: deque[tuple[int, Future[Pairs]]] = deque()
-        for start in starts:
-            rows = a_words[start : start + ROWS_PER_TASK]
-            window.append((start, pool.submit(plan.compare, rows, start)))
-            if len(window) > 2 * threads:
-                yield _finish(window, a, b, progress)
-        while window:
-            yield _finish(window, a, b, progress)
+    words = a.words
+    done = 0
+    with ThreadPoolExecutor(n_threads) as pool:
+        tasks = (
+            pool.submit(plan.compare, words[start : start + ROWS_PER_TASK], start)
+            for start in range(0, len(a), ROWS_PER_TASK)
+        )
+        for pairs in in_order(tasks, 2 * n_threads):
+            done = min(done + ROWS_PER_TASK, len(a))
+            if progress:
+                progress(done * len(b), len(a) * len(b))
+            yield pairs
 
 
 def check_threshold(threshold: float) -> None:
     """Raise `UsageError` unless the threshold is a number from 0 to 1."""
     if not 0.0 <= threshold <= 1.0:
         raise UsageError(f"the threshold must be between 0 and 1, not {threshold}.")
-
-
-def _finish(
-    window: deque[tuple[int, Future[Pairs]]],
-    a: Encodings,
-    b: Encodings,
-    progress: Progress | None,
-) -> Pairs:
-    start, task = window.popleft()
-    pairs = task.result()
-    if progress:
-        progress(min(start + ROWS_PER_TASK, len(a)) * len(b), len(a) * len(b))
-    return pairs
-
-
-def _processors() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @dataclass(frozen=True)

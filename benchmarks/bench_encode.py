@@ -1,0 +1,177 @@
+"""Encoding speed against clkhash, on clkhash's own data and schema, bits compared.
+
+    make benchmarks/peers/.ready                 once: the peers' own environment
+    python benchmarks/bench_encode.py --records 1000000
+
+Both sides hold their rows in memory; clkhash runs with one and with two workers and
+its better time counts. Then ours alone: throughput by size, file to file, and peak
+memory while streaming from Parquet, each in a process of its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import pickle
+import platform
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+import pprl
+
+HERE = Path(__file__).parent
+PEERS = HERE / "peers" / "venv" / "bin" / "python"
+SECRET = "a secret for the benchmark"
+NAMES_SCHEMA = {
+    "version": 1,
+    "name": "seven fields",
+    "hardening": {"method": "none"},
+    "fields": [
+        {"name": f"f{i}", "bits_per_feature": 57, "tokens": {"type": "ngram", "positional": i > 3}}
+        for i in range(7)
+    ],
+}
+
+
+def against_clkhash(folder: Path, records: int) -> dict[str, float]:
+    """Encode the same rows with clkhash and with pprl; the CLKs must be equal."""
+    command = [PEERS, HERE / "peers" / "run_clkhash.py", folder, records, 1, 2]
+    done = subprocess.run([str(part) for part in command], capture_output=True, check=True)
+    theirs = json.loads(done.stdout)
+    table, schema, key = load(folder)
+    pprl.encode(table.slice(0, 1000), schema, key, id_column="row id")
+    seconds = []
+    for _ in range(3):
+        start = time.perf_counter()
+        made = pprl.encode(table, schema, key, id_column="row id")
+        seconds.append(time.perf_counter() - start)
+    if made.clks.tobytes() != (folder / "clks.bin").read_bytes():
+        raise SystemExit("the CLKs differ from clkhash's")
+    best = min(theirs["seconds"].values())
+    return {
+        "records": records,
+        "clkhash_records_per_s": records / best,
+        "pprl_records_per_s": records / median(seconds),
+        "ratio": best / median(seconds),
+    }
+
+
+def load(folder: Path) -> tuple[pa.Table, pprl.Schema, pprl.LinkageKey]:
+    """Read what run_clkhash.py left: rows, schema and secret."""
+    described = json.loads((folder / "schema.json").read_text())
+    rows = pickle.loads((folder / "rows.pickle").read_bytes())
+    columns = {
+        name: pa.array(column, pa.string())
+        for name, column in zip(described["fields"], zip(*rows, strict=True), strict=True)
+    }
+    columns["row id"] = pa.array(np.arange(len(rows)).astype(str))
+    schema = pprl.Schema.from_document(described["schema"])
+    return pa.table(columns), schema, pprl.LinkageKey.from_secret(SECRET)
+
+
+def people(path: Path, records: int) -> None:
+    """Write made-up records of seven fields to Parquet, piece by piece."""
+    rng = np.random.default_rng(records)
+    syllables = np.array([a + b for a in "bdfgklmnprst" for b in "aeiou"])
+
+    def names(size: int, pool: int, parts: int) -> np.ndarray:
+        pieces = syllables[rng.integers(0, len(syllables), (pool, parts))]
+        words = np.array(["".join(row) for row in pieces])
+        return words[(rng.random(size) ** 2 * pool).astype(int)]
+
+    def text(numbers: np.ndarray, width: int) -> np.ndarray:
+        return np.char.zfill(numbers.astype(str), width)
+
+    writer = None
+    for start in range(0, records, 500_000):
+        size = min(500_000, records - start)
+        table = pa.table(
+            {
+                "id": np.arange(start, start + size).astype(str),
+                "f0": names(size, 5_000, 3),
+                "f1": names(size, 100_000, 4),
+                "f2": names(size, 3_000, 4),
+                "f3": names(size, 20_000, 5),
+                "f4": text(19_000_000 + rng.integers(0, 1_000_000, size), 8),
+                "f5": text(rng.integers(1000, 9999, size), 4),
+                "f6": text(rng.integers(1, 300, size), 1),
+            }
+        )
+        writer = writer or pq.ParquetWriter(path, table.schema)
+        writer.write_table(table)
+    if writer:
+        writer.close()
+
+
+def stream(path: Path) -> None:
+    """Encode file to file; print seconds and peak memory. Runs in its own process."""
+    schema = pprl.Schema.from_document(NAMES_SCHEMA)
+    key = pprl.LinkageKey.from_secret(SECRET)
+    with tempfile.TemporaryDirectory() as folder:
+        start = time.perf_counter()
+        pprl.encode_file(path, schema, key, Path(folder) / "out.clk.parquet", id_column="id")
+        seconds = time.perf_counter() - start
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps({"seconds": seconds, "peak_mb": peak}))
+
+
+def scaling(folder: Path, sizes: list[int]) -> list[dict[str, float]]:
+    """Throughput and memory, file to file, by number of records of seven fields."""
+    found = []
+    for records in sizes:
+        path = folder / "people.parquet"
+        people(path, records)
+        runs = []
+        for _ in range(3 if records <= 1_000_000 else 1):
+            done = subprocess.run(
+                [sys.executable, __file__, "--stream", str(path)], capture_output=True, check=True
+            )
+            runs.append(json.loads(done.stdout))
+        seconds = median(run["seconds"] for run in runs)
+        peak = max(run["peak_mb"] for run in runs)
+        found.append({"records": records, "records_per_s": records / seconds, "peak_mb": peak})
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--records", type=int, default=200_000, help="against clkhash")
+    parser.add_argument("--sizes", type=int, nargs="*", default=[100_000, 1_000_000])
+    parser.add_argument("--json", type=Path, help="write the figures here")
+    parser.add_argument("--stream", type=Path, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    warnings.simplefilter("ignore")
+    if given.stream:
+        stream(given.stream)
+        return
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        peer = against_clkhash(folder, given.records)
+        own = scaling(folder, given.sizes)
+    print(
+        f"{peer['records']:,} records, three fields, in memory, bits equal: "
+        f"clkhash {peer['clkhash_records_per_s']:,.0f}/s, "
+        f"pprl {peer['pprl_records_per_s']:,.0f}/s, ratio {peer['ratio']:.1f}"
+    )
+    for run in own:
+        print(
+            f"{run['records']:>12,} records, seven fields, Parquet to file: "
+            f"{run['records_per_s']:,.0f}/s, peak {run['peak_mb']:,.0f} MB"
+        )
+    if given.json:
+        facts = {"python": platform.python_version(), "machine": platform.processor()}
+        given.json.write_text(json.dumps({"facts": facts, "peer": peer, "own": own}, indent=2))
+
+
+if __name__ == "__main__":
+    main()
