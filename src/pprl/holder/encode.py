@@ -371,6 +371,9 @@ def _record_ids(column: pa.Array, name: str, first_row: int) -> pa.StringArray:
 def _require_unique(digests: Sequence[NDArray[np.uint64]], name: str) -> None:
     """Refuse repeated ids by their 128-bit digests, so that ids need not be kept."""
     both = np.concatenate(digests)
+    ordered = np.sort(both[:, 0])
+    if not (ordered[1:] == ordered[:-1]).any():
+        return
     order = np.lexsort((both[:, 1], both[:, 0]))
     same = (both[order[1:]] == both[order[:-1]]).all(axis=1)
     if same.any():
