@@ -26,7 +26,6 @@ docs: $(READY)
 
 bench: $(READY) benchmarks/peers/.ready
 	$(BIN)/python benchmarks/bench_encode.py
-	$(BIN)/python benchmarks/bench_compare.py
 
 benchmarks/peers/.ready: benchmarks/peers/requirements.txt
 	$(PYTHON) -m venv benchmarks/peers/venv
@@ -40,5 +39,5 @@ $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[clkhash,recordlinkage]' --group dev
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[clkhash,phone,recordlinkage]' --group dev
 	touch $@

@@ -11,6 +11,7 @@ import base64
 import binascii
 import datetime as dt
 import json
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from os import PathLike
 from pathlib import Path
@@ -128,7 +129,7 @@ def _wrap(
         hardening={"method": UNKNOWN},
         records=len(rows),
         rows=len(rows),
-        popcounts=Popcounts.of(bits),
+        popcounts=Popcounts.of(Counter(bits.tolist())),
         present={},
         created=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
     )

@@ -40,13 +40,15 @@ class Popcounts(BaseModel):
     maximum: int
 
     @classmethod
-    def of(cls, bits: NDArray[np.int64]) -> Popcounts:
-        """Summarise the popcounts of a file's CLKs."""
+    def of(cls, counts: Mapping[int, int]) -> Popcounts:
+        """Summarise how many CLKs of a file have how many bits set."""
+        bits, rows = (np.array(list(part)) for part in (counts.keys(), counts.values()))
+        mean = np.average(bits, weights=rows)
         return cls(
-            mean=round(float(bits.mean()), 3),
-            sd=round(float(bits.std()), 3),
-            minimum=int(bits.min()),
-            maximum=int(bits.max()),
+            mean=round(float(mean), 3),
+            sd=round(float(np.sqrt(np.average((bits - mean) ** 2, weights=rows))), 3),
+            minimum=int(bits[rows > 0].min()),
+            maximum=int(bits[rows > 0].max()),
         )
 
 

@@ -216,11 +216,11 @@ def _field(feature: _Json) -> _Json:
 
 def _tokens(comparison: _Json) -> _Json:
     tokens = _rename(comparison, {"thresholdDistance": "threshold_distance"})
-    if tokens["type"] == "numeric":
+    precision = tokens.get("fractional_precision", 0)
+    distance = tokens.get("threshold_distance")
+    if precision in range(101) and isinstance(distance, int | float) and 0 < distance <= 1e100:
         # clkhash keeps the distance rounded to its precision, and so do its Schema objects.
-        scale = 10 ** tokens.get("fractional_precision", 0)
-        rounded = round(tokens["threshold_distance"] * scale)
-        tokens["threshold_distance"] = rounded / scale or tokens["threshold_distance"]
+        tokens["threshold_distance"] = round(distance * 10**precision) / 10**precision or distance
     return tokens
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import datetime as dt
 import warnings
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -191,6 +192,7 @@ class _Batch:
     """A batch's encodings, with what is counted of it."""
 
     part: _Part
+    bits: dict[int, int]
     ids: NDArray[np.uint64]
     read: int
     records: int
@@ -214,7 +216,7 @@ class _Run:
         self._columns = [base, *(base | one.columns for one in encoder.schema.variants)]
         self._records = 0
         self._present = np.zeros(len(names), np.int64)
-        self._bits: list[NDArray[np.int64]] = []
+        self._bits: Counter[int] = Counter()
         self._ids: list[NDArray[np.uint64]] = []
 
     @property
@@ -246,7 +248,7 @@ class _Run:
                     _raise_problems(encoded.problems)
                 self._records += encoded.records
                 self._present += encoded.present
-                self._bits.append(count_bits(as_words(encoded.part.clks)))
+                self._bits.update(encoded.bits)
                 yield encoded.part
                 done += encoded.read
                 if progress:
@@ -278,8 +280,10 @@ class _Run:
         kept = np.ones(len(rows), bool)
         if problems and self._options.on_invalid == "skip":
             kept = ~np.isin(rows, [row for row, _, _ in problems])
+        part = self._part(ids, encoded, kept)
         return _Batch(
-            part=self._part(ids, encoded, kept),
+            part=part,
+            bits=dict(enumerate(np.bincount(count_bits(as_words(part.clks))).tolist())),
             ids=digests,
             read=batch.num_rows,
             records=int(kept.sum()),
@@ -322,7 +326,6 @@ class _Run:
         schema, options = self._encoder.schema, self._options
         if not self._records:
             raise EmptyInput("every record was left out; there is nothing to encode.")
-        bits = np.concatenate(self._bits)
         return EncodingInfo(
             holder=options.holder,
             schema_name=schema.name,
@@ -332,8 +335,8 @@ class _Run:
             bits=schema.bits,
             hardening=schema.hardening.model_dump(),
             records=self._records,
-            rows=len(bits),
-            popcounts=Popcounts.of(bits),
+            rows=self._bits.total(),
+            popcounts=Popcounts.of(self._bits),
             present={
                 name: round(int(count) / self._records, 4)
                 for name, count in zip(self._columns[0], self._present, strict=True)
@@ -370,10 +373,11 @@ def _record_ids(column: pa.Array, name: str, first_row: int) -> pa.StringArray:
 
 def _require_unique(digests: Sequence[NDArray[np.uint64]], name: str) -> None:
     """Refuse repeated ids by their 128-bit digests, so that ids need not be kept."""
-    both = np.concatenate(digests)
-    ordered = np.sort(both[:, 0])
-    if not (ordered[1:] == ordered[:-1]).any():
+    halves = np.concatenate([part[0] for part in digests])
+    halves.sort()
+    if not (halves[1:] == halves[:-1]).any():
         return
+    both = np.concatenate(digests, axis=1).T
     order = np.lexsort((both[:, 1], both[:, 0]))
     same = (both[order[1:]] == both[order[:-1]]).all(axis=1)
     if same.any():
@@ -385,14 +389,14 @@ def _require_unique(digests: Sequence[NDArray[np.uint64]], name: str) -> None:
 
 
 def _digests(ids: pa.StringArray) -> NDArray[np.uint64]:
-    """Hash ids to 128 bits each: (n, 2) uint64."""
+    """Hash ids to 128 bits each: (2, n) uint64."""
     _, ends, data = ids.buffers()
     text = np.frombuffer(data or b"", np.uint8)
     borders = np.frombuffer(ends, np.int32)[ids.offset : ids.offset + len(ids) + 1]
     both = np.empty((2, len(ids)), np.uint64)
     for seed in range(2):
         hash_runs(text, borders, np.uint64(seed), both[seed])
-    return both.T
+    return both
 
 
 def _rows(rows: NDArray[np.int64]) -> str:

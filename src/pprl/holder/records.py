@@ -20,7 +20,7 @@ from pprl.errors import EmptyInput, MissingColumn, UnreadableFile, UsageError
 Records: TypeAlias = "str | PathLike[str] | Any"
 """A CSV or Parquet file, or any table that speaks Arrow: pandas, polars, DuckDB, pyarrow."""
 
-BATCH_ROWS = 1 << 16
+BATCH_ROWS = 1 << 15
 _CSV_BLOCK = 1 << 24
 _LONGEST_HEADER = 1 << 20
 
@@ -42,7 +42,7 @@ class CsvFormat:
 def read_batches(
     data: Records, columns: Sequence[str], csv_format: CsvFormat | None = None
 ) -> Iterator[pa.RecordBatch]:
-    """Read the named columns, in batches of at most 65,536 rows.
+    """Read the named columns, in batches of at most 32,768 rows.
 
     Every column of a CSV file is read as text, so leading zeros stay.
 
@@ -131,6 +131,7 @@ def _parquet(path: Path, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         with pq.ParquetFile(path) as file:
             require_columns(columns, file.schema_arrow.names, str(path))
             for batch in file.iter_batches(BATCH_ROWS, columns=list(dict.fromkeys(columns))):
+                batch.validate(full=True)
                 yield batch.select(list(columns))
     except (pa.ArrowException, OSError) as error:
         raise _not_parquet(path, error) from None
@@ -139,6 +140,12 @@ def _parquet(path: Path, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
 def _csv(path: Path, columns: Sequence[str], given: CsvFormat) -> Iterator[pa.RecordBatch]:
     encoding = given.encoding or _detect_encoding(path)
     names, delimiter = _csv_header(path, encoding, given.delimiter)
+    if not set(columns) & set(names):
+        # Perhaps a file without a header: its first record must not be repeated.
+        raise MissingColumn(
+            f"{path} has none of the columns {', '.join(map(repr, columns))} in its first line. "
+            f"Does it have a header, and is the delimiter {delimiter!r}?"
+        )
     require_columns(columns, names, str(path))
     try:
         with pyarrow.csv.open_csv(
@@ -185,17 +192,19 @@ def _csv_header(path: Path, encoding: str, delimiter: str | None) -> tuple[list[
             first = file.readline(_LONGEST_HEADER)
             if delimiter is None:
                 delimiter = max(",;\t|", key=first.count)
-            file.seek(0)
-            header = next(csv.reader(file, delimiter=delimiter), [])
+            header = next(csv.reader([first], delimiter=delimiter, strict=True), [])
     except LookupError:
         raise UsageError(f"there is no text encoding {encoding!r}.") from None
     except (UnicodeError, csv.Error):
         raise UnreadableFile(
             f"{path} is neither Parquet nor CSV in the encoding {encoding}."
         ) from None
-    for name in header:
-        if header.count(name) > 1:
-            raise UnreadableFile(f"{path} has two columns named {name!r}. Rename one.")
+    for at, name in enumerate(header):
+        if name in header[:at]:
+            raise UnreadableFile(
+                f"{path}: columns {header.index(name) + 1} and {at + 1} have the same name. "
+                f"Is the first line a header? Rename one."
+            )
     return header, delimiter
 
 

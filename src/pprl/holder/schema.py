@@ -6,6 +6,7 @@ schema (`pprl.holder.clkhash_schema`); both become the same frozen values.
 
 from __future__ import annotations
 
+import base64
 import difflib
 import hashlib
 import json
@@ -36,8 +37,8 @@ class StringFormat(_Value):
     encoding: Literal["ascii", "utf-8", "utf-16", "utf-32"] = "utf-8"
     pattern: str | None = None
     case: Literal["upper", "lower", "mixed"] = "mixed"
-    min_length: int | None = pydantic.Field(default=None, ge=0)
-    max_length: int | None = pydantic.Field(default=None, ge=1)
+    min_length: int | None = pydantic.Field(default=None, ge=0, le=1_000_000)
+    max_length: int | None = pydantic.Field(default=None, ge=1, le=1_000_000)
 
     @field_validator("pattern", mode="after")
     @classmethod
@@ -100,7 +101,7 @@ class NGrams(_Value):
     """Overlapping pieces of n characters, padded with n - 1 blanks on either side."""
 
     type: Literal["ngram"] = "ngram"
-    n: int = pydantic.Field(default=2, ge=1)
+    n: int = pydantic.Field(default=2, ge=1, le=1000)
     positional: bool = False
 
 
@@ -118,9 +119,9 @@ class Numeric(_Value):
     """
 
     type: Literal["numeric"]
-    threshold_distance: float = pydantic.Field(gt=0)
-    resolution: int = pydantic.Field(ge=1)
-    fractional_precision: int = pydantic.Field(default=0, ge=0)
+    threshold_distance: float = pydantic.Field(gt=0, le=1e100)
+    resolution: int = pydantic.Field(ge=1, le=10_000)
+    fractional_precision: int = pydantic.Field(default=0, ge=0, le=100)
 
     @model_validator(mode="after")
     def _enough_precision(self) -> Self:
@@ -174,8 +175,8 @@ class Field(_Value):
     normalise: tuple[str, ...] = ()
     missing_codes: tuple[str, ...] = ()
     tokens: Tokens = NGrams()
-    bits_per_feature: int | None = pydantic.Field(default=None, ge=1)
-    bits_per_token: int | None = pydantic.Field(default=None, ge=1)
+    bits_per_feature: int | None = pydantic.Field(default=None, ge=1, le=MAXIMUM_BITS)
+    bits_per_token: int | None = pydantic.Field(default=None, ge=1, le=MAXIMUM_BITS)
     hash: Hash = BlakeHash()
     missing: MissingValue | None = None
 
@@ -222,7 +223,16 @@ class ClkhashKeys(_Value):
     hash: Literal["SHA256", "SHA512"] = "SHA256"
     salt: str | None = None
     info: str | None = None
-    key_size: int = pydantic.Field(default=64, ge=1)
+    key_size: int = pydantic.Field(default=64, ge=1, le=16_320)
+
+    @field_validator("salt", "info", mode="after")
+    @classmethod
+    def _base64(cls, text: str | None) -> str | None:
+        try:
+            base64.b64decode(text or "")
+        except ValueError:
+            raise ValueError("this is not base64") from None
+        return text
 
 
 class Variant(_Value):
