@@ -559,3 +559,16 @@ def test_wrong_clkhash_json(tmp_path: Path, text: str) -> None:
         from_bitarrays([bitarray("1" * 8, "big"), bitarray("1" * 16, "big")])
     with pytest.raises(UsageError, match="endian"):
         from_bitarrays([bitarray("1" * 8, "little")])
+
+
+def test_a_file_without_a_header_is_not_repeated(
+    tmp_path: Path, schema: pprl.Schema, key: LinkageKey
+) -> None:
+    """Its first line is somebody's record."""
+    (tmp_path / "p.csv").write_text("7,SECRETNAME,1950-01-31,1234AB\n8,b,1950-01-31,1234AB\n")
+    with pytest.raises(MissingColumn, match="Does it have a header") as caught:
+        pprl.encode(tmp_path / "p.csv", schema, key, id_column="id")
+    assert "SECRETNAME" not in str(caught.value)
+    (tmp_path / "q.csv").write_text("x,x\n1,2\n")
+    with pytest.raises(UnreadableFile, match="columns 1 and 2 have the same name"):
+        pprl.encode(tmp_path / "q.csv", schema, key, id_column="x")

@@ -95,3 +95,9 @@ def test_shipped_schemas_say_what_they_do() -> None:
     for path in (files("pprl") / "schemas").iterdir():
         assert re.search(r"^# \S", path.read_text(), re.MULTILINE)
         assert pprl.Schema.load(str(path)).name in path.name
+
+
+def test_published_json_schema_is_current() -> None:
+    """Editors check schemas against docs/reference/schema.json; it must be ours."""
+    path = Path(__file__).parent.parent / "docs" / "reference" / "schema.json"
+    assert json.loads(path.read_text()) == pprl.Schema.model_json_schema()

@@ -85,7 +85,8 @@ def column_names(data: Records, csv_format: CsvFormat | None = None) -> list[str
         EmptyInput: The file is empty.
     """
     if not isinstance(data, str | PathLike):
-        return [str(name) for name in getattr(data, "columns", None) or _reader(data).schema.names]
+        names = data.columns if _is_pandas(data) else _reader(data).schema.names
+        return [str(name) for name in names]
     path = _existing(data)
     if not _is_parquet(path):
         given = csv_format or CsvFormat()
@@ -219,8 +220,12 @@ def _csv_reason(message: str, encoding: str) -> str:
     return "it cannot be read as CSV. Is it whole, and are quotes closed?"
 
 
+def _is_pandas(data: Any) -> bool:
+    return type(data).__module__.split(".")[0] == "pandas"
+
+
 def _table(data: Any, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-    if type(data).__module__.split(".")[0] == "pandas":
+    if _is_pandas(data):
         data = _from_pandas(data, columns)
     reader = _reader(data)
     require_columns(columns, reader.schema.names, "the table")

@@ -219,7 +219,7 @@ def _sample(data: Records, columns: list[str], csv_format: CsvFormat | None) -> 
         texts = pa.table([as_text(column) for column in batch.columns], names=columns)
         kept.append(texts.take(pa.array(range(-seen % step, texts.num_rows, step), pa.int64())))
         seen += batch.num_rows
-        if sum(table.num_rows for table in kept) > _SAMPLE:
+        while sum(table.num_rows for table in kept) > _SAMPLE:
             whole = pa.concat_tables(kept)
             kept = [whole.take(pa.array(range(0, whole.num_rows, 2), pa.int64()))]
             step *= 2

@@ -1,0 +1,143 @@
+"""Suggested schemas: recognised columns, weights by entropy, no value of the data."""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import pprl
+from pprl import demo
+from pprl.errors import EmptyInput, PprlError, UsageError
+from pprl.holder.suggest import (
+    ADDRESS_SHARE,
+    EXPECTED_BITS,
+    recognise,
+    renyi_entropy,
+    suggest_schema,
+)
+
+COLUMNS = {
+    "voornaam": "first name",
+    "GivenName": "first name",
+    "fname": "first name",
+    "voorletters": "initials",
+    "tussenvoegsel": "middle name",
+    "achternaam": "surname",
+    "last_name": "surname",
+    "geboortenaam": "surname",
+    "partner_naam": "surname",
+    "naam": "name",
+    "geboortedatum": "date",
+    "date_of_birth": "date",
+    "DOB": "date",
+    "birth_year": "year of birth",
+    "geboorteplaats": "place of birth",
+    "geslacht": "sex",
+    "Sex": "sex",
+    "postcode": "postcode",
+    "zip": "postcode",
+    "huisnummer": "house number",
+    "street_number": "house number",
+    "straat": "street",
+    "address_1": "street",
+    "woonplaats": "city",
+    "suburb": "city",
+    "telefoon": "telephone",
+    "e-mail": "e-mail",
+}
+
+
+@pytest.mark.parametrize(("column", "label"), COLUMNS.items())
+def test_columns_are_recognised(column: str, label: str) -> None:
+    kind = recognise(column)
+    assert kind is not None
+    assert kind.label == label
+
+
+@pytest.mark.parametrize(
+    "column", ["rec_id", "entity_id", "patientId", "bsn", "national_id", "soc_sec_id", "diagnosis"]
+)
+def test_ids_and_other_data_are_left_out(column: str) -> None:
+    assert recognise(column) is None
+
+
+def test_renyi_entropy_is_minus_the_log_of_a_chance_meeting() -> None:
+    assert math.isclose(renyi_entropy(np.array([500.0, 500.0])), -math.log2(499 / 999))
+    assert math.isclose(renyi_entropy(np.ones(1000)), math.log2(1000 * 999))
+    assert renyi_entropy(np.array([7.0])) == 0.0
+
+
+def test_febrl4() -> None:
+    """The suggested schema links half-overlapping FEBRL 4 as well as the shipped one."""
+    people = demo.half_overlap(demo.febrl4())
+    text = suggest_schema(people.left)
+    schema = pprl.Schema.from_toml(text)
+    names = [field.name for field in schema.fields]
+    assert {"given_name", "surname", "date_of_birth", "postcode", "suburb"} <= set(names)
+    assert not {"rec_id", "soc_sec_id"} & set(names)
+    bits = {field.name: field.bits_per_feature or 0 for field in schema.fields}
+    filled = {name: people.left[name].notna().mean() for name in names}
+    expected = {name: bits[name] * filled[name] for name in names}
+    assert abs(sum(expected.values()) - EXPECTED_BITS) < len(names)
+    person = sum(expected[name] for name in ("given_name", "surname", "date_of_birth"))
+    assert 1 - person / sum(expected.values()) < ADDRESS_SHARE + 0.01
+    key = pprl.LinkageKey.generate()
+    left, right = (
+        pprl.encode(frame, schema, key, id_column="rec_id") for frame in (people.left, people.right)
+    )
+    quality = pprl.evaluate(pprl.link(left, right, threshold=0.63).links, people.truth)
+    assert quality.f1.value > 0.985
+
+
+def test_no_value_of_the_data_enters_the_schema() -> None:
+    people = demo.febrl4().left
+    marked = people.apply(lambda column: "zzleak" + column.astype(str))
+    marked["state"] = "zzleak"
+    assert "zzleak" not in suggest_schema(marked).lower()
+    assert "zzleak" not in suggest_schema(people.assign(zip="zzleak")).lower()
+
+
+def test_large_data_is_sampled_evenly(monkeypatch: pytest.MonkeyPatch) -> None:
+    import pprl.holder.suggest as suggest
+
+    monkeypatch.setattr(suggest, "_SAMPLE", 500)
+    frame = pd.DataFrame(
+        {"surname": [f"naam{chr(97 + i % 7)}" for i in range(40_000)], "sex": ["m", "v"] * 20_000}
+    )
+    text = suggest_schema(frame)
+    read = int(text.split(" records read")[0].rsplit(" ", 1)[1].replace(",", ""))
+    assert 200 <= read <= 500
+    assert "7 distinct" in text
+
+
+def test_content_decides_where_names_do_not() -> None:
+    frame = pd.DataFrame(
+        {
+            "achternaam": ["Jansen", "de Vries", "Bakker"],
+            "postcode": ["1234 AB", "1012AB", "9999 ZZ"],
+            "geslacht": ["M", "V", "V"],
+            "geboortedatum": ["31-01-1950", "01-12-1961", ""],
+            "telefoon": [None, None, None],
+        }
+    )
+    fields = {f["name"]: f for f in tomllib.loads(suggest_schema(frame))["fields"]}
+    assert fields["postcode"]["normalise"] == ["postcode_nl"]
+    assert fields["geslacht"]["normalise"] == ["sex_code"]
+    assert fields["geboortedatum"]["normalise"] == ["digits_only"]
+    assert "telefoon" not in fields
+
+
+def test_nothing_to_suggest(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no column is recognised"):
+        suggest_schema(pd.DataFrame({"diagnosis": ["C50"]}))
+    with pytest.raises(EmptyInput):
+        suggest_schema(pd.DataFrame({"surname": [None, ""]}))
+    with pytest.raises(UsageError, match="hardening"):
+        suggest_schema(pd.DataFrame({"surname": ["a"]}), hardening="magic")  # type: ignore[arg-type]
+    with pytest.raises(PprlError):
+        suggest_schema(tmp_path / "nowhere.csv")
