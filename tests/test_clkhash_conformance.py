@@ -285,6 +285,52 @@ def test_too_many_fields_for_the_key_derivation() -> None:
         Encoder(from_clkhash(made), pprl.LinkageKey.generate())
 
 
+@pytest.mark.parametrize("encoding", ["ascii", "utf-16", "utf-32"])
+def test_other_encodings(encoding: str) -> None:
+    """UTF-16 and UTF-32 put a byte order mark into every token."""
+    made = document(feature(format_={"type": "string", "encoding": encoding}))
+    rows = [("anna",), ("jansen-smit",)]
+    secret = b"sixteen bytes or more"
+    assert by_pprl(made, rows, secret) == by_clkhash(made, rows, secret)
+
+
+def test_blake_keys_have_64_bytes_at_most() -> None:
+    """clkhash finds out at the first token; here it is an error of the schema."""
+    made = document(feature(), kdf={"keySize": 65})
+    with pytest.raises(SchemaError, match="64 bytes"):
+        by_pprl(made, [("anna",)], b"sixteen bytes or more")
+
+
+@pytest.mark.parametrize("value", [True, False])
+def test_singularity_is_no_option_of_blake(value: bool) -> None:
+    with pytest.raises(SchemaError, match="prevent_singularity"):
+        from_clkhash(document(feature(hash={"type": "blakeHash", "prevent_singularity": value})))
+
+
+def test_a_singular_token_sets_one_bit() -> None:
+    """A step of 0 modulo the length repeats one position, unless that is prevented."""
+    hash_ = {"type": "doubleHash"}
+    made = document(feature(hash=hash_, comparison={"type": "exact"}), bits=8)
+    prevented = document(
+        feature(hash=hash_ | {"prevent_singularity": True}, comparison={"type": "exact"}), bits=8
+    )
+    secret, rows = b"sixteen bytes or more", [(str(number),) for number in range(64)]
+    plain, safe = by_pprl(made, rows, secret), by_pprl(prevented, rows, secret)
+    assert plain == by_clkhash(made, rows, secret)
+    assert safe == by_clkhash(prevented, rows, secret)
+    assert any(clk[0].bit_count() == 1 for clk in plain)
+    assert not any(clk[0].bit_count() == 1 for clk in safe)
+
+
+def test_unicode_is_not_normalised() -> None:
+    """Composed and decomposed accents are different texts to clkhash, and so here."""
+    made, secret = document(feature()), b"sixteen bytes or more"
+    rows = [("Jos\u00e9",), ("Jose\u0301",), (" José ",)]
+    clks = by_pprl(made, rows, secret)
+    assert clks == by_clkhash(made, rows, secret)
+    assert len(set(clks)) == 3
+
+
 def test_blake_needs_a_power_of_two() -> None:
     with pytest.raises(SchemaError, match="power of two"):
         from_clkhash(document(feature(), bits=1000))
