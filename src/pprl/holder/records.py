@@ -20,7 +20,7 @@ from pprl.errors import EmptyInput, MissingColumn, UnreadableFile, UsageError
 Records: TypeAlias = "str | PathLike[str] | Any"
 """A CSV or Parquet file, or any table that speaks Arrow: pandas, polars, DuckDB, pyarrow."""
 
-BATCH_ROWS = 1 << 15
+BATCH_ROWS = 1 << 16
 _CSV_BLOCK = 1 << 24
 _LONGEST_HEADER = 1 << 20
 
@@ -42,7 +42,7 @@ class CsvFormat:
 def read_batches(
     data: Records, columns: Sequence[str], csv_format: CsvFormat | None = None
 ) -> Iterator[pa.RecordBatch]:
-    """Read the named columns, in batches of at most 32,768 rows.
+    """Read the named columns, in batches of at most 65,536 rows.
 
     Every column of a CSV file is read as text, so leading zeros stay.
 

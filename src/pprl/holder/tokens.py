@@ -10,10 +10,11 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pprl.holder.schema import Exact, NGrams, Numeric
-from pprl.kernels.grams import append_letter, lay_out, pad
+from pprl.kernels.grams import append_letter, lay_out, pad, rank
 from pprl.kernels.numbering import number
 
 _BLANK = 0x20
+_CODE_POINTS = 0x110000
 _ROOM = 1 << 62
 
 
@@ -69,10 +70,8 @@ def _ngrams(values: pa.StringArray, n: int, positional: bool) -> Tokens:
     places = np.empty(offsets[-1], np.int64)
     lay_out(lengths, n, starts, places)
 
-    seen = np.zeros(int(points.max(initial=0)) + 1, bool)
-    seen[points] = True
-    alphabet = int(seen.sum())
-    letters = (np.cumsum(seen, dtype=np.uint32) - np.uint32(1))[points]
+    letters = np.empty(len(points), np.uint32)
+    alphabet = rank(points, np.zeros(_CODE_POINTS, np.uint32), letters)
 
     # A token's code is a number whose digits are its letters, and its place if that counts.
     codes = places.astype(np.uint64) if positional else np.zeros(len(starts), np.uint64)

@@ -97,6 +97,9 @@ def distinct_texts(column: pa.Array, field: Field, *, verbatim: bool, validate: 
     texts, reasons = canonical(cleaned, field, verbatim=verbatim, validate=validate)
     rows = pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False)
     problems = tuple((np.flatnonzero(rows == at), reason) for at, reason in sorted(reasons.items()))
+    if verbatim and texts.equals(encoded.dictionary) and pc.index(texts, "").as_py() < 0:
+        # Nothing was rewritten, so the values are still distinct.
+        return Texts(rows, texts, problems)
     # Cleaning may have made distinct values equal, or left nothing of one.
     again = pc.dictionary_encode(pc.if_else(pc.equal(texts, ""), None, texts))
     renumber = pc.fill_null(again.indices, -1).to_numpy(zero_copy_only=False)

@@ -33,6 +33,22 @@ def pad(
 
 
 @kernel
+def rank(points: NDArray[np.uint32], numbers: NDArray[np.uint32], out: NDArray[np.uint32]) -> int:
+    """Number distinct code points from 0 in order of appearance; return how many there are.
+
+    ``numbers`` is a zeroed table with an entry for every possible code point.
+    """
+    count = 0
+    for at in range(points.shape[0]):
+        point = points[at]
+        if numbers[point] == 0:
+            count += 1
+            numbers[point] = count
+        out[at] = numbers[point] - np.uint32(1)
+    return count
+
+
+@kernel
 def lay_out(
     lengths: NDArray[np.int64],
     n: int,
