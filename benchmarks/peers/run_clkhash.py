@@ -40,7 +40,7 @@ def main():
     for workers in map(int, sys.argv[3:]):
         start = time.perf_counter()
         clks = clk.generate_clks(rows, names.SCHEMA, SECRET, validate=True, max_workers=workers)
-        seconds[workers] = time.perf_counter() - start
+        seconds[workers] = min(time.perf_counter() - start, seconds.get(workers, 1e9))
     (folder / "clks.bin").write_bytes(b"".join(bits.tobytes() for bits in clks))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(json.dumps({"seconds": seconds, "peak_mb": peak}))
