@@ -108,15 +108,18 @@ def test_kernels_equal_their_python(monkeypatch: pytest.MonkeyPatch) -> None:
 @given(st.lists(st.integers(0, 40), max_size=300))
 def test_numbering(codes: list[int]) -> None:
     given_codes = np.array(codes, np.uint64)
-    for function in (numbering.number, numbering.number.py_func):
-        ids = np.empty(len(codes), np.int64)
-        firsts = np.empty(64, np.int64)
-        with np.errstate(over="ignore"):
-            count = function(given_codes, np.full(128, -1, np.int64), 57, ids, firsts)
-        order = list(dict.fromkeys(codes))
-        assert count == len(order)
-        assert ids.tolist() == [order.index(code) for code in codes]
-        assert firsts[:count].tolist() == [codes.index(code) for code in order]
+    order = list(dict.fromkeys(codes))
+    for function in (numbering.number, numbering.number_small):
+        for version in (function, function.py_func):
+            ids = np.empty(len(codes), np.int64)
+            firsts = np.empty(64, np.int64)
+            small = function is numbering.number_small
+            table = [np.full(41, -1, np.int32)] if small else [np.full(128, -1, np.int64), 57]
+            with np.errstate(over="ignore"):
+                count = version(given_codes, *table, ids, firsts)
+            assert count == len(order)
+            assert ids.tolist() == [order.index(code) for code in codes]
+            assert firsts[:count].tolist() == [codes.index(code) for code in order]
 
 
 def test_numbering_says_when_the_table_is_too_small() -> None:

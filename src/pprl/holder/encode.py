@@ -101,13 +101,20 @@ def encode(
         threads(workers),
     )
     run = _Run(Encoder(schema, key), options)
-    parts = list(run.parts(data, progress))
+    ids = []
+    clks = np.empty((0, schema.bits // 8), np.uint8)
+    variants = np.empty(0, np.uint8)
+    masks = np.empty((0, run.mask_bytes), np.uint8)
+    for part in run.parts(data, progress):
+        ids.append(part.ids)
+        for all_rows, rows in ((clks, part.clks), (variants, part.variants), (masks, part.mask)):
+            _append(all_rows, rows)
     return Encodings(
-        record_ids=pa.concat_arrays([part.ids for part in parts]),
-        clks=np.concatenate([part.clks for part in parts]),
+        record_ids=pa.concat_arrays(ids),
+        clks=clks,
         info=run.info(),
-        variants=np.concatenate([part.variants for part in parts]) if schema.variants else None,
-        present=np.concatenate([part.mask for part in parts]) if schema.presence_mask else None,
+        variants=variants if schema.variants else None,
+        present=masks if schema.presence_mask else None,
     )
 
 
@@ -345,6 +352,13 @@ class _Run:
             consent=options.consent,
             provenance=options.provenance,
         )
+
+
+def _append(all_rows: NDArray[np.uint8], rows: NDArray[np.uint8]) -> None:
+    """Append rows in place: large memory grows without being copied, so parts can go at once."""
+    before = len(all_rows)
+    all_rows.resize((before + len(rows), *all_rows.shape[1:]), refcheck=False)
+    all_rows[before:] = rows
 
 
 @contextmanager

@@ -28,8 +28,8 @@ from pprl.holder.keys import LinkageKey
 from pprl.holder.schema import ClkhashKeys, Field, NoHardening, Schema, StringFormat
 from pprl.holder.selftest import fictitious_people
 from pprl.holder.tokens import number_distinct, tokenise
-from pprl.holder.values import distinct_texts
-from pprl.kernels.bits import merge_rows, merge_runs, set_bits
+from pprl.holder.values import Texts, distinct_texts
+from pprl.kernels.bits import merge_row_runs, merge_rows, merge_runs, set_bits
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ class Encoder:
                 problems += [Problem(row, field.name, reason) for row in rows.tolist()]
             present[:, at] = texts.rows >= 0
             if len(texts.values):
-                merge_rows(texts.rows, _value_filters(texts.values, field, keys, schema), filters)
+                _merge_field(texts, field, keys, schema, filters)
         unhardened = filters.view(np.uint8)[:, : schema.filter_bits // 8]
         return EncodedBatch(harden(unhardened, schema.hardening), present, tuple(problems))
 
@@ -128,25 +128,32 @@ def expected_fill(schema: Schema) -> float:
     return float(count_bits(as_words(clks)).mean()) / plain.bits
 
 
-def _value_filters(
-    values: pa.StringArray, field: Field, keys: tuple[bytes, bytes], schema: Schema
-) -> NDArray[np.uint64]:
-    """Encode the distinct values of one field: (values, words) filters."""
-    bits = schema.filter_bits
-    words = -(-bits // 64)
-    tokens = tokenise(values, field.tokens)
+def _merge_field(
+    texts: Texts,
+    field: Field,
+    keys: tuple[bytes, bytes],
+    schema: Schema,
+    filters: NDArray[np.uint64],
+) -> None:
+    """Merge the tokens of one field into the (records, words) filters."""
+    tokens = tokenise(texts.values, field.tokens)
     counts = _insertions(field, tokens.offsets)
 
     # One filter for each distinct pair of a token and its number of insertions.
     most = int(counts.max(initial=0))
-    uses, firsts = number_distinct((tokens.members * (most + 1) + counts).astype(np.uint64))
-    where = positions(_token_bytes(tokens.texts, field), most, bits, keys, field.hash)
-    token_filters = np.zeros((len(firsts), words * 8), np.uint8)
-    set_bits(where, tokens.members[firsts], counts[firsts], token_filters)
+    pairs = (tokens.members * (most + 1) + counts).astype(np.uint64)
+    uses, firsts = number_distinct(pairs, len(tokens.texts) * (most + 1))
+    where = positions(_token_bytes(tokens.texts, field), most, schema.filter_bits, keys, field.hash)
+    token_filters = np.zeros((len(firsts), filters.shape[1]), np.uint64)
+    set_bits(where, tokens.members[firsts], counts[firsts], token_filters.view(np.uint8))
 
-    filters = np.zeros((len(values), words), np.uint64)
-    merge_runs(uses, tokens.offsets, token_filters.view(np.uint64), filters)
-    return filters
+    if 2 * len(texts.values) > len(texts.rows):
+        # Most values are one record's own, so a filter for each would only take memory.
+        merge_row_runs(texts.rows, uses, tokens.offsets, token_filters, filters)
+    else:
+        value_filters = np.zeros((len(texts.values), filters.shape[1]), np.uint64)
+        merge_runs(uses, tokens.offsets, token_filters, value_filters)
+        merge_rows(texts.rows, value_filters, filters)
 
 
 def _token_bytes(texts: list[str], field: Field) -> list[bytes]:

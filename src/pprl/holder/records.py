@@ -7,6 +7,7 @@ import csv
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from os import PathLike
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -115,9 +116,12 @@ def _not_parquet(path: Path, error: Exception) -> UnreadableFile:
 def _not_empty(batches: Iterator[pa.RecordBatch], source: str) -> Iterator[pa.RecordBatch]:
     any_rows = False
     for batch in batches:
-        for start in range(0, batch.num_rows, BATCH_ROWS):
+        # Pieces of one size, so that no thread is left with much more than another.
+        pieces = -(-batch.num_rows // BATCH_ROWS)
+        borders = [batch.num_rows * at // pieces for at in range(pieces + 1)] if pieces else []
+        for start, end in pairwise(borders):
             any_rows = True
-            yield batch.slice(start, BATCH_ROWS)
+            yield batch.slice(start, end - start)
     if not any_rows:
         raise EmptyInput(f"{source} has no records.")
 
@@ -131,7 +135,7 @@ def _parquet(path: Path, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
     try:
         with pq.ParquetFile(path) as file:
             require_columns(columns, file.schema_arrow.names, str(path))
-            for batch in file.iter_batches(BATCH_ROWS, columns=list(dict.fromkeys(columns))):
+            for batch in file.iter_batches(2 * BATCH_ROWS, columns=list(dict.fromkeys(columns))):
                 batch.validate(full=True)
                 yield batch.select(list(columns))
     except (pa.ArrowException, OSError) as error:

@@ -10,12 +10,13 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pprl.holder.schema import Exact, NGrams, Numeric
-from pprl.kernels.grams import append_letter, lay_out, pad, rank
-from pprl.kernels.numbering import number
+from pprl.kernels.grams import gram_codes, rank
+from pprl.kernels.numbering import number, number_small
 
 _BLANK = 0x20
 _CODE_POINTS = 0x110000
 _ROOM = 1 << 62
+_TABLE = 1 << 17
 
 
 @dataclass(frozen=True)
@@ -45,13 +46,23 @@ def tokenise(values: pa.StringArray, tokens: NGrams | Exact | Numeric) -> Tokens
             return _numeric(values, tokens)
 
 
-def number_distinct(codes: NDArray[np.uint64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def number_distinct(
+    codes: NDArray[np.uint64], below: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Number distinct codes in order of appearance.
+
+    Args:
+        codes: (n,) uint64.
+        below: All codes are smaller than this.
 
     Returns:
         The number of each code, and for each number the place where it first appears.
     """
     ids = np.empty(len(codes), np.int64)
+    if below <= _TABLE:
+        firsts = np.empty(below, np.int64)
+        count = number_small(codes, np.full(below, -1, np.int32), ids, firsts)
+        return ids, firsts[:count]
     size_log = 12
     while True:
         slots = np.full(1 << size_log, -1, np.int64)
@@ -63,50 +74,52 @@ def number_distinct(codes: NDArray[np.uint64]) -> tuple[NDArray[np.int64], NDArr
 
 
 def _ngrams(values: pa.StringArray, n: int, positional: bool) -> Tokens:
-    points, lengths = _padded_code_points(values, n - 1)
-    counts = lengths - (n - 1)
-    offsets = np.concatenate(([0], np.cumsum(counts)))
-    starts = np.empty(offsets[-1], np.int64)
-    places = np.empty(offsets[-1], np.int64)
-    lay_out(lengths, n, starts, places)
-
+    points, lengths = _code_points(values)
+    offsets = np.concatenate(([0], np.cumsum(lengths + n - 1)))
+    numbers = np.zeros(_CODE_POINTS, np.uint32)
+    distinct = np.empty(len(points) + 1, "<u4")
     letters = np.empty(len(points), np.uint32)
-    alphabet = rank(points, np.zeros(_CODE_POINTS, np.uint32), letters)
+    alphabet = rank(points, _BLANK, numbers, distinct, letters)
+    places = int(lengths.max(initial=0)) + n - 1 if positional else 1
+    if alphabet**n * places > _ROOM:
+        return _ngrams_of_many_letters(values, n, positional)
 
-    # A token's code is a number whose digits are its letters, and its place if that counts.
-    codes = places.astype(np.uint64) if positional else np.zeros(len(starts), np.uint64)
-    distinct = int(places.max(initial=0)) + 1 if positional else 1
-    for step in range(n):
-        if distinct * alphabet > _ROOM:
-            ids, firsts = number_distinct(codes)
-            codes, distinct = ids.astype(np.uint64), len(firsts)
-        append_letter(letters, starts, step, alphabet, codes)
-        distinct *= alphabet
-    members, firsts = number_distinct(codes)
-
-    grams = points[starts[firsts, None] + np.arange(n)].astype("<u4")
+    codes = np.empty(offsets[-1], np.uint64)
+    gram_codes(letters, lengths, n, alphabet, positional, codes)
+    members, firsts = number_distinct(codes, alphabet**n * places)
+    place, code = np.divmod(codes[firsts], np.uint64(alphabet**n))
+    digits = np.uint64(alphabet) ** np.arange(n - 1, -1, -1, dtype=np.uint64)
+    grams = distinct[(code[:, None] // digits) % np.uint64(alphabet)]
     joined = grams.tobytes().decode("utf-32-le")
     texts = [joined[at : at + n] for at in range(0, len(joined), n)]
     if positional:
-        first_places = places[firsts].tolist()
-        texts = [f"{at + 1} {text}" for at, text in zip(first_places, texts, strict=True)]
+        texts = [f"{at + 1} {text}" for at, text in zip(place.tolist(), texts, strict=True)]
     return Tokens(texts, members, offsets)
 
 
-def _padded_code_points(
-    values: pa.StringArray, width: int
-) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
-    """Return the code points of all values, each between blanks, and the padded lengths."""
+def _ngrams_of_many_letters(values: pa.StringArray, n: int, positional: bool) -> Tokens:
+    """Cut n-grams that are too long, or of too large an alphabet, to be numbered by letters."""
+    texts: dict[str, int] = {}
+    members = []
+    offsets = [0]
+    for value in values.to_pylist():
+        padded = " " * (n - 1) + value + " " * (n - 1)
+        for at in range(len(padded) - n + 1):
+            gram = padded[at : at + n]
+            text = f"{at + 1} {gram}" if positional else gram
+            members.append(texts.setdefault(text, len(texts)))
+        offsets.append(len(members))
+    return Tokens(list(texts), np.array(members, np.int64), np.array(offsets))
+
+
+def _code_points(values: pa.StringArray) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
+    """Return the code points of all values in a row, and how many each has."""
     _, offsets_buffer, data = values.buffers()
     ends = np.frombuffer(offsets_buffer, np.int32)[values.offset : values.offset + len(values) + 1]
     text = bytes(memoryview(data)[ends[0] : ends[-1]]).decode() if data else ""
     points = np.frombuffer(text.encode("utf-32-le"), "<u4")
     lengths = pc.utf8_length(values).to_numpy(zero_copy_only=False).astype(np.int64)
-    if not width:
-        return points, lengths
-    padded = np.empty(len(points) + 2 * width * len(lengths), np.uint32)
-    pad(points, lengths, width, _BLANK, padded)
-    return padded, lengths + 2 * width
+    return points, lengths
 
 
 def _numeric(values: pa.StringArray, tokens: Numeric) -> Tokens:

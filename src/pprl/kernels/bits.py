@@ -75,11 +75,29 @@ def merge_runs(
 
 @kernel
 def merge_rows(
-    members: NDArray[np.int32], filters: NDArray[np.uint64], out: NDArray[np.uint64]
+    rows: NDArray[np.int32], filters: NDArray[np.uint64], out: NDArray[np.uint64]
 ) -> None:
-    """OR filter ``members[r]`` into row r of ``out``; a negative member adds nothing."""
+    """OR filter ``rows[r]`` into row r of ``out``; a negative number adds nothing."""
     for row in range(out.shape[0]):
-        member = members[row]
+        member = rows[row]
         if member >= 0:
             for word in range(out.shape[1]):
                 out[row, word] |= filters[member, word]
+
+
+@kernel
+def merge_row_runs(
+    rows: NDArray[np.int32],
+    members: NDArray[np.int64],
+    offsets: NDArray[np.int64],
+    filters: NDArray[np.uint64],
+    out: NDArray[np.uint64],
+) -> None:
+    """OR into row r of ``out`` the filters of run ``rows[r]``, as `merge_runs` merges them."""
+    for row in range(out.shape[0]):
+        run = rows[row]
+        if run >= 0:
+            for at in range(offsets[run], offsets[run + 1]):
+                member = members[at]
+                for word in range(out.shape[1]):
+                    out[row, word] |= filters[member, word]

@@ -9,39 +9,25 @@ from pprl.kernels._jit import kernel
 
 
 @kernel
-def pad(
+def rank(
     points: NDArray[np.uint32],
-    lengths: NDArray[np.int64],
-    width: int,
     blank: int,
+    numbers: NDArray[np.uint32],
+    distinct: NDArray[np.uint32],
     out: NDArray[np.uint32],
-) -> None:
-    """Copy runs of ``points`` into ``out``, each between ``width`` blanks on either side."""
-    read = 0
-    write = 0
-    for run in range(lengths.shape[0]):
-        for _ in range(width):
-            out[write] = blank
-            write += 1
-        for _ in range(lengths[run]):
-            out[write] = points[read]
-            read += 1
-            write += 1
-        for _ in range(width):
-            out[write] = blank
-            write += 1
+) -> int:
+    """Number distinct code points in order of appearance; return how many there are.
 
-
-@kernel
-def rank(points: NDArray[np.uint32], numbers: NDArray[np.uint32], out: NDArray[np.uint32]) -> int:
-    """Number distinct code points from 0 in order of appearance; return how many there are.
-
-    ``numbers`` is a zeroed table with an entry for every possible code point.
+    The blank is number 0, whether or not it appears. ``numbers`` is a zeroed table with
+    an entry for every possible code point; ``distinct[k]`` becomes code point number k.
     """
-    count = 0
+    count = 1
+    numbers[blank] = 1
+    distinct[0] = blank
     for at in range(points.shape[0]):
         point = points[at]
         if numbers[point] == 0:
+            distinct[count] = point
             count += 1
             numbers[point] = count
         out[at] = numbers[point] - np.uint32(1)
@@ -49,31 +35,35 @@ def rank(points: NDArray[np.uint32], numbers: NDArray[np.uint32], out: NDArray[n
 
 
 @kernel
-def lay_out(
+def gram_codes(
+    letters: NDArray[np.uint32],
     lengths: NDArray[np.int64],
     n: int,
-    starts: NDArray[np.int64],
-    places: NDArray[np.int64],
-) -> None:
-    """For each n-gram of each run of at least n, note where it starts and its place."""
-    at = 0
-    begin = 0
-    for run in range(lengths.shape[0]):
-        for place in range(lengths[run] - n + 1):
-            starts[at] = begin + place
-            places[at] = place
-            at += 1
-        begin += lengths[run]
-
-
-@kernel
-def append_letter(
-    letters: NDArray[np.uint32],
-    starts: NDArray[np.int64],
-    step: int,
     alphabet: int,
+    positional: bool,
     codes: NDArray[np.uint64],
 ) -> None:
-    """Append to each code its letter number ``step``, as the next digit of a number."""
-    for at in range(starts.shape[0]):
-        codes[at] = codes[at] * np.uint64(alphabet) + np.uint64(letters[starts[at] + step])
+    """Write the n-grams of runs of letters as numbers to the base of the alphabet.
+
+    Each run stands between n - 1 blanks on either side, letter 0. The last letter is
+    the lowest digit; above the first stands, if ``positional``, the n-gram's place in
+    its run, from 0.
+    """
+    base = np.uint64(alphabet)
+    room = np.uint64(1)
+    for _ in range(n - 1):
+        room *= base
+    begin = 0
+    at = 0
+    for run in range(lengths.shape[0]):
+        length = lengths[run]
+        code = np.uint64(0)
+        for place in range(length + n - 1):
+            if place >= n:
+                code -= np.uint64(letters[begin + place - n]) * room
+            code *= base
+            if place < length:
+                code += np.uint64(letters[begin + place])
+            codes[at] = code + np.uint64(place) * room * base if positional else code
+            at += 1
+        begin += length

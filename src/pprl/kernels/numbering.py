@@ -50,6 +50,25 @@ def number(
 
 
 @kernel
+def number_small(
+    codes: NDArray[np.uint64],
+    numbers: NDArray[np.int32],
+    ids: NDArray[np.int64],
+    firsts: NDArray[np.int64],
+) -> int:
+    """Like `number`, for small codes: ``numbers`` has an entry for each, filled with -1."""
+    count = 0
+    for i in range(codes.shape[0]):
+        code = codes[i]
+        if numbers[code] < 0:
+            numbers[code] = count
+            firsts[count] = i
+            count += 1
+        ids[i] = numbers[code]
+    return count
+
+
+@kernel
 def hash_runs(
     data: NDArray[np.uint8], ends: NDArray[np.int32], seed: np.uint64, out: NDArray[np.uint64]
 ) -> None:
