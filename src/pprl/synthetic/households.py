@@ -20,7 +20,7 @@ DEATH_YEARS = 10
 """People who died in so many years before the reference date are in the population."""
 
 SINGLE, COUPLE, FAMILY, LONE_PARENT, THREE_GENERATIONS = range(5)
-KIND_SHARES = (0.365, 0.318, 0.240, 0.068, 0.009)
+KIND_SHARES = (0.367, 0.331, 0.229, 0.067, 0.006)
 """Shares of households by kind, before deaths, which turn couples into singles."""
 
 KIDS = {
@@ -31,8 +31,8 @@ KIDS = {
 """Chances of 1 to 6 children at home."""
 
 _AGE_KNOTS = {
-    SINGLE: ((18, 22, 30, 45, 60, 75, 85, 104), (0, 0.06, 0.22, 0.37, 0.53, 0.71, 0.87, 1)),
-    COUPLE: ((19, 25, 35, 48, 60, 72, 82, 98), (0, 0.05, 0.19, 0.25, 0.42, 0.71, 0.90, 1)),
+    SINGLE: ((18, 22, 30, 45, 60, 75, 85, 104), (0, 0.06, 0.21, 0.35, 0.50, 0.69, 0.85, 1)),
+    COUPLE: ((19, 25, 35, 48, 60, 72, 82, 98), (0, 0.05, 0.17, 0.23, 0.39, 0.67, 0.885, 1)),
 }
 _YOUNGEST_KNOTS = ((0, 5, 12, 18, 23, 29), (0, 0.20, 0.47, 0.71, 0.90, 1))
 
