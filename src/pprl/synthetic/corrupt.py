@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -22,7 +22,9 @@ _SOUNDS = (
     "th t|t th|g ch|ch g|x ks|ks x|aa a|ae aa|ee e|oo o|uu u|ui uy|uy ui|ss s|s ss|ll l|l ll|"
     "nn n|n nn|tt t|t tt|pp p|ie i|i ie|oe u|u oe|q k|sch s|e a|a e"
 )
-_SHAPES = "m rn|rn m|l 1|o 0|O 0|i l|l i|cl d|d cl|h b|b h|e c|c e|S 5|B 8|u v|v u|n r|g q|vv w|w vv"
+_SHAPES = (
+    "m rn|rn m|l 1|o 0|O 0|i l|l i|cl d|d cl|h b|b h|e c|c e|S 5|B 8|u v|v u|n r|g q|vv w|w vv"
+)
 SOUNDS = tuple((rule.split(" ")[0], rule.split(" ")[1]) for rule in _SOUNDS.split("|"))
 """What sounds alike to a Dutch ear, as (written, also written)."""
 SHAPES = tuple((rule.split(" ")[0], rule.split(" ")[1]) for rule in _SHAPES.split("|"))
@@ -82,7 +84,7 @@ Change = Callable[[str, Floats], str]
 
 
 def some(
-    rng: np.random.Generator, values: pa.StringArray, rates: list[tuple[float, Change]]
+    rng: np.random.Generator, values: pa.StringArray, rates: Sequence[tuple[float, Change]]
 ) -> pa.StringArray:
     """Change a share of the values that are there, at most one error a value."""
     chance = rng.random(len(values))
@@ -106,7 +108,7 @@ def some(
 
 def swap_day_and_month(month: Ints, day: Ints, chosen: Bools) -> Bools:
     """Swap them in place where that makes another date; return where it did."""
-    can = chosen & (day <= 12) & (day != month)
+    can: Bools = chosen & (day <= 12) & (day != month)
     month[can], day[can] = day[can], month[can]
     return can
 
@@ -134,7 +136,8 @@ def _month_length(year: Ints, month: Ints) -> Ints:
     start = (year - 1970) * 12 + month - 1
     first = start.astype("datetime64[M]").astype("datetime64[D]")
     last = (start + 1).astype("datetime64[M]").astype("datetime64[D]")
-    return (last - first).astype(np.int64)
+    length: Ints = (last - first).astype(np.int64)
+    return length
 
 
 def written(year: Ints, month: Ints, day: Ints, pattern: str) -> pa.StringArray:

@@ -57,7 +57,7 @@ class Block:
 
     ``home`` is a household's number, ``slot`` the place in it, ``born`` and ``died`` days since
     1970-01-01 (``died`` -1: alive). ``mother``, ``father``, ``partner`` and ``twin`` are persons
-    or -1, ``single_mother`` says that the mother's children bear another man's name or hers.
+    or -1.
     """
 
     home: Ints
@@ -92,7 +92,8 @@ def make(rng: np.random.Generator, groups: Ints) -> Block:
     born = _season(REFERENCE - (ages.ravel()[flat] * YEAR).astype(np.int64) - 1)
 
     def there(column: int) -> Ints:
-        return number[home, column]
+        who: Ints = number[home, column]
+        return who
 
     head_female = female[home, HEAD]
     pair_mother = np.where(head_female, there(HEAD), there(PARTNER))
@@ -151,8 +152,8 @@ def _members(rng: np.random.Generator, kind: Ints) -> tuple[Bools, Floats, Bools
     at_first = np.clip(rng.normal(29.2, 4.6, count), 17, 42)
     at_first = np.clip(np.minimum(at_first, 47 - (oldest - youngest)), 16.5, None)
     parent = oldest + at_first
-    alone = np.interp(rng.random(count), *reversed(_AGE_KNOTS[SINGLE]))
-    together = np.interp(rng.random(count), *reversed(_AGE_KNOTS[COUPLE]))
+    alone = np.interp(rng.random(count), _AGE_KNOTS[SINGLE][1], _AGE_KNOTS[SINGLE][0])
+    together = np.interp(rng.random(count), _AGE_KNOTS[COUPLE][1], _AGE_KNOTS[COUPLE][0])
     ages[:, HEAD] = np.select([has_kids, kind == SINGLE], [parent, alone], together)
     female[:, HEAD] = True
     lone = kind == SINGLE
@@ -196,7 +197,8 @@ def _season(days: Ints) -> Ints:
     length = (start + 1).astype("datetime64[D]").astype(np.int64) - first
     share = (days - first + 0.5) / length
     moved = np.interp(share, _SEASON_CDF, np.arange(13) / 12)
-    return first + np.minimum((moved * length).astype(np.int64), length - 1)
+    day: Ints = first + np.minimum((moved * length).astype(np.int64), length - 1)
+    return day
 
 
 def _link_kin(rng: np.random.Generator, block: Block) -> None:
@@ -260,9 +262,7 @@ def _note_twins(block: Block) -> None:
     children = np.flatnonzero(block.mother >= 0)
     children = children[np.lexsort((children, block.born[children], block.mother[children]))]
     before, after = children[:-1], children[1:]
-    same = (block.mother[before] == block.mother[after]) & (
-        block.born[before] == block.born[after]
-    )
+    same = (block.mother[before] == block.mother[after]) & (block.born[before] == block.born[after])
     block.twin[before[same]] = after[same]
     block.twin[after[same]] = before[same]
 

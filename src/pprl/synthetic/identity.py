@@ -163,7 +163,8 @@ def _named_alike(block: Block, first: Ints) -> Ints:
     rows = rows[np.lexsort((block.born[rows], first[rows], block.mother[rows]))]
     before, after = rows[:-1], rows[1:]
     same = (block.mother[before] == block.mother[after]) & (first[before] == first[after])
-    return after[same]
+    alike: Ints = after[same]
+    return alike
 
 
 def adults(block: Block) -> Bools:
@@ -181,7 +182,7 @@ def move(rng: np.random.Generator, block: Block) -> tuple[Floats, Bools]:
     homes = int(block.home[-1]) + 1
     head_age = np.zeros(homes)
     head_age[block.home[::-1]] = age[::-1]
-    yearly = np.interp(head_age, (18, 24, 32, 45, 65, 85), (0.25, 0.25, 0.14, 0.07, 0.035, 0.05))
+    yearly = np.interp(head_age, (18, 24, 32, 45, 65, 85), (0.32, 0.32, 0.18, 0.09, 0.045, 0.06))
     years = rng.exponential(size=homes) / yearly
     since = years[block.home]
     since = np.where(since < age, since, np.inf)

@@ -133,6 +133,8 @@ def load() -> Names:
                 ((number * 2 + sex) * COHORTS, drawn, 1 / (np.arange(len(words)) + 3.0))
             )
         surname_cells.append((number, *_group_surnames(group, surnames)))
+    first_keys, first_names = _lookup(first_cells)
+    surname_keys, surname_names = _lookup(surname_cells)
     shares = np.array([group["share"] for group in groups.values()])
     call = np.array([calls.get(name, (0, 0)) for name in range(len(first.texts))], np.int64)
     return Names(
@@ -143,13 +145,10 @@ def load() -> Names:
         surnames=_finished(surnames),
         call_start=call[:, 0],
         call_count=call[:, 1],
-        **dict(
-            zip(
-                ("_first_keys", "_first_names", "_surname_keys", "_surname_names"),
-                (*_lookup(first_cells), *_lookup(surname_cells)),
-                strict=True,
-            )
-        ),
+        _first_keys=first_keys,
+        _first_names=first_names,
+        _surname_keys=surname_keys,
+        _surname_names=surname_names,
     )
 
 

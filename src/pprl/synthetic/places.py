@@ -55,9 +55,7 @@ _STREET_STARTS = (
 ).split()
 _STREET_ENDINGS = "straat weg laan plein hof dreef pad kade singel park".split()
 
-STREETS = pa.array(
-    [start + end for end, start in product(_STREET_ENDINGS, sorted(_STREET_STARTS))]
-)
+STREETS = pa.array([start + end for end, start in product(_STREET_ENDINGS, sorted(_STREET_STARTS))])
 PLACES = pa.array(
     [entry.strip().rsplit(" ", 2)[0] for entry in CITIES.split(";")]
     + [start + end for start, end in product(_VILLAGE_STARTS, _VILLAGE_ENDINGS)]

@@ -177,8 +177,6 @@ def _block(names: Names, places: Places, seed: int, number: int, first: int) -> 
     def person(numbers: Ints) -> pa.Array:
         return pa.array(numbers + first, mask=numbers < 0)
 
-    known = ~((people.died >= 0) & (people.died < people.born))
-    died = np.where(known, people.died, -1)
     columns = {
         "person_id": pa.array(np.arange(first, first + count)),
         "household_id": pa.array(number * BLOCK + people.home),
@@ -187,7 +185,7 @@ def _block(names: Names, places: Places, seed: int, number: int, first: int) -> 
         "sex": coded(people.female.astype(np.int64), pa.array(["male", "female"])),
         "birth_date": dates(people.born),
         "birth_date_known": coded(called.precision, pa.array(PRECISIONS)),
-        "death_date": dates(died, died >= 0),
+        "death_date": dates(people.died, people.died >= 0),
         **_names(names, called),
         "bsn": _bsn(np.arange(first, first + count), seed),
         **_contact(rng, names, people, called),
@@ -248,7 +246,8 @@ def _bsn(person: Ints, seed: int) -> pa.StringArray:
     weights = np.arange(9, 1, -1)
 
     def check(values: Ints) -> Ints:
-        return (values[:, None] // 10 ** np.arange(7, -1, -1) % 10 * weights).sum(1) % 11
+        sums: Ints = (values[:, None] // 10 ** np.arange(7, -1, -1) % 10 * weights).sum(1)
+        return sums % 11
 
     leading = np.where(check(leading) == 10, leading ^ 1, leading)
     return text(digits(leading * 10 + check(leading), 9))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from os import PathLike
@@ -117,7 +117,7 @@ class Register:
     name: str
     coverage: float | tuple[tuple[float, float], ...] = 1.0
     sex: str | None = None
-    snapshot: datetime.date = datetime.date(2025, 1, 1)
+    snapshot: dt.date = dt.date(2025, 1, 1)
     deceased: bool = False
     columns: tuple[str, ...] = USUAL_FIELDS
     surname: str = "birth"
@@ -131,7 +131,7 @@ class Register:
     postcode_space: bool = False
     most_letters: int | None = None
     events: float | None = None
-    events_from: datetime.date = datetime.date(2015, 1, 1)
+    events_from: dt.date = dt.date(2015, 1, 1)
     duplicates: float = 0.0
     missing: Mapping[str, float] = field(default_factory=dict)
     errors: Errors = field(default_factory=Errors)
@@ -279,8 +279,7 @@ def _drawn(
 ) -> Iterator[tuple[pa.Table, pa.Table]]:
     start = int(stream(seed, "register", register.name).integers(1 << 62))
     done = 0
-    for number, people in enumerate(slices):
-        people = writing.plain(people)
+    for number, people in enumerate(map(writing.plain, slices)):
 
         def draw(*purpose: str, number: int = number) -> np.random.Generator:
             return stream(seed, "register", register.name, number, *purpose)
@@ -339,5 +338,5 @@ def _covered(
     return covered
 
 
-def _day(date: datetime.date) -> int:
-    return (date - datetime.date(1970, 1, 1)).days
+def _day(date: dt.date) -> int:
+    return (date - dt.date(1970, 1, 1)).days

@@ -108,9 +108,7 @@ def _form(values: pa.StringArray, register: Register, *, cut: bool) -> pa.String
     return pc.utf8_upper(values) if register.letters == "upper" else pc.utf8_lower(values)
 
 
-def _names(
-    rng: np.random.Generator, register: Register, people: pa.Table
-) -> dict[str, pa.Array]:
+def _names(rng: np.random.Generator, register: Register, people: pa.Table) -> dict[str, pa.Array]:
     rate = register.errors.transliteration
     otherwise = pa.array(rng.random(len(people)) < rate), pa.array(rng.random(len(people)) < rate)
     names = _chunk(people, "first_names")
@@ -139,9 +137,7 @@ def _names(
     return {"first_names": names, "prefix": prefix, "surname": surname}
 
 
-def _as_used(
-    people: pa.Table, prefix: pa.Array, surname: pa.Array
-) -> tuple[pa.Array, pa.Array]:
+def _as_used(people: pa.Table, prefix: pa.Array, surname: pa.Array) -> tuple[pa.Array, pa.Array]:
     use = _chunk(people, "name_use")
     # Joining with null_handling="skip" loses the rows where nothing is left to join.
     other = pc.fill_null(_chunk(people, "partner_surname"), "")
@@ -158,9 +154,7 @@ def _as_used(
     return pc.if_else(starts_other, other_prefix, prefix), whole
 
 
-def _birth(
-    rng: np.random.Generator, register: Register, people: pa.Table
-) -> dict[str, pa.Array]:
+def _birth(rng: np.random.Generator, register: Register, people: pa.Table) -> dict[str, pa.Array]:
     year, month, day = civil(days(people["birth_date"], 0))
     known = _chunk(people, "birth_date_known")
     errors = register.errors
