@@ -164,7 +164,7 @@ def _members(rng: np.random.Generator, kind: Ints) -> tuple[Bools, Floats, Bools
     present[:, HEAD] = True
     present[:, PARTNER] = (kind != SINGLE) & (kind != LONE_PARENT)
     older = np.clip(rng.normal(2.5, 3.8, count), -9, 20)
-    ages[:, PARTNER] = np.maximum(ages[:, HEAD] + older, 18.5)
+    ages[:, PARTNER] = np.maximum(ages[:, HEAD] + older, oldest + 18.5)
     # Two women or two men: in a couple without children at home, so that parents stay a pair.
     alike = (kind == COUPLE) & (rng.random(count) < 0.03)
     both = rng.random(count) < 0.5

@@ -87,13 +87,16 @@ def _surnames(
     mother = np.maximum(block.mother, 0)
     by_father = np.where(present[mother] >= 0, mother, block.father)
     source = np.where(block.father >= 0, by_father, from_mother[mother])
-    source = np.concatenate([np.where(block.mother >= 0, source, numbers), count + numbers])
+    alone = np.where(block.father >= 0, block.father, numbers)
+    source = np.concatenate([np.where(block.mother >= 0, source, alone), count + numbers])
     for _ in range(4):
         source = source[source]
     own = drawn[source[:count]]
     custom = rng.random(count) < names.double[block.group]
-    recent = (year >= 2016) & (habit[mother] > 0.9)
-    two = np.where(block.mother >= 0, np.where(custom[mother], True, recent), custom)
+    # Parents may give both names since 2024, and to children born since 2016.
+    recent = (year[mother] >= 1992) & (year >= 2016) & (habit[mother] > 0.9)
+    parent = np.where(block.mother >= 0, block.mother, alone)
+    two = custom[parent] | ((block.mother >= 0) & recent)
     other = np.where(block.mother >= 0, own[mother], drawn[count:])
     return own, drawn[count:], np.where(two & (other != own), other, -1)
 

@@ -43,6 +43,12 @@ FIELDS = (
 
 USUAL_FIELDS = FIELDS[:10]
 
+USED = [
+    name
+    for name in POPULATION.names
+    if name not in {"household_id", "role", "origin", "mother_id", "father_id", "twin_id"}
+]
+
 TRUTH = pa.schema({"record_id": pa.string(), "person_id": pa.int64()})
 
 
@@ -256,18 +262,16 @@ def _slices_of_file(path: str | PathLike[str]) -> Iterator[pa.Table]:
         with pq.ParquetFile(Path(path)) as file:
             if not set(POPULATION.names) <= set(file.schema_arrow.names):
                 raise UnreadableFile(f"{path} is not a population: columns are missing.")
-            held: list[pa.Table] = []
-            rows = 0
-            for batch in file.iter_batches(SLICE):
-                held.append(writing.plain(pa.Table.from_batches([batch])))
-                rows += len(batch)
-                while rows >= SLICE:
-                    whole = pa.concat_tables(held)
-                    yield whole.slice(0, SLICE)
-                    held = [whole.slice(SLICE)]
-                    rows -= SLICE
-            if rows:
-                yield pa.concat_tables(held)
+            # One row group after another: an iterator over all of them holds part of each.
+            rest = writing.plain(POPULATION.empty_table().select(USED))
+            for group in range(file.num_row_groups):
+                rest = pa.concat_tables([rest, writing.plain(file.read_row_group(group, USED))])
+                whole = len(rest) - len(rest) % SLICE
+                for at in range(0, whole, SLICE):
+                    yield rest.slice(at, SLICE)
+                rest = rest.slice(whole)
+            if len(rest):
+                yield rest
     except (OSError, pa.ArrowInvalid) as error:
         raise UnreadableFile(
             f"{path} cannot be read as Parquet ({type(error).__name__})."
