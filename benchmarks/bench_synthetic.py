@@ -122,7 +122,7 @@ def likeness(population: Path, records: Path) -> list[tuple[str, str, str, str]]
     people = len(age)
     once, count = np.unique(key_all, return_counts=True)
     bearers = np.sort(np.fromiter(surnames.values(), np.int64))[::-1]
-    rows = [("living persons", f"{people:,}", "17.9 million (2024)", "CBS, order of magnitude")]
+    rows = [("living persons", f"{people:,}", "–", "")]
     published = (0.399, 0.323, 0.116, 0.114, 0.048)
     for size, share in enumerate(published, start=1):
         here = sum(n for s, n in sizes.items() if s == size or (size == 5 and s > 5)) / homes
@@ -157,7 +157,7 @@ def likeness(population: Path, records: Path) -> list[tuple[str, str, str, str]]
     rows.append(
         ("commonest 1,000 surnames", percent(bearers[:1000].sum() / people), "31.5 %", "the same")
     )
-    rows.append(("different surnames", f"{len(bearers):,}", "314,000", "Meertens Institute, 2007"))
+    rows.append(("different surnames", f"{len(bearers):,}", "about 320,000", "the same"))
     rows.append(("surname with tussenvoegsel, of persons", percent(prefixed / people), "–", ""))
     for name, share in (("Maria", 0.021), ("Johannes", 0.019)):
         rows.append(
