@@ -152,7 +152,7 @@ def likeness(population: Path, records: Path) -> list[tuple[str, str, str, str]]
         ("named de Jong", percent(jong, 2), "0.51 %", "83,782 of 16.4 million, 2007 (name list)")
     )
     rows.append(
-        ("commonest 10 surnames", percent(bearers[:10].sum() / people), "3.3 %", "the same")
+        ("commonest 10 surnames", percent(bearers[:10].sum() / people), "3.5 %", "the same")
     )
     rows.append(
         ("commonest 1,000 surnames", percent(bearers[:1000].sum() / people), "31.5 %", "the same")

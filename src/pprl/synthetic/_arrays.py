@@ -104,8 +104,7 @@ def whole_files(*paths: str | PathLike[str]) -> Iterator[list[Path]]:
     if len({target.resolve() for target in targets}) < len(targets):
         raise OutputExists(f"{targets[0]} is to be written twice. Choose another name.")
     for target in targets:
-        if target.exists():
-            raise OutputExists(f"{target} exists. Delete it or choose another name.")
+        _refuse_existing(target)
         if not (target.parent.is_dir() and os.access(target.parent, os.W_OK)):
             raise UnreadableFile(f"cannot write {target}: {target.parent} is not a folder to use.")
     mark = uuid.uuid4().hex
@@ -115,7 +114,14 @@ def whole_files(*paths: str | PathLike[str]) -> Iterator[list[Path]]:
         for part, target in zip(parts, targets, strict=True):
             with open(part, "rb") as written:
                 os.fsync(written.fileno())
+            _refuse_existing(target)
+        for part, target in zip(parts, targets, strict=True):
             part.replace(target)
     finally:
         for part in parts:
             part.unlink(missing_ok=True)
+
+
+def _refuse_existing(target: Path) -> None:
+    if target.exists():
+        raise OutputExists(f"{target} exists. Delete it or choose another name.")
