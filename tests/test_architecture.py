@@ -27,6 +27,14 @@ def test_the_linkage_unit_never_loads_the_holders_room() -> None:
     assert not [name for name in loaded if name.startswith("pprl.holder")]
 
 
+def test_synthetic_people_load_no_room() -> None:
+    loaded = modules_after("import pprl.synthetic")
+    # pyarrow itself loads pandas when it makes an array.
+    assert not loaded & (set(HEAVY) - {"pandas", "pyarrow"})
+    rooms = ("pprl.holder", "pprl.linkage", "pprl.exchange", "pprl.evaluation", "pprl.kernels")
+    assert not [name for name in loaded if name.startswith(rooms)]
+
+
 def test_public_names() -> None:
     """`__all__` is sorted, complete, and every name can be imported."""
     assert pprl.__all__ == sorted(pprl.__all__)

@@ -60,8 +60,10 @@ def __getattr__(name: str) -> object:
         value = getattr(import_module(_HOMES[name]), name)
         globals()[name] = value
         return value
+    if name == "synthetic":
+        return import_module("pprl.synthetic")
     raise AttributeError(f"module 'pprl' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return [*__all__, "__version__", "errors"]
+    return [*__all__, "__version__", "errors", "synthetic"]
