@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,10 +12,13 @@ from hypothesis import strategies as st
 
 import pprl
 from conftest import encodings_of
-from pprl.errors import TooManyPairs, UsageError
-from pprl.kernels import assignment, bits, dice, numbering
-from pprl.linkage.compare import Pairs, fewest_common_bits, iterate_pairs, scored_pairs
+from pprl.errors import OutputExists, TooManyPairs, UsageError
+from pprl.exchange.files import read_links
+from pprl.kernels import assignment, bits, numbering, tiles
+from pprl.linkage import compare, tiling
+from pprl.linkage.compare import Pairs, iterate_pairs, scored_pairs
 from pprl.linkage.match import match
+from pprl.linkage.similarity import UNREACHABLE, Measure, fewest_common_bits, similarity
 
 THRESHOLDS = st.sampled_from([0.0, 1e-9, 0.3, 0.5, 2 / 3, 0.7, 0.8, 1.0]) | st.floats(0, 1)
 
@@ -26,14 +32,28 @@ def random_filters(rng: np.random.Generator, n: int, width: int) -> np.ndarray:
     return filters
 
 
-def reference(a: np.ndarray, b: np.ndarray, threshold: float) -> list[tuple[int, int, float]]:
-    """All pairs, from the definition of Dice."""
+def scores(a: np.ndarray, b: np.ndarray, measure: Measure = "dice") -> np.ndarray:
+    """All similarities, from their textbook definitions; -1 where a filter is empty."""
     x, y = np.unpackbits(a, axis=1).astype(int), np.unpackbits(b, axis=1).astype(int)
     common = x @ y.T
-    total = x.sum(1)[:, None] + y.sum(1)[None, :]
-    nothing = (x.sum(1)[:, None] == 0) | (y.sum(1)[None, :] == 0)
-    similarity = 2.0 * common / np.maximum(total, 1)
-    rows, columns = np.nonzero((similarity >= threshold) & ~nothing)
+    i, j = x.sum(1)[:, None] + 0 * common, y.sum(1)[None, :] + 0 * common
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found = {
+            "dice": 2.0 * common / (i + j),
+            "jaccard": common / (i + j - common),
+            "cosine": common / np.sqrt(1.0 * i * j),
+            "overlap": common / np.minimum(i, j),
+            "hamming": 1.0 - (x[:, None, :] != y[None, :, :]).sum(2) / x.shape[1],
+        }[measure]
+    return np.where((i == 0) | (j == 0), -1.0, found)
+
+
+def reference(
+    a: np.ndarray, b: np.ndarray, threshold: float, measure: Measure = "dice"
+) -> list[tuple[int, int, float]]:
+    """All pairs at or above the threshold, in order."""
+    similarity = scores(a, b, measure)
+    rows, columns = np.nonzero((similarity >= threshold) & (similarity >= 0))
     return [(int(i), int(j), float(similarity[i, j])) for i, j in zip(rows, columns, strict=True)]
 
 
@@ -71,15 +91,112 @@ def test_more_pairs_than_one_buffer() -> None:
         assert as_list(made) == reference(a, b, 0.3)
 
 
-@given(THRESHOLDS, st.integers(1, 200))
-def test_the_bound_is_exact(threshold: float, width: int) -> None:
+MEASURES = st.sampled_from(["dice", "jaccard", "cosine", "overlap", "hamming"])
+
+
+@given(st.integers(0, 2**32), st.integers(2, 290), MEASURES, THRESHOLDS, st.integers(1, 3))
+@settings(max_examples=150, deadline=None)
+def test_other_measures_and_one_set(
+    seed: int, n: int, measure: Measure, threshold: float, workers: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    a = random_filters(rng, n, 24)
+    made = scored_pairs(encodings_of(a), None, threshold, measure=measure, workers=workers)
+    expected = reference(a, a, threshold, measure)
+    assert as_list(made) == [(i, j, s) for i, j, s in expected if i < j]
+    both = encodings_of(a[: n // 2]), encodings_of(a[n // 2 :])
+    made = scored_pairs(*both, threshold, measure=measure, workers=workers)
+    assert as_list(made) == reference(a[: n // 2], a[n // 2 :], threshold, measure)
+
+
+@given(st.integers(0, 2**32), st.integers(1, 300), st.integers(1, 4), st.booleans())
+@settings(max_examples=80, deadline=None)
+def test_top(seed: int, n: int, top: int, within: bool) -> None:
+    """The best of each record, equals by order, as sorting all of them would give."""
+    rng = np.random.default_rng(seed)
+    a, b = random_filters(rng, n, 4), random_filters(rng, 70, 4)
+    other = a if within else b
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("pprl.linkage.compare._MANY", 100)
+        made = scored_pairs(encodings_of(a), None if within else encodings_of(b), 0.3, top=top)
+    expected = []
+    for i, row in enumerate(scores(a, other)):
+        ranked = sorted((-s, j) for j, s in enumerate(row) if s >= 0.3 and not (within and i == j))
+        expected += sorted((i, j, float(-s)) for s, j in ranked[:top])
+    assert as_list(made) == expected
+
+
+@given(st.integers(0, 2**32), st.booleans(), st.sampled_from([None, 1, 2]))
+@settings(max_examples=40, deadline=None)
+def test_variants_count_once_with_their_best(seed: int, within: bool, top: int | None) -> None:
+    rng = np.random.default_rng(seed)
+    filters = random_filters(rng, 60, 4)
+    variants = np.where(rng.random(60) < 0.4, 1, 0).astype(np.uint8)
+    variants[0] = 0
+    a = dataclasses.replace(encodings_of(filters), variants=variants)
+    b = encodings_of(random_filters(rng, 30, 4))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("pprl.linkage.compare.ROWS_PER_TASK", 7)
+        made = scored_pairs(a, None if within else b, 0.4, top=top)
+    numbers = a.record_numbers()
+    other, other_numbers = (filters, numbers) if within else (b.clks, np.arange(30))
+    best: dict[tuple[int, int], float] = {}
+    for i, j, s in reference(filters, other, 0.4):
+        pair = int(numbers[i]), int(other_numbers[j])
+        if not within or (pair[0] != pair[1] if top else pair[0] < pair[1]):
+            best[pair] = max(s, best.get(pair, 0.0))
+    expected = sorted((i, j, s) for (i, j), s in best.items())
+    if top:
+        rank = {
+            i: sorted((-s, j) for left, j, s in expected if left == i)[:top]
+            for i in range(numbers[-1] + 1)
+        }
+        expected = [p for p in expected if (-p[2], p[1]) in rank[p[0]]]
+    assert as_list(made) == expected
+
+
+def test_bits_in_another_order_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(2)
+    frequency = rng.random(320) ** 3
+    a, b = (np.packbits(rng.random((n, 320)) < frequency, axis=1) for n in (150, 200))
+    monkeypatch.setattr(tiling, "_WORTH_REORDERING", 1)
+    assert tiling.Tiling.make(encodings_of(a), encodings_of(b), 0.6, "dice").bit_order is not None
+    assert as_list(scored_pairs(encodings_of(a), encodings_of(b), 0.6)) == reference(a, b, 0.6)
+    made = scored_pairs(encodings_of(a), None, 0.6)
+    assert as_list(made) == [p for p in reference(a, a, 0.6) if p[0] < p[1]]
+
+
+def test_compare_file(tmp_path: Path) -> None:
+    """The file holds what memory would, with a small cap in memory or none."""
+    rng = np.random.default_rng(8)
+    a, b = (encodings_of(random_filters(rng, n, 8)) for n in (1500, 90))
+    expected = pprl.compare(a, b, threshold=0.4)
+    assert pprl.compare_file(a, b, tmp_path / "pairs.parquet", threshold=0.4) == len(expected)
+    assert read_links(tmp_path / "pairs.parquet").table.equals(expected.table)
+    within = pprl.compare(a, threshold=0.9)
+    pprl.compare_file(a, None, tmp_path / "own.parquet", threshold=0.9)
+    found = read_links(tmp_path / "own.parquet").to_pandas()
+    assert set(zip(found.left_id, found.right_id, strict=True)) == set(
+        zip(within.table["left_id"].to_pylist(), within.table["right_id"].to_pylist(), strict=True)
+    )
+    with pytest.raises(OutputExists):
+        pprl.compare_file(a, b, tmp_path / "own.parquet", threshold=0.9)
+
+
+@given(THRESHOLDS, st.integers(1, 60), MEASURES)
+@settings(deadline=None)
+def test_the_bound_is_exact(threshold: float, width: int, measure: Measure) -> None:
     """The fewest common bits reach the threshold, one fewer does not."""
-    fewest = fewest_common_bits(threshold, width)
-    for total in range(1, 2 * width + 1):
-        need = int(fewest[total])
-        assert 2.0 * need / total >= threshold
-        assert need == 0 or 2.0 * (need - 1) / total < threshold
-    assert (np.diff(fewest) >= 0).all()
+    counts = np.arange(width + 1)
+    fewest = fewest_common_bits(measure, threshold, counts, counts, 64)
+    for x in range(width + 1):
+        for y in range(width + 1):
+            possible = np.arange(min(x, y) + 1)
+            expected = UNREACHABLE
+            if x and y:
+                reached = similarity(measure, possible, np.array(x), np.array(y), 64) >= threshold
+                expected = possible[reached][0] if reached.any() else UNREACHABLE
+            assert fewest[x, y] == expected
 
 
 def test_threshold_exactly_reached() -> None:
@@ -95,11 +212,16 @@ def test_kernels_equal_their_python(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(5)
     a, b = random_filters(rng, 9, 24), random_filters(rng, 140, 24)
     compiled = as_list(scored_pairs(encodings_of(a), encodings_of(b), 0.4, workers=1))
-    import pprl.linkage.compare as compare
-
-    monkeypatch.setattr(compare, "pairs_above", dice.pairs_above.py_func)
-    monkeypatch.setattr(compare, "lay_tiles", dice.lay_tiles.py_func)
-    monkeypatch.setattr(bits, "popcounts", bits.popcounts.py_func)
+    for module, name, function in (
+        (tiling, "pairs_above", tiles.pairs_above),
+        (tiling, "lay_tiles", tiles.lay_tiles),
+        (tiling, "count_columns", bits.count_columns),
+        (tiling, "reorder_bits", bits.reorder_bits),
+        (bits, "popcounts", bits.popcounts),
+        (compare, "counting_sort", numbering.counting_sort),
+    ):
+        monkeypatch.setattr(module, name, function.py_func)
+    monkeypatch.setattr(tiling, "_WORTH_REORDERING", 1)
     with np.errstate(over="ignore"):
         plain = as_list(scored_pairs(encodings_of(a), encodings_of(b), 0.4, workers=1))
     assert plain == compiled == reference(a, b, 0.4)
@@ -180,7 +302,7 @@ def test_threshold_outside(threshold: float) -> None:
 
 def test_too_many_pairs() -> None:
     a = encodings_of(np.ones((50, 8), np.uint8))
-    with pytest.raises(TooManyPairs, match="more than 100 pairs"):
+    with pytest.raises(TooManyPairs, match=r"more than 100 pairs.*about 2,500 in all"):
         pprl.compare(a, a, threshold=0.5, max_pairs=100)
 
 
@@ -188,5 +310,9 @@ def test_other_wrong_arguments() -> None:
     a = encodings_of(np.ones((2, 8), np.uint8))
     with pytest.raises(UsageError, match="workers"):
         pprl.compare(a, a, threshold=0.5, workers=0)
+    with pytest.raises(UsageError, match="top"):
+        pprl.compare(a, a, top=0)
+    with pytest.raises(UsageError, match="measure"):
+        pprl.compare(a, a, threshold=0.5, measure="levenshtein")  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="matching"):
         pprl.link(a, a, threshold=0.5, matching="all")  # type: ignore[arg-type]

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pprl.holder.encode import encode, encode_file
     from pprl.holder.keys import LinkageKey
     from pprl.holder.schema import Schema
-    from pprl.linkage.compare import compare
+    from pprl.linkage.compare import compare, compare_file
     from pprl.linkage.link import LinkResult, link
 
 _HOMES = {
@@ -28,6 +28,7 @@ _HOMES = {
     "Schema": "pprl.holder.schema",
     "check_compatible": "pprl.exchange.encodings",
     "compare": "pprl.linkage.compare",
+    "compare_file": "pprl.linkage.compare",
     "encode": "pprl.holder.encode",
     "encode_file": "pprl.holder.encode",
     "evaluate": "pprl.evaluation.quality",
@@ -44,6 +45,7 @@ __all__ = [
     "Schema",
     "check_compatible",
     "compare",
+    "compare_file",
     "encode",
     "encode_file",
     "evaluate",

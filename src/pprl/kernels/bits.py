@@ -101,3 +101,31 @@ def merge_row_runs(
                 member = members[at]
                 for word in range(out.shape[1]):
                     out[row, word] |= filters[member, word]
+
+
+@kernel
+def reorder_bits(
+    words: NDArray[np.uint64], order: NDArray[np.int64], out: NDArray[np.uint64]
+) -> None:
+    """Put bit ``order[i]`` of each row of ``words`` at place i of ``out``.
+
+    Both are (n, w); bit i is word i >> 6, mask 1 << (i & 63).
+    """
+    for row in range(words.shape[0]):
+        for word in range(out.shape[1]):
+            made = np.uint64(0)
+            for bit in range(64):
+                place = order[64 * word + bit]
+                value = (words[row, place >> 6] >> np.uint64(place & 63)) & _S1
+                made |= value << np.uint64(bit)
+            out[row, word] = made
+
+
+@kernel
+def count_columns(words: NDArray[np.uint64], out: NDArray[np.int64]) -> None:
+    """Count for each bit of (n, w) words the rows that have it, into zeroed (64 w,)."""
+    for row in range(words.shape[0]):
+        for word in range(words.shape[1]):
+            left = words[row, word]
+            for bit in range(64):
+                out[64 * word + bit] += np.int64((left >> np.uint64(bit)) & _S1)

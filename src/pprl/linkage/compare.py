@@ -5,19 +5,28 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
+from os import PathLike
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from pprl.errors import TooManyPairs, UsageError
-from pprl.exchange.encodings import Encodings, check_compatible, count_bits
+from pprl.exchange.encodings import Encodings, check_compatible
+from pprl.exchange.files import whole_file
 from pprl.exchange.links import SCHEMA, Links
 from pprl.exchange.threads import in_order, threads
-from pprl.kernels.dice import LANES, lay_tiles, pairs_above
+from pprl.kernels.numbering import counting_sort
+from pprl.linkage.similarity import Measure, check_measure
+from pprl.linkage.tiling import Tiling
+
+MAX_PAIRS = 200_000_000
+"""Pairs that are kept in memory unless more are asked for; about 5 GB."""
 
 ROWS_PER_TASK = 1024
-_OUTPUT = 1 << 16
+_MANY = 1 << 22
 
 Progress = Callable[[int, int], None]
 """Called with the number of pairs compared so far, and in all."""
@@ -25,11 +34,11 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Pairs:
-    """Scored pairs by number, in order of left and then right.
+    """Scored pairs by number.
 
     Attributes:
         left, right: (p,) int64 row or record numbers in either file.
-        similarity: (p,) float64 Dice coefficient.
+        similarity: (p,) float64.
     """
 
     left: NDArray[np.int64]
@@ -53,17 +62,28 @@ class Pairs:
         ]
         return Links(pa.table(columns, schema=SCHEMA))
 
+    @classmethod
+    def concat(cls, parts: list[Pairs]) -> Pairs:
+        """Join parts in their order."""
+        return cls(
+            np.concatenate([np.empty(0, np.int64), *(part.left for part in parts)]),
+            np.concatenate([np.empty(0, np.int64), *(part.right for part in parts)]),
+            np.concatenate([np.empty(0, np.float64), *(part.similarity for part in parts)]),
+        )
+
 
 def compare(
     a: Encodings,
-    b: Encodings,
+    b: Encodings | None = None,
     *,
-    threshold: float,
+    threshold: float = 0.0,
+    top: int | None = None,
+    measure: Measure = "dice",
     workers: int | None = None,
-    max_pairs: int | None = None,
+    max_pairs: int = MAX_PAIRS,
     progress: Progress | None = None,
 ) -> Links:
-    """Find every pair of records whose Dice similarity is at or above a threshold.
+    """Find every pair of records that is similar enough.
 
     Every pair is compared; none is lost. A CLK without a single bit is similar to
     nothing; of several encodings of one record the best counts. The order is that of
@@ -71,93 +91,145 @@ def compare(
 
     Args:
         a: Encodings of the first holder.
-        b: Encodings of the second holder, made with the same schema and key.
-        threshold: Dice similarity, 0 to 1.
+        b: Encodings of the second holder, made with the same schema and key. Without
+            them the records of ``a`` are compared with each other, each pair once.
+        threshold: The least similarity, 0 to 1.
+        top: Keep so many partners of each record of ``a``, the most similar; equals go
+            by the order of records. Within one set a pair then stands both ways if
+            each is among the other's.
+        measure: ``dice``, ``jaccard``, ``cosine``, ``overlap`` or ``hamming``; see
+            `pprl.linkage.similarity`.
         workers: Threads; all processors by default. The result does not depend on it.
-        max_pairs: Stop with an error when more pairs than this qualify.
+        max_pairs: Stop with an error when more pairs than this qualify;
+            `compare_file` has no limit.
         progress: Called after each block of rows.
 
     Returns:
         ``left_id, right_id, similarity``.
 
     Raises:
-        UsageError: The threshold is outside 0 to 1.
+        UsageError: The threshold is outside 0 to 1, ``top`` below 1, ``measure`` unknown.
         IncompatibleEncodings: Different schemas, keys or lengths.
         TooManyPairs: More than ``max_pairs`` pairs qualify.
     """
-    check_compatible([a.info, b.info])
-    pairs = scored_pairs(a, b, threshold, workers=workers, max_pairs=max_pairs, progress=progress)
-    return pairs.to_links(a, b)
+    check_compatible([a.info, (b or a).info])
+    pairs = scored_pairs(
+        a,
+        b,
+        threshold,
+        top=top,
+        measure=measure,
+        workers=workers,
+        max_pairs=max_pairs,
+        progress=progress,
+    )
+    return pairs.to_links(a, b or a)
+
+
+def compare_file(
+    a: Encodings,
+    b: Encodings | None,
+    out: str | PathLike[str],
+    *,
+    threshold: float = 0.0,
+    top: int | None = None,
+    measure: Measure = "dice",
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> int:
+    """Like `compare`, into a Parquet file, in bounded memory however many pairs qualify.
+
+    Takes what `compare` takes and raises what it raises. Where a set is compared with
+    itself, the order of the pairs is another, though always the same.
+
+    Returns:
+        The number of pairs.
+
+    Raises:
+        OutputExists: There is a file at ``out`` already.
+    """
+    check_compatible([a.info, (b or a).info])
+    found = 0
+    with whole_file(out) as part, pq.ParquetWriter(part, SCHEMA) as writer:
+        blocks = iterate_pairs(
+            a, b, threshold, top=top, measure=measure, workers=workers, progress=progress
+        )
+        for pairs in blocks:
+            found += len(pairs)
+            writer.write_table(pairs.to_links(a, b or a).table)
+    return found
 
 
 def scored_pairs(
     a: Encodings,
-    b: Encodings,
+    b: Encodings | None,
     threshold: float,
     *,
+    top: int | None = None,
+    measure: Measure = "dice",
     workers: int | None = None,
     max_pairs: int | None = None,
     progress: Progress | None = None,
 ) -> Pairs:
-    """Like `compare`, by record number, for encodings that were checked before.
-
-    Where records have several encodings, the best over their variants counts.
-    """
+    """Like `compare`, by record number, for encodings that were checked before."""
     parts = []
-    found = 0
-    for part in iterate_pairs(a, b, threshold, workers=workers, progress=progress):
+    found = done = every = 0
+
+    def note(now: int, all_pairs: int) -> None:
+        nonlocal done, every
+        done, every = now, all_pairs
+        if progress:
+            progress(now, all_pairs)
+
+    for part in iterate_pairs(
+        a, b, threshold, top=top, measure=measure, workers=workers, progress=note
+    ):
         found += len(part)
         if max_pairs is not None and found > max_pairs:
             raise TooManyPairs(
-                f"more than {max_pairs:,} pairs are at or above {threshold}. "
-                f"Raise the threshold, or allow more pairs."
+                f"more than {max_pairs:,} pairs are at or above {threshold}: {found:,} after "
+                f"{done / every:.1%} of the work, so about {found * every // done:,} in all. "
+                f"Raise the threshold, keep the top few of each record, allow more pairs, or "
+                f"write them to a file (compare_file)."
             )
         parts.append(part)
-    pairs = Pairs(
-        np.concatenate([np.empty(0, np.int64), *(part.left for part in parts)]),
-        np.concatenate([np.empty(0, np.int64), *(part.right for part in parts)]),
-        np.concatenate([np.empty(0, np.float64), *(part.similarity for part in parts)]),
-    )
-    if a.variants is None and b.variants is None:
-        return pairs
-    return _best_variants(pairs, a.record_numbers(), b.record_numbers())
-
-
-def _best_variants(
-    pairs: Pairs, a_records: NDArray[np.int64], b_records: NDArray[np.int64]
-) -> Pairs:
-    """Turn pairs of rows into pairs of records, each once, with its best similarity."""
-    left, right = a_records[pairs.left], b_records[pairs.right]
-    order = np.lexsort((-pairs.similarity, right, left))
-    left, right, similarity = left[order], right[order], pairs.similarity[order]
-    first = np.ones(len(order), bool)
-    first[1:] = (np.diff(left) != 0) | (np.diff(right) != 0)
-    return Pairs(left[first], right[first], similarity[first])
+    pairs = Pairs.concat(parts)
+    return pairs if b is not None else pairs.take(np.lexsort((pairs.right, pairs.left)))
 
 
 def iterate_pairs(
     a: Encodings,
-    b: Encodings,
+    b: Encodings | None,
     threshold: float,
     *,
+    top: int | None = None,
+    measure: Measure = "dice",
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> Iterator[Pairs]:
-    """Yield the pairs at or above the threshold, one block of rows of ``a`` at a time."""
+    """Yield the pairs of records at or above the threshold, block by block.
+
+    Between two files the order is that of `compare`. The pairs of a set with itself
+    come in another order, with the smaller record number on the left.
+    """
     check_threshold(threshold)
+    check_measure(measure)
+    if top is not None and top < 1:
+        raise UsageError(f"top must be 1 or more, not {top}.")
     n_threads = threads(workers)
-    plan = _Plan.make(b, threshold)
-    words = a.words
-    done = 0
+    # To rank each record's partners, or its variants', pairs of one set are met from both sides.
+    both_sides = b is None and (top is not None or a.variants is not None)
+    tiling = Tiling.make(a, a if both_sides else b, threshold, measure)
+    reduction = _Reduction.make(a, b, top)
+    borders = _record_borders(a)
+    total = tiling.pairs_before(len(a))
     with ThreadPoolExecutor(n_threads) as pool:
-        tasks = (
-            pool.submit(plan.compare, words[start : start + ROWS_PER_TASK], start)
-            for start in range(0, len(a), ROWS_PER_TASK)
+        blocks = (
+            pool.submit(reduction.run, tiling, start, end) for start, end in pairwise(borders)
         )
-        for pairs in in_order(tasks, 2 * n_threads):
-            done = min(done + ROWS_PER_TASK, len(a))
+        for end, pairs in zip(borders[1:], in_order(blocks, 2 * n_threads), strict=True):
             if progress:
-                progress(done * len(b), len(a) * len(b))
+                progress(tiling.pairs_before(end), total)
             yield pairs
 
 
@@ -167,95 +239,78 @@ def check_threshold(threshold: float) -> None:
         raise UsageError(f"the threshold must be between 0 and 1, not {threshold}.")
 
 
-@dataclass(frozen=True)
-class _Plan:
-    """The second file, sorted by popcount and laid out in tiles."""
+def _record_borders(a: Encodings) -> list[int]:
+    """Cut rows into blocks that keep the variants of a record together."""
+    if a.variants is None:
+        return [*range(0, len(a), ROWS_PER_TASK), len(a)]
+    starts = np.flatnonzero(a.variants == 0)
+    cuts = starts[np.searchsorted(starts, np.arange(0, len(a), ROWS_PER_TASK))]
+    return [*np.unique(cuts).tolist(), len(a)]
 
-    order: NDArray[np.int64]
-    tiles: NDArray[np.uint64]
-    tile_bits: NDArray[np.int64]
-    tile_tail_bits: NDArray[np.int64]
-    tile_low: NDArray[np.int64]
-    tile_high: NDArray[np.int64]
-    needed: NDArray[np.int64]
-    half: int
+
+@dataclass(frozen=True)
+class _Reduction:
+    """From pairs of rows to the pairs of records that are wanted, in order."""
+
+    left_records: NDArray[np.int64] | None
+    right_records: NDArray[np.int64] | None
+    within: bool
+    top: int | None
 
     @classmethod
-    def make(cls, b: Encodings, threshold: float) -> _Plan:
-        words = b.words
-        n, width = words.shape
-        half = (width + 1) // 2
-        bits = count_bits(words)
-        order = np.argsort(bits, kind="stable")
-        n_tiles = -(-n // LANES)
-        tiles = np.zeros((n_tiles, width, LANES), np.uint64)
-        lay_tiles(words, order, tiles)
-        tile_bits = np.full(n_tiles * LANES, -1, np.int64)
-        tile_bits[:n] = bits[order]
-        tails = np.zeros(n_tiles * LANES, np.int64)
-        tails[:n] = count_bits(words[:, half:])[order]
-        lanes = tile_bits.reshape(n_tiles, LANES)
-        return cls(
-            order,
-            tiles,
-            lanes,
-            tails.reshape(n_tiles, LANES),
-            lanes[:, 0].copy(),
-            lanes.max(axis=1, initial=-1),
-            fewest_common_bits(threshold, 64 * width),
-            half,
+    def make(cls, a: Encodings, b: Encodings | None, top: int | None) -> _Reduction:
+        left, right = (
+            None if one.variants is None else one.record_numbers() for one in (a, b or a)
         )
+        return cls(left, right, b is None, top)
 
-    def compare(self, rows: NDArray[np.uint64], first_row: int) -> Pairs:
-        """Compare a block of rows with every tile; pairs in order of row and right row."""
-        row_bits = count_bits(rows)
-        row_tail_bits = count_bits(rows[:, self.half :])
-        start = np.zeros(2, np.int64)
-        found = []
-        while start[0] < len(self.tiles):
-            out = [np.empty(_OUTPUT, np.int32) for _ in range(3)]
-            count = pairs_above(
-                rows,
-                row_bits,
-                row_tail_bits,
-                self.tiles,
-                self.tile_bits,
-                self.tile_tail_bits,
-                self.tile_low,
-                self.tile_high,
-                self.needed,
-                self.half,
-                start,
-                *out,
+    def run(self, tiling: Tiling, start: int, end: int) -> Pairs:
+        """Compare a block of rows; in memory bounded by what is kept, if ``top`` is given."""
+        kept: list[Pairs] = []
+        waiting = 0
+        for left, right, similarity in tiling.compare(start, end):
+            chunk = Pairs(
+                left if self.left_records is None else self.left_records[left],
+                right if self.right_records is None else self.right_records[right],
+                similarity,
             )
-            found.append([column[:count].copy() for column in out])
-        row, place, shared = (
-            np.concatenate([np.empty(0, np.int32), *(part[i] for part in found)]) for i in range(3)
-        )
-        right = self.order[place]
-        in_order = np.lexsort((right, row))
-        row, place, shared, right = (
-            row[in_order],
-            place[in_order],
-            shared[in_order],
-            right[in_order],
-        )
-        total = row_bits[row] + self.tile_bits.reshape(-1)[place]
-        return Pairs(row.astype(np.int64) + first_row, right, 2.0 * shared / total)
+            kept.append(chunk)
+            waiting += len(chunk)
+            if self.top and waiting > _MANY:
+                kept = [self._reduce(Pairs.concat(kept))]
+                waiting = 0
+        return self._reduce(Pairs.concat(kept))
+
+    def _reduce(self, pairs: Pairs) -> Pairs:
+        if self.within:
+            pairs = pairs.take(pairs.left != pairs.right if self.top else pairs.left < pairs.right)
+        pairs = pairs.take(_order(pairs.left, pairs.right))
+        if self.left_records is not None or self.right_records is not None:
+            pairs = _best_variants(pairs)
+        return _most_similar(pairs, self.top) if self.top else pairs
 
 
-def fewest_common_bits(threshold: float, bits: int) -> NDArray[np.int64]:
-    """For each sum of two popcounts, the fewest common bits that reach a Dice threshold.
+def _order(left: NDArray[np.int64], right: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Sort pairs by left and then by right, keeping the order of equals."""
+    first, second = np.empty(len(left), np.int64), np.empty(len(left), np.int64)
+    if len(left):
+        counting_sort(right, np.arange(len(left)), np.zeros(np.ptp(right) + 2, np.int64), first)
+        counting_sort(left, first, np.zeros(np.ptp(left) + 2, np.int64), second)
+    return second
 
-    The bound is decided in the same floating point arithmetic in which the
-    similarity is reported, so that a pair is in exactly when
-    ``2 * common / total >= threshold``.
 
-    Returns:
-        (2 * bits + 1,) int64, never falling with the sum.
-    """
-    total = np.arange(2 * bits + 1)
-    fewest = np.maximum(np.ceil(threshold * total / 2).astype(np.int64) - 1, 0)
-    for _ in range(2):
-        fewest += 2.0 * fewest / np.maximum(total, 1) < threshold
-    return fewest
+def _best_variants(pairs: Pairs) -> Pairs:
+    """Of pairs that stand together keep one, with the best similarity."""
+    new = np.ones(len(pairs), bool)
+    new[1:] = (np.diff(pairs.left) != 0) | (np.diff(pairs.right) != 0)
+    starts = np.flatnonzero(new)
+    best = np.maximum.reduceat(pairs.similarity, starts) if len(starts) else pairs.similarity
+    return Pairs(pairs.left[starts], pairs.right[starts], best)
+
+
+def _most_similar(pairs: Pairs, top: int) -> Pairs:
+    """Keep the ``top`` most similar of each left record, in the order of the pairs."""
+    ranked = np.lexsort((pairs.right, -pairs.similarity, pairs.left))
+    left = pairs.left[ranked]
+    rank = np.arange(len(left)) - np.searchsorted(left, left)
+    return pairs.take(np.sort(ranked[rank < top]))

@@ -1,10 +1,13 @@
-"""Comparing a block of filters with tiles of others.
+"""Counting the common bits of a block of filters and tiles of others.
 
 The second file is laid out in tiles of `LANES` records, word by word: entry
 ``tiles[t, w, lane]`` is word ``w`` of record ``lane`` of tile ``t``. The inner
 loop then runs over contiguous lanes, which LLVM turns into vector popcounts.
 Records are sorted by popcount before they are tiled, so that whole tiles can be
 passed over: two filters with x and y bits share at most min(x, y).
+
+What similarity is wanted, the kernel does not know. A table says how many common
+bits filters of two popcounts need at least; popcounts are given by their place in it.
 """
 
 from __future__ import annotations
@@ -59,35 +62,42 @@ def _intersections(row, tile, first, last, shared):  # type: ignore[no-untyped-d
 @kernel
 def pairs_above(
     rows: NDArray[np.uint64],
-    row_bits: NDArray[np.int64],
-    row_tail_bits: NDArray[np.int64],
+    row_kinds: NDArray[np.int32],
+    row_tails: NDArray[np.int32],
     tiles: NDArray[np.uint64],
-    tile_bits: NDArray[np.int64],
-    tile_tail_bits: NDArray[np.int64],
-    tile_low: NDArray[np.int64],
-    tile_high: NDArray[np.int64],
-    needed: NDArray[np.int64],
+    tile_kinds: NDArray[np.int32],
+    tile_tails: NDArray[np.int32],
+    tile_low: NDArray[np.int32],
+    tile_high: NDArray[np.int32],
+    needed: NDArray[np.int32],
+    least: NDArray[np.int32],
+    possible: NDArray[np.int32],
     half: int,
+    first_place: int,
     start: NDArray[np.int64],
     out_row: NDArray[np.int32],
     out_place: NDArray[np.int32],
     out_shared: NDArray[np.int32],
 ) -> int:
-    """Collect every pair that shares at least ``needed[x + y]`` bits; return the count.
-
-    An empty filter is similar to nothing, whatever the threshold.
+    """Collect every pair with at least the needed number of common bits; return the count.
 
     Args:
         rows: (m, w) words of the first file's block.
-        row_bits: (m,) popcount of each row.
-        row_tail_bits: (m,) popcount of each row's words from ``half`` on.
+        row_kinds: (m,) the line of ``needed`` for each row.
+        row_tails: (m,) popcount of each row's words from ``half`` on.
         tiles: (t, w, LANES) words of the second file.
-        tile_bits: (t, LANES) popcounts, rising; -1 marks an empty lane.
-        tile_tail_bits: (t, LANES) popcounts of the words from ``half`` on.
-        tile_low: (t,) smallest popcount in a tile.
-        tile_high: (t,) largest popcount in a tile.
-        needed: (2 * bits + 1,) fewest common bits for each sum of popcounts.
+        tile_kinds: (t, LANES) the column of ``needed`` for each lane, rising; that of an
+            empty lane is one that nothing reaches.
+        tile_tails: (t, LANES) popcounts of the words from ``half`` on.
+        tile_low: (t,) smallest column among a tile's records.
+        tile_high: (t,) largest column among a tile's records.
+        needed: (kinds of rows, kinds of lanes) fewest common bits.
+        least: Like ``needed``, the least of this column and all after it.
+        possible: (kinds of rows, kinds of lanes + 1) how many of the columns before this
+            one can be reached at all.
         half: The word after which a tile without hope is dropped.
+        first_place: Where a set is compared with itself, the place of row 0; row r then
+            meets the places after its own only. Otherwise -1.
         start: (2,) tile and row to begin with; where to go on if the output is full.
         out_row: Output, the row of each pair; its capacity is at least LANES.
         out_place: Output, the place ``tile * LANES + lane`` of each pair.
@@ -100,43 +110,43 @@ def pairs_above(
     first_row = start[1]
     for t in range(start[0], tiles.shape[0]):
         tile = tiles[t]
-        bits = tile_bits[t]
-        tails = tile_tail_bits[t]
+        kinds = tile_kinds[t]
+        tails = tile_tails[t]
         low = tile_low[t]
         high = tile_high[t]
         for r in range(first_row, rows.shape[0]):
-            x = row_bits[r]
-            if x == 0:
+            need = needed[row_kinds[r]]
+            hope = possible[row_kinds[r]]
+            if hope[high + 1] == hope[low]:
                 continue
-            # The fewest bits that any lane could need, and the most it could share.
-            fewest = needed[x + low]
-            if min(x, high) < needed[x + min(high, max(low, x))]:
+            first_lane = max(first_place + r + 1 - t * LANES, 0) if first_place >= 0 else 0
+            if first_lane >= LANES:
                 continue
+            fewest = least[row_kinds[r], low]
             row = rows[r]
             for lane in range(LANES):
                 shared[lane] = _ZERO
             _intersections(row, tile, 0, half, shared)
             if half < n_words:
-                tail = row_tail_bits[r]
-                most = np.int64(0)
+                tail = row_tails[r]
+                most = np.int32(0)
                 for lane in range(LANES):
-                    reach = np.int64(shared[lane]) + min(tail, tails[lane])
+                    reach = np.int32(shared[lane]) + min(tail, tails[lane])
                     most = max(most, reach)
                 if most < fewest:
                     continue
                 _intersections(row, tile, half, n_words, shared)
-            most = np.int64(0)
+            most = np.int32(0)
             for lane in range(LANES):
-                most = max(most, np.int64(shared[lane]))
+                most = max(most, np.int32(shared[lane]))
             if most < fewest:
                 continue
             if count + LANES > capacity:
                 start[0] = t
                 start[1] = r
                 return count
-            for lane in range(LANES):
-                y = bits[lane]
-                if y > 0 and np.int64(shared[lane]) >= needed[x + y]:
+            for lane in range(first_lane, LANES):
+                if np.int32(shared[lane]) >= need[kinds[lane]]:
                     out_row[count] = r
                     out_place[count] = t * LANES + lane
                     out_shared[count] = shared[lane]
