@@ -243,9 +243,10 @@ def _record_borders(a: Encodings) -> list[int]:
     """Cut rows into blocks that keep the variants of a record together."""
     if a.variants is None:
         return [*range(0, len(a), ROWS_PER_TASK), len(a)]
-    starts = np.flatnonzero(a.variants == 0)
-    cuts = starts[np.searchsorted(starts, np.arange(0, len(a), ROWS_PER_TASK))]
-    return [*np.unique(cuts).tolist(), len(a)]
+    starts = np.append(np.flatnonzero(a.variants == 0), len(a))
+    cuts = starts[np.searchsorted(starts, [*range(0, len(a), ROWS_PER_TASK), len(a)])]
+    borders: list[int] = np.unique(cuts).tolist()
+    return borders
 
 
 @dataclass(frozen=True)

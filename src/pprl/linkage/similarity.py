@@ -30,17 +30,19 @@ def similarity(
         y: The numbers of bits set in the right filters, above 0.
         bits: The length of the filters.
     """
+    score: NDArray[np.float64]
     match measure:
         case "dice":
-            return 2.0 * shared / (x + y)
+            score = 2.0 * shared / (x + y)
         case "jaccard":
-            return 1.0 * shared / (x + y - shared)
+            score = 1.0 * shared / (x + y - shared)
         case "cosine":
-            return shared / np.sqrt(1.0 * x * y)
+            score = shared / np.sqrt(1.0 * x * y)
         case "overlap":
-            return 1.0 * shared / np.minimum(x, y)
+            score = 1.0 * shared / np.minimum(x, y)
         case "hamming":
-            return 1.0 - (x + y - 2 * shared) / bits
+            score = 1.0 - (x + y - 2 * shared) / bits
+    return score
 
 
 def check_measure(measure: str) -> None:
