@@ -68,6 +68,7 @@ def schema_check(
 ) -> None:
     """Check a schema; print its fingerprint, fields and expected fill."""
     from pprl.holder.encoder import expected_fill
+    from pprl.holder.hardening.applied import describe
     from pprl.holder.schema import Schema
 
     loaded = Schema.load(schema)
@@ -75,14 +76,27 @@ def schema_check(
     if as_json:
         content = loaded.model_dump(mode="json") | {
             "fingerprint": loaded.fingerprint,
-            "expected_fill": round(fill, 4),
+            "expected_fill": {name: round(share, 4) for name, share in fill.items()},
+            "parts": {part.name: describe(part, fill[part.name]) for part in loaded.parts},
         }
         print(json.dumps(content))
         return
     out.print(f"name         {loaded.name}", highlight=False)
     out.print(f"fingerprint  {loaded.fingerprint}", highlight=False)
-    out.print(f"CLK          {loaded.bits} bits, hardening {loaded.hardening.method}")
-    out.print(f"fill         about {fill:.2f} before hardening, on built-in fictitious people")
+    for part in loaded.parts:
+        said = describe(part, fill[part.name])
+        method = said.pop("method")
+        details = ", ".join(f"{name} {value}" for name, value in said.items() if name != "fill")
+        out.print(
+            f"CLK{' ' + part.name if part.name else '':<10}{part.bits} bits, hardening {method}"
+            + (f" ({details})" if details else ""),
+            highlight=False,
+            soft_wrap=True,
+        )
+        out.print(
+            f"fill         about {fill[part.name]:.2f} before hardening, "
+            f"on built-in fictitious people"
+        )
     table = Table("field", "format", "tokens", "bits")
     for field in loaded.fields:
         if field.ignored:
@@ -147,6 +161,10 @@ def encode(
     provenance: Annotated[
         str, typer.Option("--provenance", help="Where the records come from, for the header.")
     ] = "",
+    noise_key: Annotated[
+        Path | None,
+        typer.Option("--noise-key", help="Your own key for keyed randomised response."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Encode people's records into a file of CLKs (data holder)."""
@@ -176,6 +194,7 @@ def encode(
             csv_format=CsvFormat(delimiter, encoding),
             consent=consent,
             provenance=provenance,
+            noise_key=LinkageKey.load(noise_key) if noise_key else None,
             progress=progress,
         )
     if as_json:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
@@ -92,8 +92,9 @@ def write_json(value: object, path: str | PathLike[str]) -> None:
 class EncodingsWriter:
     """Appends batches to an encodings file; made by `encodings_writer`."""
 
-    def __init__(self, writer: pq.ParquetWriter) -> None:
+    def __init__(self, writer: pq.ParquetWriter, columns: Mapping[str, int]) -> None:
         self._writer = writer
+        self._columns = columns
         self.finished = False
 
     def write(
@@ -105,7 +106,11 @@ class EncodingsWriter:
     ) -> None:
         """Append rows: ids, (n, bits / 8) CLKs, and what else the file was opened for."""
         schema = self._writer.schema
-        columns = {"record_id": record_ids, "clk": _to_binary(clks), "variant": variants}
+        columns = {"record_id": record_ids, "variant": variants}
+        start = 0
+        for name, bits in self._columns.items():
+            columns[name] = _to_binary(clks[:, start : start + bits // 8])
+            start += bits // 8
         if present is not None and "present" in schema.names:
             columns["present"] = _to_binary(present)
         self._writer.write_table(pa.table([columns[name] for name in schema.names], schema=schema))
@@ -118,10 +123,16 @@ class EncodingsWriter:
 
 @contextmanager
 def encodings_writer(
-    path: str | PathLike[str], bits: int, variants: bool = False, mask_bytes: int = 0
+    path: str | PathLike[str],
+    bits: int,
+    variants: bool = False,
+    mask_bytes: int = 0,
+    groups: Mapping[str, int] | None = None,
 ) -> Iterator[EncodingsWriter]:
     """Write an encodings file batch by batch. Without `finish` no file appears."""
-    types = {"record_id": pa.string(), "clk": pa.binary(bits // 8)}
+    clk_columns = _clk_columns(bits, groups or {})
+    types = {"record_id": pa.string()}
+    types |= {name: pa.binary(width // 8) for name, width in clk_columns.items()}
     if variants:
         types["variant"] = pa.uint8()
     if mask_bytes:
@@ -132,13 +143,18 @@ def encodings_writer(
         with pq.ParquetWriter(
             temporary,
             schema,
-            compression={name: "none" if name == "clk" else "zstd" for name in types},
+            compression={name: "none" if name in clk_columns else "zstd" for name in types},
             use_dictionary=False,
         ) as parquet:
-            writer = EncodingsWriter(parquet)
+            writer = EncodingsWriter(parquet, clk_columns)
             yield writer
         if not writer.finished:
             raise RuntimeError("an encodings file was left without a header")
+
+
+def _clk_columns(bits: int, groups: Mapping[str, int]) -> dict[str, int]:
+    """Name the columns that hold CLKs, with their lengths in bits."""
+    return {f"clk_{name}": width for name, width in groups.items()} or {"clk": bits}
 
 
 def read_encodings(path: str | PathLike[str]) -> Encodings:
@@ -149,7 +165,9 @@ def read_encodings(path: str | PathLike[str]) -> Encodings:
     """
     table, metadata = _read_parquet(path)
     info = _parse_info(path, metadata)
-    expected = {"record_id": pa.string(), "clk": pa.binary(info.bits // 8)}
+    clk_columns = _clk_columns(info.bits, info.groups)
+    expected = {"record_id": pa.string()}
+    expected |= {name: pa.binary(width // 8) for name, width in clk_columns.items()}
     if "variant" in table.column_names:
         expected["variant"] = pa.uint8()
     if "present" in table.column_names:
@@ -164,9 +182,10 @@ def read_encodings(path: str | PathLike[str]) -> Encodings:
             f"{path}: the header announces {info.rows:,} rows, "
             f"the file holds {table.num_rows:,}. Ask the holder to send it again."
         )
+    clks = [_from_binary(_one_chunk(table[name])) for name in clk_columns]
     return Encodings(
         record_ids=_one_chunk(table["record_id"]),
-        clks=_from_binary(_one_chunk(table["clk"])),
+        clks=clks[0] if len(clks) == 1 else np.concatenate(clks, axis=1),
         info=info,
         variants=table["variant"].to_numpy() if "variant" in expected else None,
         present=_from_binary(_one_chunk(table["present"])) if "present" in expected else None,

@@ -21,14 +21,16 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from numpy.typing import NDArray
 
 from pprl.errors import SchemaError
-from pprl.exchange.encodings import as_words, count_bits
-from pprl.holder.harden import harden
+from pprl.exchange.encodings import count_bits
+from pprl.holder.groups import Part
+from pprl.holder.hardening import Derive, Harden, hardener
 from pprl.holder.hashing import positions
 from pprl.holder.keys import LinkageKey
-from pprl.holder.schema import ClkhashKeys, Field, NoHardening, Schema, StringFormat
+from pprl.holder.salting import Pieces, salted, salts_of
+from pprl.holder.schema import ClkhashKeys, Field, Schema, StringFormat
 from pprl.holder.selftest import fictitious_people
 from pprl.holder.tokens import number_distinct, tokenise
-from pprl.holder.values import distinct_texts
+from pprl.holder.values import Texts, distinct_texts
 from pprl.kernels.bits import merge_rows, merge_runs, set_bits
 
 
@@ -46,18 +48,31 @@ class EncodedBatch:
     """A batch's encodings.
 
     Attributes:
-        clks: (n, bits / 8) uint8.
+        clks: (n, total bits / 8) uint8, the schema's parts side by side.
         present: (n, fields) bool, whether each encoded field has a value.
+        inserted: (n, parts) int64, bits set in each filter before hardening.
         problems: Values that break a rule, by row of the batch; they set no bits.
     """
 
     clks: NDArray[np.uint8]
     present: NDArray[np.bool_]
+    inserted: NDArray[np.int64]
     problems: tuple[Problem, ...]
+
+
+@dataclass(frozen=True)
+class _Filter:
+    """A part of the schema with its secrets."""
+
+    part: Part
+    keys: tuple[tuple[bytes, bytes], ...]
+    harden: Harden
 
 
 class Encoder:
     """Encodes batch after batch with one schema and one key.
+
+    Randomised response is not added here: it depends on the record, see `Noise`.
 
     Raises:
         SchemaError: The schema asks for more key material than can be derived.
@@ -65,13 +80,15 @@ class Encoder:
 
     def __init__(self, schema: Schema, key: LinkageKey) -> None:
         self.schema = schema
+        self.parts = schema.parts
         self.key_check = key.check_value(schema.fingerprint)
-        config = schema.clkhash
-        keys = _clkhash_keys(schema, config, key) if config else _field_keys(schema, key)
-        self._fields = [
-            (field, pair)
-            for field, pair in zip(schema.fields, keys, strict=True)
-            if not field.ignored
+        self._filters = [
+            _Filter(
+                part,
+                _field_keys(schema, part, key),
+                hardener(part.hardening, part.bits, _derivation(schema, part, key)),
+            )
+            for part in self.parts
         ]
         self._self_test_key = key.derive("self-test")
 
@@ -89,24 +106,30 @@ class Encoder:
             columns: The column of a field, where it is not the field's own name.
             validate: Check the rules of each field's format.
         """
-        schema = self.schema
-        filters = np.zeros((batch.num_rows, -(-schema.filter_bits // 64)), np.uint64)
-        present = np.zeros((batch.num_rows, len(self._fields)), bool)
+        fields = self.schema.encoded_fields
+        present = np.zeros((batch.num_rows, len(fields)), bool)
         problems: list[Problem] = []
-        for at, (field, keys) in enumerate(self._fields):
-            texts = distinct_texts(
+        texts: dict[str, Texts] = {}
+        for at, field in enumerate(fields):
+            texts[field.name] = distinct_texts(
                 batch.column((columns or {}).get(field.name, field.name)),
                 field,
-                verbatim=schema.clkhash is not None,
+                verbatim=self.schema.clkhash is not None,
                 validate=validate,
             )
-            for rows, reason in texts.problems:
+            for rows, reason in texts[field.name].problems:
                 problems += [Problem(row, field.name, reason) for row in rows.tolist()]
-            present[:, at] = texts.rows >= 0
-            if len(texts.values):
-                merge_rows(texts.rows, _value_filters(texts.values, field, keys, schema), filters)
-        unhardened = filters.view(np.uint8)[:, : schema.filter_bits // 8]
-        return EncodedBatch(harden(unhardened, schema.hardening), present, tuple(problems))
+            present[:, at] = texts[field.name].rows >= 0
+        pieces = {field.name: _cut(texts[field.name].values, field) for field in fields}
+        inserted = np.empty((batch.num_rows, len(self.parts)), np.int64)
+        hardened = []
+        for at, one in enumerate(self._filters):
+            filters = _fill(one, texts, pieces, batch.num_rows)
+            inserted[:, at] = count_bits(filters)
+            before = filters.view(np.uint8)[:, : one.part.filter_bits // 8]
+            hardened.append(one.harden(before))
+        clks = np.concatenate(hardened, axis=1) if len(hardened) > 1 else hardened[0]
+        return EncodedBatch(clks, present, inserted, tuple(problems))
 
     def self_test(self) -> str:
         """Encode twenty built-in fictitious people; return a keyed digest of the result.
@@ -118,34 +141,60 @@ class Encoder:
         return hmac.new(self._self_test_key, clks.tobytes(), hashlib.sha256).hexdigest()[:16]
 
 
-def expected_fill(schema: Schema) -> float:
-    """Estimate the share of bits set before hardening, from built-in fictitious people."""
-    plain = schema.model_copy(
-        update={"bits": schema.filter_bits, "hardening": NoHardening(method="none")}
+def expected_fill(schema: Schema) -> dict[str, float]:
+    """Estimate the share of bits set before hardening, from built-in fictitious people.
+
+    Returns:
+        The fill by group; with the empty name for a schema without groups.
+    """
+    encoded = Encoder(schema, LinkageKey.generate()).encode(
+        fictitious_people(schema), validate=False
     )
-    encoder = Encoder(plain, LinkageKey.generate())
-    clks = encoder.encode(fictitious_people(plain), validate=False).clks
-    return float(count_bits(as_words(clks)).mean()) / plain.bits
+    means = encoded.inserted.mean(axis=0).tolist()
+    return {
+        part.name: mean / part.filter_bits for part, mean in zip(schema.parts, means, strict=True)
+    }
+
+
+def _fill(
+    one: _Filter, texts: Mapping[str, Texts], pieces: Mapping[str, Pieces], records: int
+) -> NDArray[np.uint64]:
+    """Insert the fields of one part: (records, words) filters before hardening."""
+    part = one.part
+    filters = np.zeros((records, -(-part.filter_bits // 64)), np.uint64)
+    salts = salts_of(part.salts, texts) if part.salts else None
+    for field, keys in zip(part.fields, one.keys, strict=True):
+        rows, cut = texts[field.name].rows, pieces[field.name]
+        if salts is not None:
+            rows, cut = salted(rows, cut, salts)
+        if len(cut.offsets) > 1:
+            merge_rows(rows, _value_filters(cut, field, keys, part.filter_bits), filters)
+    return filters
+
+
+def _cut(values: pa.StringArray, field: Field) -> Pieces:
+    if not len(values):
+        return Pieces([], np.empty(0, np.int64), np.zeros(1, np.int64))
+    tokens = tokenise(values, field.tokens)
+    return Pieces(_token_bytes(tokens.texts, field), tokens.members, tokens.offsets)
 
 
 def _value_filters(
-    values: pa.StringArray, field: Field, keys: tuple[bytes, bytes], schema: Schema
+    pieces: Pieces, field: Field, keys: tuple[bytes, bytes], bits: int
 ) -> NDArray[np.uint64]:
     """Encode the distinct values of one field: (values, words) filters."""
-    bits = schema.filter_bits
     words = -(-bits // 64)
-    tokens = tokenise(values, field.tokens)
-    counts = _insertions(field, tokens.offsets)
+    counts = _insertions(field, pieces.offsets)
 
     # One filter for each distinct pair of a token and its number of insertions.
     most = int(counts.max(initial=0))
-    uses, firsts = number_distinct((tokens.members * (most + 1) + counts).astype(np.uint64))
-    where = positions(_token_bytes(tokens.texts, field), most, bits, keys, field.hash)
+    uses, firsts = number_distinct((pieces.members * (most + 1) + counts).astype(np.uint64))
+    where = positions(pieces.texts, most, bits, keys, field.hash)
     token_filters = np.zeros((len(firsts), words * 8), np.uint8)
-    set_bits(where, tokens.members[firsts], counts[firsts], token_filters)
+    set_bits(where, pieces.members[firsts], counts[firsts], token_filters)
 
-    filters = np.zeros((len(values), words), np.uint64)
-    merge_runs(uses, tokens.offsets, token_filters.view(np.uint64), filters)
+    filters = np.zeros((len(pieces.offsets) - 1, words), np.uint64)
+    merge_runs(uses, pieces.offsets, token_filters.view(np.uint64), filters)
     return filters
 
 
@@ -176,13 +225,24 @@ def _insertions(field: Field, offsets: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.repeat(base, lengths) + (place < np.repeat(extra, lengths))
 
 
-def _field_keys(schema: Schema, key: LinkageKey) -> list[tuple[bytes, bytes]]:
-    """Two keys of 64 bytes a field, bound to its name and to the whole schema."""
+def _field_keys(schema: Schema, part: Part, key: LinkageKey) -> tuple[tuple[bytes, bytes], ...]:
+    """Two keys of 64 bytes for each field of a part, bound to the whole schema."""
+    if schema.clkhash:
+        pairs = zip(schema.fields, _clkhash_keys(schema, schema.clkhash, key), strict=True)
+        return tuple(pair for field, pair in pairs if not field.ignored)
+    # A salted token must never meet an unsalted one of the same bytes.
+    purpose = "salted-token" if part.salts else "token"
     keys = []
-    for field in schema.fields:
-        both = key.derive("token", schema.fingerprint, field.name, length=128)
+    for field in part.fields:
+        context = (schema.fingerprint, field.name, *([part.name] if part.name else []))
+        both = key.derive(purpose, *context, length=128)
         keys.append((both[:64], both[64:]))
-    return keys
+    return tuple(keys)
+
+
+def _derivation(schema: Schema, part: Part, key: LinkageKey) -> Derive:
+    """Derive a part's hardening keys, bound to the whole schema and to the group."""
+    return lambda purpose: key.derive(purpose, schema.fingerprint, part.name)
 
 
 def _clkhash_keys(

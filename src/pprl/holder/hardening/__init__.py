@@ -1,0 +1,56 @@
+"""Hardening: changing finished filters so that they are harder to attack."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pprl.holder.hardening.diffusion import diffuse, index_sets
+from pprl.holder.hardening.draws import Draws
+from pprl.holder.hardening.mixing import balance, permutation, rule_30, rule_90, xor_fold
+from pprl.holder.hardening.options import (
+    Balance,
+    Diffusion,
+    Hardening,
+    NoHardening,
+    RandomisedResponse,
+    Rule30,
+    Rule90,
+    XorFold,
+)
+
+Derive = Callable[[str], bytes]
+"""Derives a key of 32 bytes for a purpose."""
+Harden = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
+"""From (n, bytes before) filters to (n, bytes) CLKs."""
+
+
+def hardener(hardening: Hardening, bits: int, derive: Derive) -> Harden:
+    """Prepare a schema's hardening: draw its secrets once, then apply them to any filters.
+
+    Randomised response changes nothing here: its noise depends on the record, and is
+    added last (`pprl.holder.hardening.noise`).
+
+    Args:
+        hardening: Method and parameters.
+        bits: Length of the CLKs that come out.
+        derive: The linkage key's derivation, bound to the schema and the group.
+    """
+    match hardening:
+        case NoHardening() | RandomisedResponse():
+            return lambda filters: filters
+        case XorFold():
+            return lambda filters: xor_fold(filters, hardening.folds)
+        case Rule90():
+            return rule_90
+        case Rule30():
+            return rule_30
+        case Balance():
+            order = permutation(bits, Draws(derive("balance")))
+            return lambda filters: balance(filters, order)
+        case Diffusion():
+            length = hardening.length_before(bits)
+            sets = index_sets(length, bits, hardening.t, Draws(derive("diffuse")))
+            return lambda filters: diffuse(filters, sets)
