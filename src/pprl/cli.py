@@ -117,7 +117,7 @@ def schema_suggest(
     output: Annotated[Path, typer.Option("-o", "--output", help="Schema to write.")],
     hardening: Annotated[
         SuggestHardening, typer.Option("--hardening", help="How filters will be hardened.")
-    ],
+    ] = "default",
 ) -> None:
     """Write a starting schema from the data's own columns (data holder)."""
     from pprl.exchange.files import write_text
