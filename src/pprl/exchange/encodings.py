@@ -177,15 +177,19 @@ class Encodings:
             writer.finish(self.info)
 
     @classmethod
-    def load(cls, path: str | PathLike[str]) -> Encodings:
-        """Read an encodings file.
+    def load(
+        cls, path: str | PathLike[str], *, identity: str | PathLike[str] | None = None
+    ) -> Encodings:
+        """Read an encodings file; a sealed one with an age identity file.
 
         Raises:
-            UnreadableFile: The file is missing, damaged or not an encodings file.
+            UnreadableFile: The file is missing, damaged or not an encodings file, or it
+                is sealed and cannot be opened.
+            UsageError: It is sealed and there is no identity.
         """
         from pprl.exchange.files import read_encodings
 
-        return read_encodings(path)
+        return read_encodings(path, identity)
 
 
 def as_words(clks: NDArray[np.uint8]) -> NDArray[np.uint64]:

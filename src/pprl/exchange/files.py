@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
+from typing import IO, Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,7 +17,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from pprl.errors import OutputExists, UnreadableFile
+from pprl.errors import OutputExists, UnreadableFile, UsageError
 from pprl.exchange.encodings import EncodingInfo, Encodings
 from pprl.exchange.links import SCHEMA as LINKS_SCHEMA
 from pprl.exchange.links import Links
@@ -128,8 +129,12 @@ def encodings_writer(
     variants: bool = False,
     mask_bytes: int = 0,
     groups: Mapping[str, int] | None = None,
+    seal_to: Sequence[str] = (),
 ) -> Iterator[EncodingsWriter]:
-    """Write an encodings file batch by batch. Without `finish` no file appears."""
+    """Write an encodings file batch by batch. Without `finish` no file appears.
+
+    With recipients in ``seal_to`` it is encrypted to them on its way to the disk.
+    """
     clk_columns = _clk_columns(bits, groups or {})
     types = {"record_id": pa.string()}
     types |= {name: pa.binary(width // 8) for name, width in clk_columns.items()}
@@ -138,10 +143,10 @@ def encodings_writer(
     if mask_bytes:
         types["present"] = pa.binary(mask_bytes)
     schema = pa.schema([pa.field(name, kind, nullable=False) for name, kind in types.items()])
-    with whole_file(path) as temporary:
+    with _target(path, seal_to) as target:
         # CLKs are as good as random: compressing them costs time and saves nothing.
         with pq.ParquetWriter(
-            temporary,
+            target,
             schema,
             compression={name: "none" if name in clk_columns else "zstd" for name in types},
             use_dictionary=False,
@@ -152,18 +157,34 @@ def encodings_writer(
             raise RuntimeError("an encodings file was left without a header")
 
 
+@contextmanager
+def _target(path: str | PathLike[str], seal_to: Sequence[str]) -> Iterator[Path | IO[bytes]]:
+    if seal_to:
+        from pprl.exchange.sealing import sealed_writer
+
+        with sealed_writer(path, seal_to) as stream:
+            yield stream
+    else:
+        with whole_file(path) as temporary:
+            yield temporary
+
+
 def _clk_columns(bits: int, groups: Mapping[str, int]) -> dict[str, int]:
     """Name the columns that hold CLKs, with their lengths in bits."""
     return {f"clk_{name}": width for name, width in groups.items()} or {"clk": bits}
 
 
-def read_encodings(path: str | PathLike[str]) -> Encodings:
-    """Read an encodings file into memory.
+def read_encodings(
+    path: str | PathLike[str], identity: str | PathLike[str] | None = None
+) -> Encodings:
+    """Read an encodings file into memory; a sealed one with an age identity file.
 
     Raises:
-        UnreadableFile: The file is missing, damaged or not an encodings file.
+        UnreadableFile: The file is missing, damaged or not an encodings file, or it is
+            sealed and cannot be opened (see `pprl.exchange.sealing.unseal`).
+        UsageError: It is sealed and there is no identity.
     """
-    table, metadata = _read_parquet(path)
+    table, metadata = _read_parquet(path, identity)
     info = _parse_info(path, metadata)
     clk_columns = _clk_columns(info.bits, info.groups)
     expected = {"record_id": pa.string()}
@@ -208,11 +229,22 @@ def read_links(path: str | PathLike[str]) -> Links:
         raise UnreadableFile(f"{path} is not a links file: a column has another type.") from None
 
 
-def _read_parquet(path: str | PathLike[str]) -> tuple[pa.Table, dict[bytes, bytes]]:
+def _read_parquet(
+    path: str | PathLike[str], identity: str | PathLike[str] | None = None
+) -> tuple[pa.Table, dict[bytes, bytes]]:
+    from pprl.exchange.sealing import is_sealed, open_sealed
+
     if not Path(path).is_file():
         raise UnreadableFile(f"{path}: there is no such file.")
+    source: Any = path
+    if is_sealed(path):
+        if identity is None:
+            raise UsageError(
+                f"{path} is sealed. Give the identity file it was sealed for (--identity)."
+            )
+        source = open_sealed(path, identity)
     try:
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(source) as file:
             return file.read(), file.metadata.metadata or {}
     except (pa.ArrowException, OSError) as error:
         reason = "it is empty" if Path(path).stat().st_size == 0 else type(error).__name__

@@ -133,12 +133,14 @@ def encode_file(
     consent: str = "",
     provenance: str = "",
     noise_key: LinkageKey | None = None,
+    seal_to: Sequence[str] = (),
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> EncodingInfo:
     """Encode records into an encodings file, batch by batch, in constant memory.
 
-    Takes what `encode` takes and raises what it raises; nothing is written then.
+    Takes what `encode` takes and raises what it raises; nothing is written then. With
+    age recipients in ``seal_to`` the file is encrypted to them on its way to the disk.
 
     Raises:
         OutputExists: There is a file at ``out`` already.
@@ -158,7 +160,7 @@ def encode_file(
     )
     run = _Run(Encoder(schema, key), options)
     with encodings_writer(
-        out, schema.total_bits, bool(schema.variants), run.mask_bytes, run.groups
+        out, schema.total_bits, bool(schema.variants), run.mask_bytes, run.groups, seal_to
     ) as writer:
         for part in run.parts(data, progress):
             writer.write(part.ids, part.clks, part.variants, part.mask)
