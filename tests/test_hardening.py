@@ -22,6 +22,7 @@ from pprl.holder.hardening.draws import Draws
 from pprl.holder.hardening.mixing import rule_30, rule_90
 from pprl.holder.hardening.noise import Noise
 from pprl.holder.hardening.options import Balance
+from pprl.linkage.estimates import dice_before_noise, distance_before_diffusion
 
 KEY = bytes(range(32))
 
@@ -286,3 +287,30 @@ def test_every_method_encodes(
         assert said["c"] == pytest.approx((1 - 2 * said["fill"]) ** 10, abs=1e-3)
         other = pprl.encode(people, schema, pprl.LinkageKey.generate(), id_column="id")
         assert (other.clks != made.clks).mean() > 0.9
+
+
+def test_similarity_before_noise_is_estimated_without_bias() -> None:
+    """The mean over many draws of noise is the similarity without it."""
+    rng = np.random.default_rng(5)
+    one = rng.random(1024) < 0.2
+    two = one ^ (rng.random(1024) < 0.06)
+    true = 2 * (one & two).sum() / (one.sum() + two.sum())
+    flip, found, seen = 0.05, [], []
+    for _ in range(800):
+        a, b = (x ^ (rng.random(1024) < flip) for x in (one, two))
+        counts = float((a & b).sum()), float(a.sum()), float(b.sum())
+        seen.append(2 * counts[0] / (counts[1] + counts[2]))
+        found.append(dice_before_noise(*counts, bits=1024, flip=flip))
+    assert np.mean(found) == pytest.approx(true, abs=0.005)
+    assert abs(np.mean(seen) - true) > 0.1
+    assert dice_before_noise(10.0, 20.0, 20.0, bits=100, flip=0.0) == 0.5
+    with pytest.raises(UsageError, match="flip"):
+        dice_before_noise(1.0, 1.0, 1.0, bits=8, flip=0.5)
+
+
+def test_distance_before_diffusion_inverts_the_expectation() -> None:
+    for t in (2, 6, 10):
+        before = np.array([0.0, 0.01, 0.1, 0.3])
+        after = (1 - (1 - 2 * before) ** t) / 2
+        np.testing.assert_allclose(distance_before_diffusion(after, t), before, atol=1e-12)
+    assert distance_before_diffusion(np.array([0.6]), 10)[0] == 0.5

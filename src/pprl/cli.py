@@ -99,15 +99,16 @@ def schema_check(
         said = describe(part, fill[part.name])
         method = said.pop("method")
         details = ", ".join(f"{name} {value}" for name, value in said.items() if name != "fill")
+        name = f" of {part.name}" if part.name else ""
         out.print(
-            f"CLK{' ' + part.name if part.name else '':<10}{part.bits} bits, hardening {method}"
+            f"CLK          {part.bits} bits{name}, hardening {method}"
             + (f" ({details})" if details else ""),
             highlight=False,
             soft_wrap=True,
         )
         out.print(
-            f"fill         about {fill[part.name]:.2f} before hardening, "
-            f"on built-in fictitious people"
+            f"fill         about {fill[part.name]:.2f} before hardening, every field filled",
+            highlight=False,
         )
     table = Table("field", "format", "tokens", "bits")
     for field in loaded.fields:

@@ -142,18 +142,25 @@ class Encoder:
 
 
 def expected_fill(schema: Schema) -> dict[str, float]:
-    """Estimate the share of bits set before hardening, from built-in fictitious people.
+    """Estimate the share of bits set before hardening, for a record with every field filled.
+
+    From the numbers of bits that values insert; where tokens insert them, from built-in
+    fictitious people.
 
     Returns:
         The fill by group; with the empty name for a schema without groups.
     """
-    encoded = Encoder(schema, LinkageKey.generate()).encode(
-        fictitious_people(schema), validate=False
-    )
-    means = encoded.inserted.mean(axis=0).tolist()
-    return {
-        part.name: mean / part.filter_bits for part, mean in zip(schema.parts, means, strict=True)
-    }
+    encoder = Encoder(schema, LinkageKey.generate())
+    means = encoder.encode(fictitious_people(schema), validate=False).inserted.mean(axis=0)
+    fills = {}
+    for part, mean in zip(schema.parts, means.tolist(), strict=True):
+        length = part.filter_bits
+        by_value = [field.bits_per_feature for field in part.fields]
+        if all(by_value):
+            fills[part.name] = 1 - (1 - 1 / length) ** sum(bits or 0 for bits in by_value)
+        else:
+            fills[part.name] = mean / length
+    return fills
 
 
 def _fill(
