@@ -42,7 +42,7 @@ class Profile:
 PROFILES: Mapping[ProfileName, Profile] = {
     "default": Profile(t=10, bits=2048),
     "strong": Profile(t=12, bits=2048),
-    "salted": Profile(t=5, bits=1024, salted=True),
+    "salted": Profile(t=10, bits=1024, salted=True),
 }
 
 
