@@ -5,14 +5,17 @@ from __future__ import annotations
 import io
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
 import pprl
 from pprl.errors import (
+    MissingDependency,
     NotSealed,
     OutputExists,
     PprlError,
@@ -178,3 +181,48 @@ def test_encodings_are_sealed_on_their_way_and_opened_in_memory(
     (tmp_path / "short.age").write_bytes(bad)
     with pytest.raises(TamperedFile, match="cut short"):
         pprl.Encodings.load(tmp_path / "short.age", identity=unit.identity)
+
+
+def test_command_line(
+    tmp_path: Path, sealed: Path, unit: Party, other: Party, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sealing and unsealing, and an exit code for each thing that can go wrong."""
+    from pprl.cli import app
+
+    run = CliRunner().invoke
+    plain = tmp_path / "plain"
+    to = ["--to", unit.recipient, "--to", other.recipient]
+    assert run(app, ["seal", str(plain), *to]).exit_code == 0
+    out = tmp_path / "out"
+    opened = ["unseal", str(tmp_path / "plain.age"), "--identity", str(other.identity)]
+    assert run(app, [*opened, "-o", str(out)]).exit_code == 0
+    assert out.read_bytes() == plain.read_bytes()
+    wrong = ["unseal", str(sealed), "--identity", str(other.identity), "-o", str(out) + "2"]
+    assert isinstance(run(app, wrong).exception, WrongRecipient)
+    monkeypatch.setitem(sys.modules, "pyrage", None)
+    missing = run(app, [*opened, "-o", str(out) + "3"]).exception
+    assert isinstance(missing, MissingDependency)
+    assert missing.exit_code == 2
+    assert "pprl[sealing]" in str(missing)
+    assert not list(tmp_path.glob("out?"))
+
+
+def test_the_key_may_come_from_elsewhere(
+    tmp_path: Path,
+    people: pd.DataFrame,
+    schema_file: Path,
+    key: pprl.LinkageKey,
+    key_file: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from pprl.cli import app
+
+    people.to_csv(tmp_path / "p.csv", index=False)
+    command = ["encode", str(tmp_path / "p.csv"), "-s", str(schema_file), "--id-column", "id"]
+    monkeypatch.setenv("MY_KEY", key_file.read_text())
+    made = []
+    for number, source in enumerate((str(key_file), "env:MY_KEY")):
+        out = tmp_path / f"{number}.clk.parquet"
+        assert CliRunner().invoke(app, [*command, "-k", source, "-o", str(out)]).exit_code == 0
+        made.append(pprl.Encodings.load(out))
+    np.testing.assert_array_equal(made[0].clks, made[1].clks)
