@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 import pprl
 from conftest import SCHEMA_TOML
 from pprl.errors import SchemaError, UsageError
+from pprl.holder.groups import Part, half_full
 from pprl.holder.hardening import hardener
 from pprl.holder.hardening.diffusion import contrast, diffuse, index_sets
 from pprl.holder.hardening.draws import Draws
-from pprl.holder.hardening.mixing import rule_30, rule_90
+from pprl.holder.hardening.mixing import rule_30, rule_90, sampled
 from pprl.holder.hardening.noise import Noise
 from pprl.holder.hardening.options import Balance
 from pprl.linkage.estimates import dice_before_noise, distance_before_diffusion
@@ -151,12 +152,60 @@ def test_rules_of_the_cellular_automata() -> None:
 
 def test_balance_has_half_its_bits_set_and_keeps_distances() -> None:
     filters = random_filters(30, 64)
-    made = hardener(Balance(method="balance"), 128, lambda purpose: KEY)(filters)
+    made = hardener(Part("", (), 128, Balance(method="balance")), lambda _: KEY)(filters)
     assert np.unpackbits(made, axis=1).sum(axis=1).tolist() == [64] * 30
     order = PlainDraws(KEY).shuffled(128)
     for record, after in zip(bits_of(filters), bits_of(made), strict=True):
         both = record + [1 - bit for bit in record]
         assert after == [both[i] for i in order]
+
+
+def test_record_level_filters_follow_their_definition(key: pprl.LinkageKey) -> None:
+    """Two fields, each a half full filter of its own, bits dealt from both and shuffled."""
+    schema = pprl.Schema.from_document(
+        {
+            "name": "two",
+            "bits": 256,
+            "hardening": {"method": "record-level"},
+            "fields": [
+                {"name": "a", "bits_per_feature": 60, "tokens": {"type": "exact"}},
+                {"name": "b", "bits_per_feature": 20, "tokens": {"type": "exact"}},
+            ],
+        }
+    )
+    lengths = [half_full(60), half_full(20)]
+    for length, inserted in zip(lengths, (60, 20), strict=True):
+        assert 1 - (1 - 1 / length) ** inserted <= 0.5 < 1 - (1 - 1 / (length - 1)) ** inserted
+    people = pd.DataFrame({"id": ["1", "2"], "a": ["Jansen", "Bakker"], "b": ["x", "y"]})
+    made = pprl.encode(people, schema, key, id_column="id")
+    draws = PlainDraws(key.derive("sample", schema.fingerprint, ""))
+    places = []
+    for field, share in ((0, 192), (1, 64)):
+        pool: list[int] = []
+        for _ in range(share):
+            pool = pool or draws.shuffled(lengths[field])
+            places.append((field, pool.pop()))
+    places = [places[i] for i in draws.shuffled(256)]
+    for row, values in enumerate((("Jansen", "x"), ("Bakker", "y"))):
+        filters = [np.zeros(length, int) for length in lengths]
+        for at, (name, value, inserted) in enumerate(zip("ab", values, (60, 20), strict=True)):
+            secret = key.derive("token", schema.fingerprint, name, length=128)[:64]
+            slices: list[int] = []
+            for block in range(2):
+                digest = hashlib.blake2b(value.encode(), key=secret, salt=str(block).encode())
+                slices += np.frombuffer(digest.digest(), "<u2").tolist()
+            for one in slices[:inserted]:
+                filters[at][one % lengths[at]] = 1
+        expected = [filters[field][place] for field, place in places]
+        assert np.unpackbits(made.clks[row]).tolist() == expected
+
+
+def test_sampling_takes_each_position_equally_often() -> None:
+    chosen = sampled([(0, 10), (10, 30)], [1, 3], 100, Draws(KEY))
+    used = np.bincount(chosen, minlength=40)
+    assert used[:10].sum() == 25
+    assert set(used[:10]) == {2, 3}
+    assert set(used[10:]) == {2, 3}
 
 
 def noisy_schema(method: str) -> pprl.Schema:

@@ -86,7 +86,7 @@ class Encoder:
             _Filter(
                 part,
                 _field_keys(schema, part, key),
-                hardener(part.hardening, part.bits, _derivation(schema, part, key)),
+                hardener(part, _derivation(schema, part, key)),
             )
             for part in self.parts
         ]
@@ -156,7 +156,7 @@ def expected_fill(schema: Schema) -> dict[str, float]:
     for part, mean in zip(schema.parts, means.tolist(), strict=True):
         length = part.filter_bits
         by_value = [field.bits_per_feature for field in part.fields]
-        if all(by_value):
+        if all(by_value) and part.slots[-1] == (0, length):
             fills[part.name] = 1 - (1 - 1 / length) ** sum(bits or 0 for bits in by_value)
         else:
             fills[part.name] = mean / length
@@ -170,12 +170,12 @@ def _fill(
     part = one.part
     filters = np.zeros((records, -(-part.filter_bits // 64)), np.uint64)
     salts = salts_of(part.salts, texts) if part.salts else None
-    for field, keys in zip(part.fields, one.keys, strict=True):
+    for field, keys, slot in zip(part.fields, one.keys, part.slots, strict=True):
         rows, cut = texts[field.name].rows, pieces[field.name]
         if salts is not None:
             rows, cut = salted(rows, cut, salts)
         if len(cut.offsets) > 1:
-            merge_rows(rows, _value_filters(cut, field, keys, part.filter_bits), filters)
+            merge_rows(rows, _value_filters(cut, field, keys, slot, filters.shape[1]), filters)
     return filters
 
 
@@ -187,16 +187,20 @@ def _cut(values: pa.StringArray, field: Field) -> Pieces:
 
 
 def _value_filters(
-    pieces: Pieces, field: Field, keys: tuple[bytes, bytes], bits: int
+    pieces: Pieces,
+    field: Field,
+    keys: tuple[bytes, bytes],
+    slot: tuple[int, int],
+    words: int,
 ) -> NDArray[np.uint64]:
-    """Encode the distinct values of one field: (values, words) filters."""
-    words = -(-bits // 64)
+    """Encode the distinct values of one field in its slot: (values, words) filters."""
+    first, bits = slot
     counts = _insertions(field, pieces.offsets)
 
     # One filter for each distinct pair of a token and its number of insertions.
     most = int(counts.max(initial=0))
     uses, firsts = number_distinct((pieces.members * (most + 1) + counts).astype(np.uint64))
-    where = positions(pieces.texts, most, bits, keys, field.hash)
+    where = positions(pieces.texts, most, bits, keys, field.hash) + np.uint32(first)
     token_filters = np.zeros((len(firsts), words * 8), np.uint8)
     set_bits(where, pieces.members[firsts], counts[firsts], token_filters)
 

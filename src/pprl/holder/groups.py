@@ -6,14 +6,22 @@ filters when one field changes: who moves house keeps the filter of names and bi
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 import pydantic
 from pydantic import BaseModel, ConfigDict
 
-from pprl.holder.hardening.options import Balance, Diffusion, Hardening, RandomisedResponse
+from pprl.holder.hardening.options import (
+    Balance,
+    Diffusion,
+    Hardening,
+    RandomisedResponse,
+    RecordLevel,
+)
 
 if TYPE_CHECKING:
     from pprl.holder.schema import Field
@@ -84,13 +92,31 @@ class Part:
     @property
     def filter_bits(self) -> int:
         """The filter's length before hardening."""
+        if isinstance(self.hardening, RecordLevel):
+            return -(-sum(length for _, length in self.slots) // _WORD) * _WORD
         return self.hardening.length_before(self.bits)
+
+    @property
+    def slots(self) -> list[tuple[int, int]]:
+        """Where in the filter each field inserts: first bit and length, the whole by default."""
+        if not isinstance(self.hardening, RecordLevel):
+            return [(0, self.filter_bits)] * len(self.fields)
+        lengths = [half_full(field.bits_per_feature or 0) for field in self.fields]
+        return list(zip(accumulate([0, *lengths[:-1]]), lengths, strict=True))
 
     def weights(self) -> dict[str, int]:
         """Say how many bits each field's value, or each of its tokens, inserts."""
         return {
             field.name: field.bits_per_feature or field.bits_per_token or 0 for field in self.fields
         }
+
+
+def half_full(insertions: int) -> int:
+    """Return the length of a filter of which so many random insertions fill half.
+
+    m with 1 - (1 - 1/m)**insertions = 1/2, rounded up (Durham and others 2014).
+    """
+    return math.ceil(1 / (1 - math.pow(0.5, 1 / max(insertions, 1))))
 
 
 def parts_of(
@@ -176,7 +202,10 @@ def check_lengths(part: Part) -> None:
     where = f"group {part.name!r}: " if part.name else ""
     before, hardening = part.filter_bits, part.hardening
     blake = any(field.hash.type == "blake" for field in part.fields)
-    if blake and before & (before - 1):
+    if isinstance(hardening, RecordLevel):
+        if any(field.bits_per_feature is None for field in part.fields):
+            raise ValueError(f"{where}record-level filters need bits_per_feature in every field")
+    elif blake and before & (before - 1):
         what = f"filter_bits {before}" if isinstance(hardening, Diffusion) else str(part.bits)
         raise ValueError(f"{where}bits must be a power of two for the hash 'blake', not {what}")
     if part.bits % 8:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import accumulate
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -33,8 +36,41 @@ def balance(filters: NDArray[np.uint8], order: NDArray[np.int64]) -> NDArray[np.
     Source: Schnell and Borgs, Randomized response and balanced Bloom filters for
     privacy preserving record linkage (2016).
     """
-    bits = np.unpackbits(np.concatenate([filters, ~filters], axis=1), axis=1)
-    return np.packbits(bits[:, order], axis=1)
+    return pick(np.concatenate([filters, ~filters], axis=1), order)
+
+
+def pick(filters: NDArray[np.uint8], order: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """Make filters whose bit i is bit ``order[i]`` of the (n, bytes) given ones."""
+    return np.packbits(np.unpackbits(filters, axis=1)[:, order], axis=1)
+
+
+def sampled(
+    slots: Sequence[tuple[int, int]], weights: Sequence[int], bits: int, draws: Draws
+) -> NDArray[np.int64]:
+    """Sample positions from the filters of fields, by weight, and shuffle them.
+
+    A field's positions are dealt from a shuffled pool that is filled again when it is
+    empty, so that each is taken equally often.
+
+    Args:
+        slots: First bit and length of each field's filter.
+        weights: How the CLK is shared among them.
+        bits: Length of the CLK.
+        draws: Where randomness comes from.
+
+    Returns:
+        (bits,) int64 positions.
+
+    Source: Durham and others (2014), section 4.
+    """
+    ends = [bits * total // sum(weights) for total in accumulate(weights)]
+    found: list[int] = []
+    for (first, length), end in zip(slots, ends, strict=True):
+        pool: list[int] = []
+        while len(found) < end:
+            pool = pool or draws.shuffled(length)
+            found.append(first + pool.pop())
+    return np.array(found, np.int64)[draws.shuffled(bits)]
 
 
 def rule_90(filters: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -106,11 +106,31 @@ class RandomisedResponse(_Method):
     noise: Literal["fresh", "keyed"] = "fresh"
 
 
+class RecordLevel(_Method):
+    """A filter for each field, long enough to be half full; bits sampled from all of them.
+
+    Each field gets a share of the CLK in proportion to its ``bits_per_feature``; which of
+    its bits, and where, is secret.
+
+    Source: Durham, Kantarcioglu, Xue, Toth, Kuzu and Malin, Composite Bloom filters for
+    secure record linkage, IEEE TKDE 26(12) (2014). Does not resist graph matching.
+    """
+
+    method: Literal["record-level"]
+
+
 Hardening = Annotated[
-    NoHardening | XorFold | Diffusion | Balance | Rule90 | Rule30 | RandomisedResponse,
+    NoHardening
+    | XorFold
+    | Diffusion
+    | Balance
+    | Rule90
+    | Rule30
+    | RandomisedResponse
+    | RecordLevel,
     pydantic.Field(discriminator="method"),
 ]
 METHODS: tuple[type[_Method], ...] = (
     *(NoHardening, XorFold, Diffusion, Balance, Rule90, Rule30),
-    RandomisedResponse,
+    *(RandomisedResponse, RecordLevel),
 )
