@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import copy
+import hashlib
+import hmac
 import os
 import pickle
 from pathlib import Path
@@ -107,3 +110,88 @@ def test_derivation_is_fixed() -> None:
 
 
 EXPECTED = "210160ae8d16a6068c175b461d703da0649bd3e2e7bc41a58e35caa072ebb892"
+
+
+def text_of(key: pprl.LinkageKey, folder: Path) -> str:
+    key.save(folder / "k")
+    return (folder / "k").read_text()
+
+
+def test_text_form_follows_its_definition(tmp_path: Path) -> None:
+    """pprl1-, then base32 of the secret and of four bytes of SHA-256(prefix + secret)."""
+    secret = bytes(range(32))
+    text = text_of(pprl.LinkageKey.from_secret(secret), tmp_path).strip()
+    checksum = hashlib.sha256(b"pprl1-" + secret).digest()[:4]
+    expected = base64.b32encode(secret + checksum).decode().rstrip("=").lower()
+    assert text == f"pprl1-{expected}"
+
+
+def test_from_the_environment_and_gone_from_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = pprl.LinkageKey.generate()
+    monkeypatch.setenv("PROJECT_KEY", text_of(key, tmp_path))
+    assert pprl.LinkageKey.from_environment("PROJECT_KEY") == key
+    assert "PROJECT_KEY" not in os.environ
+    with pytest.raises(LinkageKeyError, match="not set"):
+        pprl.LinkageKey.from_environment("PROJECT_KEY")
+    monkeypatch.setenv("PROJECT_KEY", "correct horse battery staple")
+    with pytest.raises(LinkageKeyError, match="form") as caught:
+        pprl.LinkageKey.from_environment("PROJECT_KEY")
+    assert "horse" not in str(caught.value)
+
+
+def test_from_a_descriptor(tmp_path: Path) -> None:
+    key = pprl.LinkageKey.generate()
+    text = text_of(key, tmp_path)
+    for written, error in ((text, None), (text[:-5] + "\n", "checksum"), ("\xff", "form")):
+        reader, writer = os.pipe()
+        os.write(writer, written.encode())
+        os.close(writer)
+        if error is None:
+            assert pprl.LinkageKey.from_descriptor(reader) == key
+        else:
+            with pytest.raises(LinkageKeyError, match=error):
+                pprl.LinkageKey.from_descriptor(reader)
+    with pytest.raises(UnreadableFile, match="descriptor"):
+        pprl.LinkageKey.from_descriptor(reader)
+
+
+def test_a_passphrase_goes_through_scrypt() -> None:
+    """hashlib's scrypt, another implementation (OpenSSL's), gives the same."""
+    words = "zeven dappere olifanten zingen in de regen"
+    with pytest.warns(PprlWarning, match="guessed"):
+        key = pprl.LinkageKey.from_passphrase(words, "registry 2026")
+    made = hashlib.scrypt(
+        words.encode(),
+        salt=b"pprl/v1/passphrase/registry 2026",
+        n=1 << 17,
+        r=8,
+        p=1,
+        dklen=32,
+        maxmem=1 << 28,
+    )
+    assert key == pprl.LinkageKey.from_secret(made)
+    with pytest.raises(LinkageKeyError, match="16"):
+        pprl.LinkageKey.from_passphrase("olifant", "registry 2026")
+    with pytest.raises(LinkageKeyError, match="project"):
+        pprl.LinkageKey.from_passphrase(words, " ")
+
+
+def test_holders_combine_their_keys() -> None:
+    one, two = pprl.LinkageKey.from_secret(b"1" * 32), pprl.LinkageKey.from_secret(b"2" * 32)
+    made = pprl.LinkageKey.combine({"a": one, "b": two})
+    assert made == pprl.LinkageKey.combine({"b": two, "a": one})
+    assert made != pprl.LinkageKey.combine({"a": two, "b": one})
+    assert made not in (one, two)
+    # RFC 5869 by hand: extract, then one block of expand.
+    material = b"".join(
+        len(part).to_bytes(4, "big") + part for part in (b"a", b"1" * 32, b"b", b"2" * 32)
+    )
+    extracted = hmac.digest(b"pprl/v1", material, "sha256")
+    expanded = hmac.digest(extracted, b"combined key\x01", "sha256")
+    assert made == pprl.LinkageKey.from_secret(expanded)
+    with pytest.raises(LinkageKeyError, match="two holders or more"):
+        pprl.LinkageKey.combine({"a": one})
+    with pytest.raises(LinkageKeyError, match="the same key"):
+        pprl.LinkageKey.combine({"a": one, "b": one})

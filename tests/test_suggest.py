@@ -75,7 +75,7 @@ def test_renyi_entropy_is_minus_the_log_of_a_chance_meeting() -> None:
 def test_febrl4() -> None:
     """The suggested schema links half-overlapping FEBRL 4 as well as the shipped one."""
     people = demo.half_overlap(demo.febrl4())
-    text = suggest_schema(people.left)
+    text = suggest_schema(people.left, hardening="none")
     schema = pprl.Schema.from_toml(text)
     names = [field.name for field in schema.fields]
     assert {"given_name", "surname", "date_of_birth", "postcode", "suburb"} <= set(names)
@@ -141,3 +141,78 @@ def test_nothing_to_suggest(tmp_path: Path) -> None:
         suggest_schema(pd.DataFrame({"surname": ["a"]}), hardening="magic")  # type: ignore[arg-type]
     with pytest.raises(PprlError):
         suggest_schema(tmp_path / "nowhere.csv")
+
+
+def dutch_people() -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "achternaam": ["Jansen", "de Vries", "Bakker"],
+            "voornaam": ["Anna", "Bram", "Cees"],
+            "geboortedatum": ["31-01-1950", "01-12-1961", "09-09-1999"],
+            "geslacht": ["M", "V", "V"],
+            "postcode": ["1234 AB", "1012AB", ""],
+            "woonplaats": ["Ee", "Oss", "Ede"],
+        }
+    )
+
+
+def test_the_default_is_three_overlapping_diffused_groups() -> None:
+    schema = pprl.Schema.from_toml(suggest_schema(dutch_people()))
+    assert schema.presence_mask
+    groups = {part.name: [field.name for field in part.fields] for part in schema.parts}
+    names, birth = ["achternaam", "voornaam"], ["geboortedatum", "geslacht"]
+    address = ["postcode", "woonplaats"]
+    assert groups == {
+        "names_birth": names + birth,
+        "birth_address": birth + address,
+        "names_address": names + address,
+    }
+    for part in schema.parts:
+        assert (part.hardening.method, part.hardening.t) == ("diffusion", 10)
+        assert (part.filter_bits, part.bits) == (1024, 2048)
+        # Counting who has a postcode, a record inserts 200 bits.
+        weights = part.weights()
+        expected = sum(
+            bits * (2 / 3 if name == "postcode" else 1) for name, bits in weights.items()
+        )
+        assert abs(expected - 200) < 4
+
+
+@pytest.mark.parametrize(
+    ("missing", "hardening"),
+    [
+        (["postcode", "woonplaats"], "default"),
+        (["geboortedatum", "geslacht"], "strong"),
+        (["achternaam", "voornaam"], "default"),
+    ],
+)
+def test_one_group_where_overlapping_ones_cannot_be(missing: list[str], hardening: str) -> None:
+    people = dutch_people().drop(columns=missing)
+    schema = pprl.Schema.from_toml(suggest_schema(people, hardening=hardening))
+    assert [part.name for part in schema.parts] == ["person"]
+    assert len(schema.parts[0].fields) == 6 - len(missing)
+    assert 190 < sum(schema.parts[0].weights().values()) < 260
+
+
+def test_the_salted_profile_salts_names_with_the_year_of_birth() -> None:
+    schema = pprl.Schema.from_toml(suggest_schema(dutch_people(), hardening="salted"))
+    salts = {part.name: part.salts for part in schema.parts}
+    assert salts["birth_address"] == ()
+    for name in ("names_birth", "names_address"):
+        assert [(salt.field, salt.characters) for salt in salts[name]] == [("geboortedatum", -4)]
+    key = pprl.LinkageKey.generate()
+    made = pprl.encode(
+        dutch_people().reset_index(names="id").astype(str), schema, key, id_column="id"
+    )
+    assert made.group("names_birth").any(axis=1).all()
+
+
+def test_salting_needs_a_year_of_birth() -> None:
+    with pytest.raises(UsageError, match="year of birth"):
+        suggest_schema(dutch_people().drop(columns="geboortedatum"), hardening="salted")
+
+
+def test_a_single_column_still_gets_a_schema() -> None:
+    for hardening in ("default", "none"):
+        text = suggest_schema(pd.DataFrame({"surname": ["a", "b"]}), hardening=hardening)
+        assert pprl.Schema.from_toml(text)

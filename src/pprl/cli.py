@@ -38,6 +38,10 @@ SchemaFile = Annotated[
 Folder = Annotated[Path, typer.Option("-o", "--output", help="Folder for the results.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
+Identity = Annotated[
+    Path | None, typer.Option("--identity", help="age identity file, to open sealed files.")
+]
+
 
 @app.command()
 def demo(output: Folder = Path("pprl-demo")) -> None:
@@ -52,11 +56,19 @@ def demo(output: Folder = Path("pprl-demo")) -> None:
 @app.command()
 def keygen(
     keyfile: Annotated[Path, typer.Argument(help="Where to write the key; must not exist.")],
+    combine: Annotated[
+        list[str] | None,
+        typer.Option("--combine", help="HOLDER=KEYFILE of each holder, to make one key of all."),
+    ] = None,
 ) -> None:
     """Make a linkage key: 32 random bytes, readable by you only."""
     from pprl.holder.keys import LinkageKey
 
-    key = LinkageKey.generate()
+    if combine:
+        files = dict(_pair(text, "--combine takes HOLDER=KEYFILE") for text in combine)
+        key = LinkageKey.combine({name: LinkageKey.load(file) for name, file in files.items()})
+    else:
+        key = LinkageKey.generate()
     key.save(keyfile)
     out.print(f"{keyfile}: {key!r}", highlight=False, soft_wrap=True)
     out.print("Give it to the other data holders only, over a safe channel; never to who links.")
@@ -68,6 +80,7 @@ def schema_check(
 ) -> None:
     """Check a schema; print its fingerprint, fields and expected fill."""
     from pprl.holder.encoder import expected_fill
+    from pprl.holder.hardening.applied import describe
     from pprl.holder.schema import Schema
 
     loaded = Schema.load(schema)
@@ -75,14 +88,28 @@ def schema_check(
     if as_json:
         content = loaded.model_dump(mode="json") | {
             "fingerprint": loaded.fingerprint,
-            "expected_fill": round(fill, 4),
+            "expected_fill": {name: round(share, 4) for name, share in fill.items()},
+            "parts": {part.name: describe(part, fill[part.name]) for part in loaded.parts},
         }
         print(json.dumps(content))
         return
     out.print(f"name         {loaded.name}", highlight=False)
     out.print(f"fingerprint  {loaded.fingerprint}", highlight=False)
-    out.print(f"CLK          {loaded.bits} bits, hardening {loaded.hardening.method}")
-    out.print(f"fill         about {fill:.2f} before hardening, on built-in fictitious people")
+    for part in loaded.parts:
+        said = describe(part, fill[part.name])
+        method = said.pop("method")
+        details = ", ".join(f"{name} {value}" for name, value in said.items() if name != "fill")
+        name = f" of {part.name}" if part.name else ""
+        out.print(
+            f"CLK          {part.bits} bits{name}, hardening {method}"
+            + (f" ({details})" if details else ""),
+            highlight=False,
+            soft_wrap=True,
+        )
+        out.print(
+            f"fill         about {fill[part.name]:.2f} before hardening, every field filled",
+            highlight=False,
+        )
     table = Table("field", "format", "tokens", "bits")
     for field in loaded.fields:
         if field.ignored:
@@ -103,7 +130,7 @@ def schema_suggest(
     output: Annotated[Path, typer.Option("-o", "--output", help="Schema to write.")],
     hardening: Annotated[
         SuggestHardening, typer.Option("--hardening", help="How filters will be hardened.")
-    ],
+    ] = "default",
 ) -> None:
     """Write a starting schema from the data's own columns (data holder)."""
     from pprl.exchange.files import write_text
@@ -117,7 +144,12 @@ def schema_suggest(
 def encode(
     data: Annotated[Path, typer.Argument(help="People's records: CSV or Parquet.")],
     schema: SchemaFile,
-    key: Annotated[Path, typer.Option("--key", "-k", help="Key file made by 'pprl keygen'.")],
+    key: Annotated[
+        str,
+        typer.Option(
+            "--key", "-k", help="Key file made by 'pprl keygen', or env:VARIABLE, or fd:NUMBER."
+        ),
+    ],
     id_column: Annotated[str, typer.Option("--id-column", help="Column with the record ids.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Encodings file to write.")],
     holder: Annotated[str, typer.Option("--holder", help="Your name, for the header.")] = "",
@@ -147,11 +179,18 @@ def encode(
     provenance: Annotated[
         str, typer.Option("--provenance", help="Where the records come from, for the header.")
     ] = "",
+    noise_key: Annotated[
+        str | None,
+        typer.Option("--noise-key", help="Your own key for keyed randomised response."),
+    ] = None,
+    seal_to: Annotated[
+        list[str] | None,
+        typer.Option("--seal-to", help="Encrypt to this age recipient; several are allowed."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Encode people's records into a file of CLKs (data holder)."""
     from pprl.holder.encode import encode_file
-    from pprl.holder.keys import LinkageKey
     from pprl.holder.records import CsvFormat, read_ids
     from pprl.holder.schema import Schema
 
@@ -165,7 +204,7 @@ def encode(
         info = encode_file(
             data,
             Schema.load(schema),
-            LinkageKey.load(key),
+            _key(key),
             output,
             id_column=id_column,
             holder=holder,
@@ -176,6 +215,8 @@ def encode(
             csv_format=CsvFormat(delimiter, encoding),
             consent=consent,
             provenance=provenance,
+            noise_key=_key(noise_key) if noise_key else None,
+            seal_to=seal_to or (),
             progress=progress,
         )
     if as_json:
@@ -208,6 +249,7 @@ def link(
     max_pairs: Annotated[
         int, typer.Option("--max-pairs", help="Give up when more pairs reach the threshold.")
     ] = 100_000_000,
+    identity: Identity = None,
     as_json: AsJson = False,
 ) -> None:
     """Link two files of encodings (linkage unit)."""
@@ -217,7 +259,7 @@ def link(
 
     links_file, facts_file = output / "links.parquet", output / "linkage.json"
     new_folder(output, [links_file, facts_file])
-    left, right = Encodings.load(a), Encodings.load(b)
+    left, right = (Encodings.load(file, identity=identity) for file in (a, b))
     with _progress("comparing") as progress:
         result = link_encodings(
             left,
@@ -240,6 +282,37 @@ def link(
         highlight=False,
         soft_wrap=True,
     )
+
+
+@app.command()
+def seal(
+    file: Annotated[Path, typer.Argument(help="File to seal.")],
+    recipient: Annotated[
+        list[str], typer.Option("--to", help="age recipient, age1...; several are allowed.")
+    ],
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Sealed file; by default FILE.age.")
+    ] = None,
+) -> None:
+    """Encrypt a file to the linkage unit's public key (age)."""
+    from pprl.exchange.sealing import seal as seal_file
+
+    target = output or file.with_name(f"{file.name}.age")
+    seal_file(file, target, recipient)
+    out.print(f"{target}: sealed to {len(recipient)} recipient(s)", soft_wrap=True)
+
+
+@app.command()
+def unseal(
+    file: Annotated[Path, typer.Argument(help="Sealed file.")],
+    identity: Annotated[Path, typer.Option("--identity", help="age identity file.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="File to write.")],
+) -> None:
+    """Decrypt a sealed file (age). 'pprl link' opens sealed files itself, in memory."""
+    from pprl.exchange.sealing import unseal as unseal_file
+
+    unseal_file(file, output, identity)
+    out.print(f"{output}: unsealed, authentic to its last byte", soft_wrap=True)
 
 
 @app.command()
@@ -299,10 +372,22 @@ def _progress(what: str) -> Iterator[Callable[[int, int | None], None]]:
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
-def _pair(text: str) -> tuple[str, str]:
+def _key(source: str) -> Any:
+    """Read a key from a file, or from env:VARIABLE or fd:NUMBER."""
+    from pprl.holder.keys import LinkageKey
+
+    kind, colon, name = source.partition(":")
+    if colon and kind == "env":
+        return LinkageKey.from_environment(name)
+    if colon and kind == "fd" and name.isdecimal():
+        return LinkageKey.from_descriptor(int(name))
+    return LinkageKey.load(source)
+
+
+def _pair(text: str, usage: str = "--map takes FIELD=COLUMN") -> tuple[str, str]:
     field, equals, column = text.partition("=")
     if not equals:
-        raise UsageError(f"--map takes FIELD=COLUMN, not {text!r}.")
+        raise UsageError(f"{usage}, not {text!r}.")
     return field, column
 
 

@@ -13,6 +13,10 @@
     │   ├── RecordIdError                a record id is missing or not unique
     │   ├── EmptyInput                   there are no records
     │   ├── UnreadableFile               a file is missing, damaged or of another kind
+    │   │   ├── NotSealed                an age file was expected
+    │   │   ├── WrongRecipient           sealed for somebody else
+    │   │   ├── TruncatedFile            sealed, and cut short
+    │   │   └── TamperedFile             sealed, and altered
     │   ├── InvalidValues                values break the rules of their field
     │   └── TooManyPairs                 more pairs qualify than the caller allowed
     └── IncompatibleEncodings            exit code 4: files that must not be compared
@@ -38,15 +42,19 @@ __all__ = [
     "LinkageKeyError",
     "MissingColumn",
     "MissingDependency",
+    "NotSealed",
     "OutputExists",
     "PprlError",
     "PprlWarning",
     "RecordIdError",
     "SchemaError",
     "SchemaMismatch",
+    "TamperedFile",
     "TooManyPairs",
+    "TruncatedFile",
     "UnreadableFile",
     "UsageError",
+    "WrongRecipient",
 ]
 
 
@@ -98,6 +106,22 @@ class EmptyInput(DataError):
 
 class UnreadableFile(DataError):
     """A file is missing, damaged, or not of the expected kind."""
+
+
+class NotSealed(UnreadableFile):
+    """An age file was expected, and this is none."""
+
+
+class WrongRecipient(UnreadableFile):
+    """A file is sealed for somebody else."""
+
+
+class TruncatedFile(UnreadableFile):
+    """A sealed file was cut short."""
+
+
+class TamperedFile(UnreadableFile):
+    """A sealed file was altered."""
 
 
 class InvalidValues(DataError):

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from os import PathLike
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from pprl.errors import (
     EncodingMismatch,
@@ -20,6 +20,7 @@ from pprl.errors import (
     LengthMismatch,
     PprlWarning,
     SchemaMismatch,
+    UsageError,
 )
 
 FORMAT_VERSION: Literal[1] = 1
@@ -53,7 +54,15 @@ class Popcounts(BaseModel):
 
 
 class EncodingInfo(BaseModel):
-    """What a file of encodings says about itself. Never a secret or an identifier."""
+    """What a file of encodings says about itself. Never a secret or an identifier.
+
+    Attributes:
+        bits: Length of a CLK, all groups together.
+        groups: Bits of each CLK group, in order; empty where there is one without a name.
+        weights: Bits that each field's value, or each of its tokens, inserts into each
+            group, by the group's name, or by "" where there is one without a name.
+        hardening: Method and parameters, by the group's name where there are groups.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -65,6 +74,8 @@ class EncodingInfo(BaseModel):
     key_check: str
     self_test: str
     bits: int = Field(gt=0, multiple_of=8)
+    groups: Mapping[str, int] = Field(default_factory=dict)
+    weights: Mapping[str, Mapping[str, int]] = Field(default_factory=dict)
     hardening: Mapping[str, Any]
     records: int = Field(ge=0)
     rows: int = Field(ge=0)
@@ -74,6 +85,15 @@ class EncodingInfo(BaseModel):
     consent: str = ""
     provenance: str = ""
 
+    @model_validator(mode="after")
+    def _adds_up(self) -> Self:
+        if self.groups:
+            if sum(self.groups.values()) != self.bits:
+                raise ValueError("the groups do not add up to the CLK")
+            if any(bits <= 0 or bits % 64 for bits in self.groups.values()):
+                raise ValueError("a group's bits must be a multiple of 64")
+        return self
+
 
 @dataclass(frozen=True, eq=False)
 class Encodings:
@@ -82,7 +102,8 @@ class Encodings:
     Attributes:
         record_ids: (n,) Arrow strings, opaque to the linkage unit; unique, but for the
             variants of a record, which stand together.
-        clks: (n, bits / 8) uint8; bit i is byte i >> 3, mask 0x80 >> (i & 7).
+        clks: (n, bits / 8) uint8; bit i is byte i >> 3, mask 0x80 >> (i & 7). CLK
+            groups stand side by side, each a multiple of 8 bytes wide.
         info: What made them; see `EncodingInfo`.
         variants: (n,) uint8, 0 for a record's own encoding, 1 and up for its variants
             (partner's name, former address); None where the schema has none.
@@ -110,6 +131,20 @@ class Encodings:
         """The CLKs as (n, ceil(bits / 64)) words, zero padded."""
         return as_words(self.clks)
 
+    def group(self, name: str) -> NDArray[np.uint8]:
+        """View one CLK group: (n, its bits / 8) uint8.
+
+        Raises:
+            UsageError: There is no such group.
+        """
+        start = 0
+        for one, bits in self.info.groups.items():
+            if one == name:
+                return self.clks[:, start // 8 : (start + bits) // 8]
+            start += bits
+        names = ", ".join(map(repr, self.info.groups)) or "none"
+        raise UsageError(f"there is no CLK group {name!r}; the groups are: {names}.")
+
     def record_numbers(self) -> NDArray[np.int64]:
         """Number the records: (n,) int64, the same for all variants of a record."""
         if self.variants is None:
@@ -136,21 +171,25 @@ class Encodings:
 
         mask_bytes = 0 if self.present is None else self.present.shape[1]
         with encodings_writer(
-            path, self.info.bits, self.variants is not None, mask_bytes
+            path, self.info.bits, self.variants is not None, mask_bytes, self.info.groups
         ) as writer:
             writer.write(self.record_ids, self.clks, self.variants, self.present)
             writer.finish(self.info)
 
     @classmethod
-    def load(cls, path: str | PathLike[str]) -> Encodings:
-        """Read an encodings file.
+    def load(
+        cls, path: str | PathLike[str], *, identity: str | PathLike[str] | None = None
+    ) -> Encodings:
+        """Read an encodings file; a sealed one with an age identity file.
 
         Raises:
-            UnreadableFile: The file is missing, damaged or not an encodings file.
+            UnreadableFile: The file is missing, damaged or not an encodings file, or it
+                is sealed and cannot be opened.
+            UsageError: It is sealed and there is no identity.
         """
         from pprl.exchange.files import read_encodings
 
-        return read_encodings(path)
+        return read_encodings(path, identity)
 
 
 def as_words(clks: NDArray[np.uint8]) -> NDArray[np.uint64]:
@@ -173,7 +212,7 @@ def check_compatible(infos: Sequence[EncodingInfo]) -> None:
     """Refuse encodings that must not be compared, and say which of the reasons it is.
 
     Raises:
-        LengthMismatch: Different CLK lengths.
+        LengthMismatch: Different CLK lengths or groups.
         SchemaMismatch: Different schemas.
         KeyMismatch: The same schema and different linkage keys.
         EncodingMismatch: The same schema and key, and yet the twenty built-in
@@ -193,6 +232,8 @@ def check_compatible(infos: Sequence[EncodingInfo]) -> None:
                 f"{who} have CLKs of {first.bits} and {other.bits} bits. "
                 f"Encode both with one schema."
             )
+        if list(first.groups.items()) != list(other.groups.items()):
+            raise LengthMismatch(f"{who} have different CLK groups. Encode both with one schema.")
         if first.schema_fingerprint != other.schema_fingerprint:
             raise SchemaMismatch(
                 f"{who} used different schemas: {first.schema_name!r} "

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import os
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
+from typing import IO, Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,7 +17,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from pprl.errors import OutputExists, UnreadableFile
+from pprl.errors import OutputExists, UnreadableFile, UsageError
 from pprl.exchange.encodings import EncodingInfo, Encodings
 from pprl.exchange.links import SCHEMA as LINKS_SCHEMA
 from pprl.exchange.links import Links
@@ -92,8 +93,9 @@ def write_json(value: object, path: str | PathLike[str]) -> None:
 class EncodingsWriter:
     """Appends batches to an encodings file; made by `encodings_writer`."""
 
-    def __init__(self, writer: pq.ParquetWriter) -> None:
+    def __init__(self, writer: pq.ParquetWriter, columns: Mapping[str, int]) -> None:
         self._writer = writer
+        self._columns = columns
         self.finished = False
 
     def write(
@@ -105,7 +107,11 @@ class EncodingsWriter:
     ) -> None:
         """Append rows: ids, (n, bits / 8) CLKs, and what else the file was opened for."""
         schema = self._writer.schema
-        columns = {"record_id": record_ids, "clk": _to_binary(clks), "variant": variants}
+        columns = {"record_id": record_ids, "variant": variants}
+        start = 0
+        for name, bits in self._columns.items():
+            columns[name] = _to_binary(clks[:, start : start + bits // 8])
+            start += bits // 8
         if present is not None and "present" in schema.names:
             columns["present"] = _to_binary(present)
         self._writer.write_table(pa.table([columns[name] for name in schema.names], schema=schema))
@@ -118,38 +124,71 @@ class EncodingsWriter:
 
 @contextmanager
 def encodings_writer(
-    path: str | PathLike[str], bits: int, variants: bool = False, mask_bytes: int = 0
+    path: str | PathLike[str],
+    bits: int,
+    variants: bool = False,
+    mask_bytes: int = 0,
+    groups: Mapping[str, int] | None = None,
+    seal_to: Sequence[str] = (),
 ) -> Iterator[EncodingsWriter]:
-    """Write an encodings file batch by batch. Without `finish` no file appears."""
-    types = {"record_id": pa.string(), "clk": pa.binary(bits // 8)}
+    """Write an encodings file batch by batch. Without `finish` no file appears.
+
+    With recipients in ``seal_to`` it is encrypted to them on its way to the disk.
+    """
+    clk_columns = _clk_columns(bits, groups or {})
+    types = {"record_id": pa.string()}
+    types |= {name: pa.binary(width // 8) for name, width in clk_columns.items()}
     if variants:
         types["variant"] = pa.uint8()
     if mask_bytes:
         types["present"] = pa.binary(mask_bytes)
     schema = pa.schema([pa.field(name, kind, nullable=False) for name, kind in types.items()])
-    with whole_file(path) as temporary:
+    with _target(path, seal_to) as target:
         # CLKs are as good as random: compressing them costs time and saves nothing.
         with pq.ParquetWriter(
-            temporary,
+            target,
             schema,
-            compression={name: "none" if name == "clk" else "zstd" for name in types},
+            compression={name: "none" if name in clk_columns else "zstd" for name in types},
             use_dictionary=False,
         ) as parquet:
-            writer = EncodingsWriter(parquet)
+            writer = EncodingsWriter(parquet, clk_columns)
             yield writer
         if not writer.finished:
             raise RuntimeError("an encodings file was left without a header")
 
 
-def read_encodings(path: str | PathLike[str]) -> Encodings:
-    """Read an encodings file into memory.
+@contextmanager
+def _target(path: str | PathLike[str], seal_to: Sequence[str]) -> Iterator[Path | IO[bytes]]:
+    if seal_to:
+        from pprl.exchange.sealing import sealed_writer
+
+        with sealed_writer(path, seal_to) as stream:
+            yield stream
+    else:
+        with whole_file(path) as temporary:
+            yield temporary
+
+
+def _clk_columns(bits: int, groups: Mapping[str, int]) -> dict[str, int]:
+    """Name the columns that hold CLKs, with their lengths in bits."""
+    return {f"clk_{name}": width for name, width in groups.items()} or {"clk": bits}
+
+
+def read_encodings(
+    path: str | PathLike[str], identity: str | PathLike[str] | None = None
+) -> Encodings:
+    """Read an encodings file into memory; a sealed one with an age identity file.
 
     Raises:
-        UnreadableFile: The file is missing, damaged or not an encodings file.
+        UnreadableFile: The file is missing, damaged or not an encodings file, or it is
+            sealed and cannot be opened (see `pprl.exchange.sealing.unseal`).
+        UsageError: It is sealed and there is no identity.
     """
-    table, metadata = _read_parquet(path)
+    table, metadata = _read_parquet(path, identity)
     info = _parse_info(path, metadata)
-    expected = {"record_id": pa.string(), "clk": pa.binary(info.bits // 8)}
+    clk_columns = _clk_columns(info.bits, info.groups)
+    expected = {"record_id": pa.string()}
+    expected |= {name: pa.binary(width // 8) for name, width in clk_columns.items()}
     if "variant" in table.column_names:
         expected["variant"] = pa.uint8()
     if "present" in table.column_names:
@@ -164,9 +203,10 @@ def read_encodings(path: str | PathLike[str]) -> Encodings:
             f"{path}: the header announces {info.rows:,} rows, "
             f"the file holds {table.num_rows:,}. Ask the holder to send it again."
         )
+    clks = [_from_binary(_one_chunk(table[name])) for name in clk_columns]
     return Encodings(
         record_ids=_one_chunk(table["record_id"]),
-        clks=_from_binary(_one_chunk(table["clk"])),
+        clks=clks[0] if len(clks) == 1 else np.concatenate(clks, axis=1),
         info=info,
         variants=table["variant"].to_numpy() if "variant" in expected else None,
         present=_from_binary(_one_chunk(table["present"])) if "present" in expected else None,
@@ -189,11 +229,22 @@ def read_links(path: str | PathLike[str]) -> Links:
         raise UnreadableFile(f"{path} is not a links file: a column has another type.") from None
 
 
-def _read_parquet(path: str | PathLike[str]) -> tuple[pa.Table, dict[bytes, bytes]]:
+def _read_parquet(
+    path: str | PathLike[str], identity: str | PathLike[str] | None = None
+) -> tuple[pa.Table, dict[bytes, bytes]]:
+    from pprl.exchange.sealing import is_sealed, open_sealed
+
     if not Path(path).is_file():
         raise UnreadableFile(f"{path}: there is no such file.")
+    source: Any = path
+    if is_sealed(path):
+        if identity is None:
+            raise UsageError(
+                f"{path} is sealed. Give the identity file it was sealed for (--identity)."
+            )
+        source = open_sealed(path, identity)
     try:
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(source) as file:
             return file.read(), file.metadata.metadata or {}
     except (pa.ArrowException, OSError) as error:
         reason = "it is empty" if Path(path).stat().st_size == 0 else type(error).__name__

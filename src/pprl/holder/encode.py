@@ -11,7 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from os import PathLike
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -23,6 +23,8 @@ from pprl.exchange.encodings import EncodingInfo, Encodings, Popcounts, as_words
 from pprl.exchange.files import encodings_writer, whole_file
 from pprl.exchange.threads import in_order, threads
 from pprl.holder.encoder import EncodedBatch, Encoder
+from pprl.holder.hardening.applied import add_noise, describe, noise_of
+from pprl.holder.hardening.noise import Noise
 from pprl.holder.keys import LinkageKey
 from pprl.holder.records import CsvFormat, Records, read_batches
 from pprl.holder.schema import Schema
@@ -54,6 +56,7 @@ def encode(
     csv_format: CsvFormat | None = None,
     consent: str = "",
     provenance: str = "",
+    noise_key: LinkageKey | None = None,
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> Encodings:
@@ -74,6 +77,7 @@ def encode(
         csv_format: Delimiter and text encoding of a CSV file; found out if not given.
         consent: A sentence for the header: the legal ground or consent.
         provenance: A sentence for the header: where the records come from.
+        noise_key: For randomised response with keyed noise: a key of this holder's own.
         workers: Threads; all processors by default. The result does not depend on it.
         progress: Called with the number of records read, after each batch.
 
@@ -86,7 +90,8 @@ def encode(
         RecordIdError: A record id is missing or not unique.
         InvalidValues: Values break the rules of their field.
         UnreadableFile: The file is missing, damaged or of another kind.
-        UsageError: An option is unknown, or a column is mapped to no field.
+        UsageError: An option is unknown, a column is mapped to no field, or the noise
+            key is missing, not needed or the linkage key itself.
     """
     options = _Options(
         id_column,
@@ -98,11 +103,12 @@ def encode(
         csv_format,
         consent,
         provenance,
+        noise_of(schema, key, noise_key),
         threads(workers),
     )
     run = _Run(Encoder(schema, key), options)
     ids = []
-    clks = np.empty((0, schema.bits // 8), np.uint8)
+    clks = np.empty((0, schema.total_bits // 8), np.uint8)
     variants = np.empty(0, np.uint8)
     masks = np.empty((0, run.mask_bytes), np.uint8)
     for part in run.parts(data, progress):
@@ -133,12 +139,15 @@ def encode_file(
     csv_format: CsvFormat | None = None,
     consent: str = "",
     provenance: str = "",
+    noise_key: LinkageKey | None = None,
+    seal_to: Sequence[str] = (),
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> EncodingInfo:
     """Encode records into an encodings file, batch by batch, in constant memory.
 
-    Takes what `encode` takes and raises what it raises; nothing is written then.
+    Takes what `encode` takes and raises what it raises; nothing is written then. With
+    age recipients in ``seal_to`` the file is encrypted to them on its way to the disk.
 
     Raises:
         OutputExists: There is a file at ``out`` already.
@@ -153,10 +162,13 @@ def encode_file(
         csv_format,
         consent,
         provenance,
+        noise_of(schema, key, noise_key),
         threads(workers),
     )
     run = _Run(Encoder(schema, key), options)
-    with encodings_writer(out, schema.bits, bool(schema.variants), run.mask_bytes) as writer:
+    with encodings_writer(
+        out, schema.total_bits, bool(schema.variants), run.mask_bytes, run.groups, seal_to
+    ) as writer:
         for part in run.parts(data, progress):
             writer.write(part.ids, part.clks, part.variants, part.mask)
         info = run.info()
@@ -175,6 +187,7 @@ class _Options:
     csv_format: CsvFormat | None
     consent: str
     provenance: str
+    noise: Noise | None
     workers: int
 
     def __post_init__(self) -> None:
@@ -204,6 +217,7 @@ class _Batch:
     read: int
     records: int
     present: NDArray[np.int64]
+    inserted: NDArray[np.int64]
     problems: Rejected
 
 
@@ -223,8 +237,14 @@ class _Run:
         self._columns = [base, *(base | one.columns for one in encoder.schema.variants)]
         self._records = 0
         self._present = np.zeros(len(names), np.int64)
+        self._inserted = np.zeros(len(encoder.parts), np.int64)
         self._bits: Counter[int] = Counter()
         self._ids: list[NDArray[np.uint64]] = []
+
+    @property
+    def groups(self) -> dict[str, int]:
+        """Bits of each CLK group; empty where there is one without a name."""
+        return {part.name: part.bits for part in self._encoder.parts if part.name}
 
     @property
     def mask_bytes(self) -> int:
@@ -255,6 +275,7 @@ class _Run:
                     _raise_problems(encoded.problems)
                 self._records += encoded.records
                 self._present += encoded.present
+                self._inserted += encoded.inserted
                 self._bits.update(encoded.bits)
                 yield encoded.part
                 done += encoded.read
@@ -295,6 +316,7 @@ class _Run:
             read=batch.num_rows,
             records=int(kept.sum()),
             present=encoded[0].present[kept].sum(axis=0),
+            inserted=encoded[0].inserted[kept].sum(axis=0),
             problems=problems,
         )
 
@@ -304,7 +326,9 @@ class _Run:
         """Take the rows of the records that are kept, and of the variants that they have."""
         own = encoded[0]
         if len(encoded) == 1 and kept.all():
-            return _Part(ids, own.clks, np.zeros(len(ids), np.uint8), self._mask(own.present))
+            no_variants = np.zeros(len(ids), np.uint8)
+            clks = self._noisy(own.clks, ids, no_variants)
+            return _Part(ids, clks, no_variants, self._mask(own.present))
         pieces = []
         for number, (one, columns) in enumerate(zip(encoded, self._columns, strict=True)):
             changed = [columns[name] != own_column for name, own_column in self._columns[0].items()]
@@ -316,12 +340,17 @@ class _Run:
         present = np.concatenate([one.present[at] for one, at in zip(encoded, pieces, strict=True)])
         # The variants of a record stand together, its own encoding first.
         order = np.lexsort((variants, rows))
-        return _Part(
-            ids.take(pa.array(rows[order])),
-            clks[order],
-            variants[order],
-            self._mask(present[order]),
-        )
+        ids, variants = ids.take(pa.array(rows[order])), variants[order]
+        clks = self._noisy(clks[order], ids, variants)
+        return _Part(ids, clks, variants, self._mask(present[order]))
+
+    def _noisy(
+        self, clks: NDArray[np.uint8], ids: pa.StringArray, variants: NDArray[np.uint8]
+    ) -> NDArray[np.uint8]:
+        noise = self._options.noise
+        if noise is None:
+            return clks
+        return add_noise(clks, self._encoder.parts, noise, ids.to_pylist(), variants.tolist())
 
     def _mask(self, present: NDArray[np.bool_]) -> NDArray[np.uint8]:
         if not self._encoder.schema.presence_mask:
@@ -339,8 +368,10 @@ class _Run:
             schema_fingerprint=schema.fingerprint,
             key_check=self._encoder.key_check,
             self_test=self._encoder.self_test(),
-            bits=schema.bits,
-            hardening=schema.hardening.model_dump(),
+            bits=schema.total_bits,
+            groups=self.groups,
+            weights={part.name: part.weights() for part in self._encoder.parts},
+            hardening=self._hardening(),
             records=self._records,
             rows=self._bits.total(),
             popcounts=Popcounts.of(self._bits),
@@ -352,6 +383,14 @@ class _Run:
             consent=options.consent,
             provenance=options.provenance,
         )
+
+    def _hardening(self) -> dict[str, Any]:
+        """Describe the hardening; by group, where there are groups."""
+        described = {
+            part.name: describe(part, int(inserted) / (self._records * part.filter_bits))
+            for part, inserted in zip(self._encoder.parts, self._inserted, strict=True)
+        }
+        return described if self.groups else described[""]
 
 
 def _append(all_rows: NDArray[np.uint8], rows: NDArray[np.uint8]) -> None:

@@ -21,11 +21,13 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from numpy.typing import NDArray
 
 from pprl.errors import SchemaError
-from pprl.exchange.encodings import as_words, count_bits
-from pprl.holder.harden import harden
+from pprl.exchange.encodings import count_bits
+from pprl.holder.groups import Part
+from pprl.holder.hardening import Derive, Harden, hardener
 from pprl.holder.hashing import positions
 from pprl.holder.keys import LinkageKey
-from pprl.holder.schema import ClkhashKeys, Field, NoHardening, Schema, StringFormat
+from pprl.holder.salting import Pieces, salted, salts_of
+from pprl.holder.schema import ClkhashKeys, Field, Schema, StringFormat
 from pprl.holder.selftest import fictitious_people
 from pprl.holder.tokens import number_distinct, tokenise
 from pprl.holder.values import Texts, distinct_texts
@@ -46,18 +48,31 @@ class EncodedBatch:
     """A batch's encodings.
 
     Attributes:
-        clks: (n, bits / 8) uint8.
+        clks: (n, total bits / 8) uint8, the schema's parts side by side.
         present: (n, fields) bool, whether each encoded field has a value.
+        inserted: (n, parts) int64, bits set in each filter before hardening.
         problems: Values that break a rule, by row of the batch; they set no bits.
     """
 
     clks: NDArray[np.uint8]
     present: NDArray[np.bool_]
+    inserted: NDArray[np.int64]
     problems: tuple[Problem, ...]
+
+
+@dataclass(frozen=True)
+class _Filter:
+    """A part of the schema with its secrets."""
+
+    part: Part
+    keys: tuple[tuple[bytes, bytes], ...]
+    harden: Harden
 
 
 class Encoder:
     """Encodes batch after batch with one schema and one key.
+
+    Randomised response is not added here: it depends on the record, see `Noise`.
 
     Raises:
         SchemaError: The schema asks for more key material than can be derived.
@@ -65,13 +80,15 @@ class Encoder:
 
     def __init__(self, schema: Schema, key: LinkageKey) -> None:
         self.schema = schema
+        self.parts = schema.parts
         self.key_check = key.check_value(schema.fingerprint)
-        config = schema.clkhash
-        keys = _clkhash_keys(schema, config, key) if config else _field_keys(schema, key)
-        self._fields = [
-            (field, pair)
-            for field, pair in zip(schema.fields, keys, strict=True)
-            if not field.ignored
+        self._filters = [
+            _Filter(
+                part,
+                _field_keys(schema, part, key),
+                hardener(part, _derivation(schema, part, key)),
+            )
+            for part in self.parts
         ]
         self._self_test_key = key.derive("self-test")
 
@@ -89,24 +106,30 @@ class Encoder:
             columns: The column of a field, where it is not the field's own name.
             validate: Check the rules of each field's format.
         """
-        schema = self.schema
-        filters = np.zeros((batch.num_rows, -(-schema.filter_bits // 64)), np.uint64)
-        present = np.zeros((batch.num_rows, len(self._fields)), bool)
+        fields = self.schema.encoded_fields
+        present = np.zeros((batch.num_rows, len(fields)), bool)
         problems: list[Problem] = []
-        for at, (field, keys) in enumerate(self._fields):
-            texts = distinct_texts(
+        texts: dict[str, Texts] = {}
+        for at, field in enumerate(fields):
+            texts[field.name] = distinct_texts(
                 batch.column((columns or {}).get(field.name, field.name)),
                 field,
-                verbatim=schema.clkhash is not None,
+                verbatim=self.schema.clkhash is not None,
                 validate=validate,
             )
-            for rows, reason in texts.problems:
+            for rows, reason in texts[field.name].problems:
                 problems += [Problem(row, field.name, reason) for row in rows.tolist()]
-            present[:, at] = texts.rows >= 0
-            if len(texts.values):
-                _merge_field(texts, field, keys, schema, filters)
-        unhardened = filters.view(np.uint8)[:, : schema.filter_bits // 8]
-        return EncodedBatch(harden(unhardened, schema.hardening), present, tuple(problems))
+            present[:, at] = texts[field.name].rows >= 0
+        pieces = {field.name: _cut(texts[field.name].values, field) for field in fields}
+        inserted = np.empty((batch.num_rows, len(self.parts)), np.int64)
+        hardened = []
+        for at, one in enumerate(self._filters):
+            filters = _fill(one, texts, pieces, batch.num_rows)
+            inserted[:, at] = count_bits(filters)
+            before = filters.view(np.uint8)[:, : one.part.filter_bits // 8]
+            hardened.append(one.harden(before))
+        clks = np.concatenate(hardened, axis=1) if len(hardened) > 1 else hardened[0]
+        return EncodedBatch(clks, present, inserted, tuple(problems))
 
     def self_test(self) -> str:
         """Encode twenty built-in fictitious people; return a keyed digest of the result.
@@ -118,42 +141,79 @@ class Encoder:
         return hmac.new(self._self_test_key, clks.tobytes(), hashlib.sha256).hexdigest()[:16]
 
 
-def expected_fill(schema: Schema) -> float:
-    """Estimate the share of bits set before hardening, from built-in fictitious people."""
-    plain = schema.model_copy(
-        update={"bits": schema.filter_bits, "hardening": NoHardening(method="none")}
-    )
-    encoder = Encoder(plain, LinkageKey.generate())
-    clks = encoder.encode(fictitious_people(plain), validate=False).clks
-    return float(count_bits(as_words(clks)).mean()) / plain.bits
+def expected_fill(schema: Schema) -> dict[str, float]:
+    """Estimate the share of bits set before hardening, for a record with every field filled.
+
+    From the numbers of bits that values insert; where tokens insert them, from built-in
+    fictitious people.
+
+    Returns:
+        The fill by group; with the empty name for a schema without groups.
+    """
+    encoder = Encoder(schema, LinkageKey.generate())
+    means = encoder.encode(fictitious_people(schema), validate=False).inserted.mean(axis=0)
+    fills = {}
+    for part, mean in zip(schema.parts, means.tolist(), strict=True):
+        length = part.filter_bits
+        by_value = [field.bits_per_feature for field in part.fields]
+        if all(by_value) and part.slots[-1] == (0, length):
+            fills[part.name] = 1 - (1 - 1 / length) ** sum(bits or 0 for bits in by_value)
+        else:
+            fills[part.name] = mean / length
+    return fills
+
+
+def _fill(
+    one: _Filter, texts: Mapping[str, Texts], pieces: Mapping[str, Pieces], records: int
+) -> NDArray[np.uint64]:
+    """Insert the fields of one part: (records, words) filters before hardening."""
+    part = one.part
+    filters = np.zeros((records, -(-part.filter_bits // 64)), np.uint64)
+    salts = salts_of(part.salts, texts) if part.salts else None
+    for field, keys, slot in zip(part.fields, one.keys, part.slots, strict=True):
+        rows, cut = texts[field.name].rows, pieces[field.name]
+        if salts is not None:
+            rows, cut = salted(rows, cut, salts)
+        if len(cut.offsets) > 1:
+            _merge_field(rows, cut, field, keys, slot, filters)
+    return filters
+
+
+def _cut(values: pa.StringArray, field: Field) -> Pieces:
+    if not len(values):
+        return Pieces([], np.empty(0, np.int64), np.zeros(1, np.int64))
+    tokens = tokenise(values, field.tokens)
+    return Pieces(_token_bytes(tokens.texts, field), tokens.members, tokens.offsets)
 
 
 def _merge_field(
-    texts: Texts,
+    rows: NDArray[np.int32],
+    pieces: Pieces,
     field: Field,
     keys: tuple[bytes, bytes],
-    schema: Schema,
+    slot: tuple[int, int],
     filters: NDArray[np.uint64],
 ) -> None:
-    """Merge the tokens of one field into the (records, words) filters."""
-    tokens = tokenise(texts.values, field.tokens)
-    counts = _insertions(field, tokens.offsets)
+    """Merge the tokens of one field, in its slot, into the (records, words) filters."""
+    first, bits = slot
+    counts = _insertions(field, pieces.offsets)
 
     # One filter for each distinct pair of a token and its number of insertions.
     most = int(counts.max(initial=0))
-    pairs = (tokens.members * (most + 1) + counts).astype(np.uint64)
-    uses, firsts = number_distinct(pairs, len(tokens.texts) * (most + 1))
-    where = positions(_token_bytes(tokens.texts, field), most, schema.filter_bits, keys, field.hash)
+    pairs = (pieces.members * (most + 1) + counts).astype(np.uint64)
+    uses, firsts = number_distinct(pairs, len(pieces.texts) * (most + 1))
+    where = positions(pieces.texts, most, bits, keys, field.hash) + np.uint32(first)
     token_filters = np.zeros((len(firsts), filters.shape[1]), np.uint64)
-    set_bits(where, tokens.members[firsts], counts[firsts], token_filters.view(np.uint8))
+    set_bits(where, pieces.members[firsts], counts[firsts], token_filters.view(np.uint8))
 
-    if 2 * len(texts.values) > len(texts.rows):
+    n_values = len(pieces.offsets) - 1
+    if 2 * n_values > len(rows):
         # Most values are one record's own, so a filter for each would only take memory.
-        merge_row_runs(texts.rows, uses, tokens.offsets, token_filters, filters)
+        merge_row_runs(rows, uses, pieces.offsets, token_filters, filters)
     else:
-        value_filters = np.zeros((len(texts.values), filters.shape[1]), np.uint64)
-        merge_runs(uses, tokens.offsets, token_filters, value_filters)
-        merge_rows(texts.rows, value_filters, filters)
+        value_filters = np.zeros((n_values, filters.shape[1]), np.uint64)
+        merge_runs(uses, pieces.offsets, token_filters, value_filters)
+        merge_rows(rows, value_filters, filters)
 
 
 def _token_bytes(texts: list[str], field: Field) -> list[bytes]:
@@ -183,13 +243,24 @@ def _insertions(field: Field, offsets: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.repeat(base, lengths) + (place < np.repeat(extra, lengths))
 
 
-def _field_keys(schema: Schema, key: LinkageKey) -> list[tuple[bytes, bytes]]:
-    """Two keys of 64 bytes a field, bound to its name and to the whole schema."""
+def _field_keys(schema: Schema, part: Part, key: LinkageKey) -> tuple[tuple[bytes, bytes], ...]:
+    """Two keys of 64 bytes for each field of a part, bound to the whole schema."""
+    if schema.clkhash:
+        pairs = zip(schema.fields, _clkhash_keys(schema, schema.clkhash, key), strict=True)
+        return tuple(pair for field, pair in pairs if not field.ignored)
+    # A salted token must never meet an unsalted one of the same bytes.
+    purpose = "salted-token" if part.salts else "token"
     keys = []
-    for field in schema.fields:
-        both = key.derive("token", schema.fingerprint, field.name, length=128)
+    for field in part.fields:
+        context = (schema.fingerprint, field.name, *([part.name] if part.name else []))
+        both = key.derive(purpose, *context, length=128)
         keys.append((both[:64], both[64:]))
-    return keys
+    return tuple(keys)
+
+
+def _derivation(schema: Schema, part: Part, key: LinkageKey) -> Derive:
+    """Derive a part's hardening keys, bound to the whole schema and to the group."""
+    return lambda purpose: key.derive(purpose, schema.fingerprint, part.name)
 
 
 def _clkhash_keys(

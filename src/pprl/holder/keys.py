@@ -9,13 +9,16 @@ import hmac
 import os
 import secrets
 import stat
+import unicodedata
 import warnings
+from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
 from typing import Any, NoReturn
 
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 from pprl.errors import LinkageKeyError, OutputExists, PprlWarning, UnreadableFile
 
@@ -25,6 +28,8 @@ MINIMUM_BYTES = 16
 """The shortest secret that is accepted: 128 bits."""
 _PREFIX = "pprl1-"
 _CHECKSUM_BYTES = 4
+_LONGEST = 4096
+_PASSPHRASE_CHARACTERS = 16
 
 
 class LinkageKey:
@@ -96,7 +101,7 @@ class LinkageKey:
                 stacklevel=2,
             )
         if content.startswith(_PREFIX.encode()):
-            return cls(_parse(content, path))
+            return cls(_parse(content, f"key file {path}"))
         if len(content) < MINIMUM_BYTES:
             raise LinkageKeyError(
                 f"key file {path} holds {len(content)} bytes; at least {MINIMUM_BYTES} are "
@@ -109,6 +114,112 @@ class LinkageKey:
             stacklevel=2,
         )
         return cls(content)
+
+    @classmethod
+    def from_text(cls, text: str, *, source: str = "the text") -> LinkageKey:
+        """Read a key in pprl's own form, ``pprl1-...``, with its checksum.
+
+        Args:
+            text: The key.
+            source: What to call it in errors.
+
+        Raises:
+            LinkageKeyError: It has another form, or its checksum is wrong.
+        """
+        stripped = text.strip()
+        if not stripped.startswith(_PREFIX):
+            raise LinkageKeyError(
+                f"{source} is not in the form that 'pprl keygen' writes ({_PREFIX}...)."
+            )
+        return cls(_parse(stripped.encode(), source))
+
+    @classmethod
+    def from_environment(cls, variable: str = "PPRL_KEY") -> LinkageKey:
+        """Read a key in pprl's own form from an environment variable, and remove it there.
+
+        Removed, so that programs started later do not inherit it.
+
+        Raises:
+            LinkageKeyError: The variable is not set, or holds no key.
+        """
+        text = os.environ.pop(variable, None)
+        if text is None:
+            raise LinkageKeyError(f"environment variable {variable} is not set.")
+        return cls.from_text(text, source=f"environment variable {variable}")
+
+    @classmethod
+    def from_descriptor(cls, descriptor: int) -> LinkageKey:
+        """Read a key in pprl's own form from an open file descriptor, to its end.
+
+        Raises:
+            LinkageKeyError: What is read is no key.
+            UnreadableFile: The descriptor cannot be read.
+        """
+        try:
+            with open(descriptor, "rb") as stream:
+                content = stream.read(_LONGEST)
+        except OSError as error:
+            raise UnreadableFile(f"file descriptor {descriptor}: {error.strerror}.") from None
+        text = content.decode("ascii", "replace")
+        return cls.from_text(text, source=f"file descriptor {descriptor}")
+
+    @classmethod
+    def from_passphrase(cls, passphrase: str, project: str) -> LinkageKey:
+        """Stretch a passphrase with scrypt (RFC 7914; n = 2**17, r = 8, p = 1: 128 MiB).
+
+        For where random bytes cannot be exchanged; a person's passphrase can still be
+        guessed from any encoding, so this warns.
+
+        Args:
+            passphrase: At least 16 characters.
+            project: The project's name, the salt; every holder uses the same one.
+
+        Raises:
+            LinkageKeyError: The passphrase is short or the project has no name.
+        """
+        if len(passphrase) < _PASSPHRASE_CHARACTERS:
+            raise LinkageKeyError(
+                f"the passphrase has fewer than {_PASSPHRASE_CHARACTERS} characters. Take six "
+                f"random words or more, or better: 'pprl keygen'."
+            )
+        if not project.strip():
+            raise LinkageKeyError("a passphrase needs the project's name as its salt.")
+        warnings.warn(
+            "a key from a passphrase can be guessed by anyone who has one encoding; "
+            "exchange a random key instead (pprl keygen)",
+            PprlWarning,
+            stacklevel=2,
+        )
+        text = unicodedata.normalize("NFC", passphrase).encode()
+        salt = b"pprl/v1/passphrase/" + unicodedata.normalize("NFC", project).encode()
+        return cls(Scrypt(salt=salt, length=KEY_BYTES, n=1 << 17, r=8, p=1).derive(text))
+
+    @classmethod
+    def combine(cls, contributions: Mapping[str, LinkageKey]) -> LinkageKey:
+        """Make one key of every holder's own, so that none of them chooses it alone.
+
+        Each holder makes a key with `generate` and sends it to the others, sealed, after
+        all have announced its check value (`repr` shows it): who answers last could
+        otherwise choose.
+
+        Args:
+            contributions: By the holder's name, the same names everywhere; order does
+                not matter.
+
+        Raises:
+            LinkageKeyError: There are fewer than two, or two are the same.
+        """
+        if len(contributions) < 2:
+            raise LinkageKeyError("combine the keys of two holders or more.")
+        if len(set(contributions.values())) < len(contributions):
+            raise LinkageKeyError("two holders contributed the same key; each makes its own.")
+        pieces = [
+            len(part).to_bytes(4, "big") + part
+            for name in sorted(contributions)
+            for part in (name.encode(), contributions[name].secret_bytes())
+        ]
+        hkdf = HKDF(SHA256(), KEY_BYTES, salt=b"pprl/v1", info=b"combined key")
+        return cls(hkdf.derive(b"".join(pieces)))
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write the key as checksummed text, readable by its owner only (mode 0600).
@@ -169,10 +280,10 @@ class LinkageKey:
         return self.__reduce__()
 
 
-def _parse(content: bytes, path: str | PathLike[str]) -> bytes:
+def _parse(content: bytes, source: str) -> bytes:
     text = content[len(_PREFIX) :].upper()
     wrong = LinkageKeyError(
-        f"key file {path} is damaged or mistyped: its checksum does not fit. "
+        f"{source} is damaged or mistyped: its checksum does not fit. "
         f"Copy it again from its source."
     )
     try:

@@ -20,6 +20,8 @@ import pydantic
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, model_validator
 
 from pprl.errors import SchemaError, UnreadableFile
+from pprl.holder.groups import Group, Part, Salt, check_groups, check_lengths, parts_of
+from pprl.holder.hardening.options import METHODS, Hardening
 from pprl.holder.normalize import NORMALISERS
 
 MAXIMUM_BITS = 1 << 16
@@ -194,26 +196,6 @@ class Field(_Value):
         return self
 
 
-class NoHardening(_Value):
-    """The plain CLK: falls to graph matching without the key. Must be asked for by name."""
-
-    method: Literal["none"]
-
-
-class XorFold(_Value):
-    """Halves of a longer filter XORed; the CLK's length is the one after folding.
-
-    Source: Schnell and Borgs, XOR-folding for Bloom filter-based encryptions
-    for privacy-preserving record linkage (2016). Does not resist graph matching.
-    """
-
-    method: Literal["xor-fold"]
-    folds: int = pydantic.Field(ge=1, le=16)
-
-
-Hardening = Annotated[NoHardening | XorFold, pydantic.Field(discriminator="method")]
-
-
 class ClkhashKeys(_Value):
     """clkhash's key derivation: one HKDF output cut into two keys a field, in field order.
 
@@ -251,7 +233,8 @@ class Schema(_Value):
 
     With ``clkhash`` set, values are taken verbatim and keys are derived as
     clkhash does; without, values are cleaned and every field has a key of its own
-    that depends on the whole schema.
+    that depends on the whole schema, and on the group where there are several.
+    ``bits`` is the length of a CLK, or, with groups, of each group's part of it.
     """
 
     version: Literal[1] = 1
@@ -259,8 +242,10 @@ class Schema(_Value):
     bits: int = pydantic.Field(default=1024, ge=8, le=MAXIMUM_BITS)
     hardening: Hardening
     fields: tuple[Field, ...] = pydantic.Field(min_length=1)
+    groups: tuple[Group, ...] = ()
     variants: tuple[Variant, ...] = ()
     presence_mask: bool = False
+    allow_field_level: bool = False
     clkhash: ClkhashKeys | None = None
 
     @model_validator(mode="after")
@@ -275,19 +260,23 @@ class Schema(_Value):
                     raise ValueError(f"variant {variant.name!r} names no field: {name!r}")
         if all(field.ignored for field in self.fields):
             raise ValueError("every field is ignored")
-        blake = any(isinstance(f.hash, BlakeHash) for f in self.fields if not f.ignored)
-        if blake and self.filter_bits & (self.filter_bits - 1):
-            raise ValueError(f"bits must be a power of two for the hash 'blake', not {self.bits}")
-        if self.bits % 8:
-            raise ValueError(f"bits must be a multiple of 8, not {self.bits}")
+        if self.groups:
+            if self.clkhash:
+                raise ValueError("clkhash's key derivation knows no groups")
+            check_groups(self.groups, self.encoded_fields, self.allow_field_level)
+        for part in self.parts:
+            check_lengths(part)
         return self
 
     @property
-    def filter_bits(self) -> int:
-        """The filter's length before hardening."""
-        if isinstance(self.hardening, XorFold):
-            return self.bits << self.hardening.folds
-        return self.bits
+    def parts(self) -> tuple[Part, ...]:
+        """The filters of a record: one for each group, or a nameless one without groups."""
+        return parts_of(self.groups, self.encoded_fields, self.bits, self.hardening)
+
+    @property
+    def total_bits(self) -> int:
+        """The length of a CLK: of all parts together."""
+        return sum(part.bits for part in self.parts)
 
     @property
     def encoded_fields(self) -> tuple[Field, ...]:
@@ -398,12 +387,13 @@ def _describe(problem: Any, document: dict[str, Any]) -> str:
     return f"{where}: {problem['msg'].removeprefix('Value error, ')}"
 
 
-_MODELS: tuple[type[_Value], ...] = (
+_MODELS: tuple[type[BaseModel], ...] = (
+    *METHODS,
     Schema,
     Field,
     *(StringFormat, IntegerFormat, DateFormat, EnumFormat, BsnFormat, Variant),
     *(NGrams, Exact, Numeric, BlakeHash, DoubleHash),
-    *(MissingValue, NoHardening, XorFold, ClkhashKeys),
+    *(MissingValue, ClkhashKeys, Group, Salt),
 )
 _NAMES = sorted({name for model in _MODELS for name in model.model_fields})
 _DISCRIMINATORS = {

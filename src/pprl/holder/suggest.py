@@ -22,11 +22,12 @@ import pyarrow.compute as pc
 
 from pprl.errors import EmptyInput, UsageError
 from pprl.holder.normalize import NORMALISERS, digits_only, postcode_nl, trim
+from pprl.holder.profiles import Member, Role, group_lines, profile_lines
 from pprl.holder.records import CsvFormat, Records, column_names, read_batches
 from pprl.holder.schema import Schema
 from pprl.holder.values import as_text
 
-SuggestHardening = Literal["none"]
+SuggestHardening = Literal["default", "strong", "salted", "none"]
 
 EXPECTED_BITS = 400
 """Insertions a record into a plain CLK of 1,024 bits: fills about 0.3 of it."""
@@ -130,6 +131,7 @@ class Suggestion:
         filled: Share of records with a value after cleaning.
         distinct: Number of distinct values after cleaning.
         entropy: Renyi entropy of order 2, in bits.
+        year: Which characters are a year of birth (4 or -4); None if none are.
         bits: Bits to insert, ``bits_per_feature``.
     """
 
@@ -139,6 +141,7 @@ class Suggestion:
     filled: float
     distinct: int
     entropy: float
+    year: int | None = None
     bits: int = 0
 
 
@@ -146,7 +149,7 @@ def suggest_schema(
     data: Records,
     *,
     name: str = "suggested",
-    hardening: SuggestHardening = "none",
+    hardening: SuggestHardening = "default",
     csv_format: CsvFormat | None = None,
 ) -> str:
     """Write a starting schema for the columns of a file or table, as commented TOML.
@@ -154,7 +157,7 @@ def suggest_schema(
     Args:
         data: What `pprl.encode` takes. Of large data an even sample is read.
         name: The schema's name.
-        hardening: How filters will be hardened; ``none`` must be asked for by name.
+        hardening: A profile of `pprl.holder.profiles`; ``none`` must be asked for by name.
         csv_format: Delimiter and encoding of a CSV file.
 
     Raises:
@@ -180,7 +183,7 @@ def suggest_schema(
     ]
     if not found:
         raise EmptyInput("no recognised column has a value.")
-    text = _write(allocate(found), columns, name, sample.num_rows)
+    text = _write(allocate(found), columns, name, sample.num_rows, hardening)
     Schema.from_toml(text)
     return text
 
@@ -242,7 +245,18 @@ def _measure(values: pa.StringArray, column: str, kind: Kind) -> Suggestion | No
         filled=len(present) / len(values),
         distinct=len(counts),
         entropy=renyi_entropy(counts.astype(float)),
+        year=_year(present) if kind.label in ("date", "year of birth") else None,
     )
+
+
+def _year(values: pa.StringArray) -> int | None:
+    """Tell whether a date's first or last four characters are its year."""
+    for place in (4, -4):
+        cut = (0, 4) if place > 0 else (-4, None)
+        century = pc.match_substring_regex(pc.utf8_slice_codeunits(values, *cut), "^(18|19|20)")
+        if pc.mean(century).as_py() > 0.95:
+            return place
+    return None
 
 
 def renyi_entropy(counts: np.ndarray) -> float:
@@ -281,11 +295,30 @@ def _share(values: pa.StringArray) -> float:
     return 1.0 - float(values.null_count) / max(len(values), 1)
 
 
-def _write(found: list[Suggestion], columns: list[str], name: str, records: int) -> str:
-    return "\n".join(_lines(found, columns, name, records)) + "\n"
+def _write(
+    found: list[Suggestion],
+    columns: list[str],
+    name: str,
+    records: int,
+    hardening: SuggestHardening,
+) -> str:
+    return "\n".join(_lines(found, columns, name, records, hardening)) + "\n"
 
 
-def _lines(found: list[Suggestion], columns: list[str], name: str, records: int) -> Iterator[str]:
+def _role(one: Suggestion) -> Role:
+    if one.kind.address:
+        return "address"
+    return "name" if "name" in one.kind.label or one.kind.label == "initials" else "birth"
+
+
+def _lines(
+    found: list[Suggestion],
+    columns: list[str],
+    name: str,
+    records: int,
+    hardening: SuggestHardening,
+) -> Iterator[str]:
+    members = [Member(one.column, _role(one), one.bits, one.filled, one.year) for one in found]
     yield f"# Suggested from the columns of one holder, {records:,} records read. Read every line"
     yield "# before you use it, and give the same file to every holder."
     yield f"# {EXPECTED_BITS} bits a record, by the square root of each field's Renyi entropy of"
@@ -293,8 +326,11 @@ def _lines(found: list[Suggestion], columns: list[str], name: str, records: int)
     yield f"# fields of address and contact together have at most {ADDRESS_SHARE:.0%} of them."
     yield "version = 1"
     yield f"name = {json.dumps(name)}"
-    yield "bits = 1024"
-    yield 'hardening = { method = "none" }    # the plain CLK; graph matching breaks it'
+    if hardening == "none":
+        yield "bits = 1024"
+        yield 'hardening = { method = "none" }    # the plain CLK; graph matching breaks it'
+    else:
+        yield from profile_lines(hardening, members)
     taken = {one.column for one in found}
     left_out = [column for column in columns if column not in taken]
     if left_out:
@@ -311,6 +347,8 @@ def _lines(found: list[Suggestion], columns: list[str], name: str, records: int)
             yield f"normalise = {json.dumps(list(one.normalise))}"
         yield f"tokens = {one.kind.tokens}"
         yield f"bits_per_feature = {one.bits}"
+    if hardening != "none":
+        yield from group_lines(hardening, members)
 
 
 def _advice(one: Suggestion) -> str:

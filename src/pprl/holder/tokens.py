@@ -47,13 +47,13 @@ def tokenise(values: pa.StringArray, tokens: NGrams | Exact | Numeric) -> Tokens
 
 
 def number_distinct(
-    codes: NDArray[np.uint64], below: int
+    codes: NDArray[np.uint64], below: int = 1 << 64
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Number distinct codes in order of appearance.
 
     Args:
         codes: (n,) uint64.
-        below: All codes are smaller than this.
+        below: All codes are smaller than this; small ones are numbered faster.
 
     Returns:
         The number of each code, and for each number the place where it first appears.
