@@ -14,7 +14,7 @@ import pprl
 from conftest import encodings_of
 from pprl.errors import OutputExists, TooManyPairs, UsageError
 from pprl.exchange.files import read_links
-from pprl.kernels import assignment, bits, numbering, tiles
+from pprl.kernels import assignment, bits, numbering, pairs, tiles
 from pprl.linkage import compare, tiling
 from pprl.linkage.compare import Pairs, iterate_pairs, scored_pairs
 from pprl.linkage.match import match
@@ -159,7 +159,7 @@ def test_bits_in_another_order_change_nothing(monkeypatch: pytest.MonkeyPatch) -
     rng = np.random.default_rng(2)
     frequency = rng.random(320) ** 3
     a, b = (np.packbits(rng.random((n, 320)) < frequency, axis=1) for n in (150, 200))
-    monkeypatch.setattr(tiling, "_WORTH_REORDERING", 1)
+    monkeypatch.setattr(tiling, "_WORTH_PLANNING", 1)
     assert tiling.Tiling.make(encodings_of(a), encodings_of(b), 0.6, "dice").bit_order is not None
     assert as_list(scored_pairs(encodings_of(a), encodings_of(b), 0.6)) == reference(a, b, 0.6)
     made = scored_pairs(encodings_of(a), None, 0.6)
@@ -218,10 +218,10 @@ def test_kernels_equal_their_python(monkeypatch: pytest.MonkeyPatch) -> None:
         (tiling, "count_columns", bits.count_columns),
         (tiling, "reorder_bits", bits.reorder_bits),
         (bits, "popcounts", bits.popcounts),
-        (compare, "counting_sort", numbering.counting_sort),
+        (compare, "best_in_order", pairs.best_in_order),
     ):
         monkeypatch.setattr(module, name, function.py_func)
-    monkeypatch.setattr(tiling, "_WORTH_REORDERING", 1)
+    monkeypatch.setattr(tiling, "_WORTH_PLANNING", 1)
     with np.errstate(over="ignore"):
         plain = as_list(scored_pairs(encodings_of(a), encodings_of(b), 0.4, workers=1))
     assert plain == compiled == reference(a, b, 0.4)

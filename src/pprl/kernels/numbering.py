@@ -69,31 +69,6 @@ def number_small(
 
 
 @kernel
-def counting_sort(
-    keys: NDArray[np.int64],
-    before: NDArray[np.int64],
-    counts: NDArray[np.int64],
-    out: NDArray[np.int64],
-) -> None:
-    """Write the places ``before`` into ``out``, sorted by their keys, keeping the order of equals.
-
-    ``counts`` is zeroed, with two entries more than the largest key is above the smallest.
-    """
-    low = keys[0]
-    for i in range(keys.shape[0]):
-        low = min(low, keys[i])
-    for i in range(keys.shape[0]):
-        counts[keys[i] - low + 1] += 1
-    for i in range(1, counts.shape[0]):
-        counts[i] += counts[i - 1]
-    for i in range(before.shape[0]):
-        place = before[i]
-        key = keys[place] - low
-        out[counts[key]] = place
-        counts[key] += 1
-
-
-@kernel
 def hash_runs(
     data: NDArray[np.uint8], ends: NDArray[np.int32], seed: np.uint64, out: NDArray[np.uint64]
 ) -> None:

@@ -52,6 +52,14 @@ def _intersections(row, tile, first, last, shared):  # type: ignore[no-untyped-d
                 + popcount64(r3 & tile[word + 3, lane])
             )
         word += 4
+    while word + 2 <= last:
+        r0 = row[word]
+        r1 = row[word + 1]
+        for lane in range(LANES):
+            shared[lane] += popcount64(r0 & tile[word, lane]) + popcount64(
+                r1 & tile[word + 1, lane]
+            )
+        word += 2
     while word < last:
         r0 = row[word]
         for lane in range(LANES):
@@ -63,16 +71,16 @@ def _intersections(row, tile, first, last, shared):  # type: ignore[no-untyped-d
 def pairs_above(
     rows: NDArray[np.uint64],
     row_kinds: NDArray[np.int32],
-    row_tails: NDArray[np.int32],
+    row_tails: NDArray[np.int64],
+    stops: NDArray[np.int64],
     tiles: NDArray[np.uint64],
     tile_kinds: NDArray[np.int32],
-    tile_tails: NDArray[np.int32],
+    tile_tails: NDArray[np.int64],
     tile_low: NDArray[np.int32],
     tile_high: NDArray[np.int32],
     needed: NDArray[np.int32],
     least: NDArray[np.int32],
     possible: NDArray[np.int32],
-    half: int,
     first_place: int,
     start: NDArray[np.int64],
     out_row: NDArray[np.int32],
@@ -84,18 +92,18 @@ def pairs_above(
     Args:
         rows: (m, w) words of the first file's block.
         row_kinds: (m,) the line of ``needed`` for each row.
-        row_tails: (m,) popcount of each row's words from ``half`` on.
+        row_tails: (m, s) popcount of each row's words from each stop on.
+        stops: (s,) words, rising, before which a tile without hope is dropped.
         tiles: (t, w, LANES) words of the second file.
         tile_kinds: (t, LANES) the column of ``needed`` for each lane, rising; that of an
             empty lane is one that nothing reaches.
-        tile_tails: (t, LANES) popcounts of the words from ``half`` on.
+        tile_tails: (t, s, LANES) popcounts of the words from each stop on.
         tile_low: (t,) smallest column among a tile's records.
         tile_high: (t,) largest column among a tile's records.
         needed: (kinds of rows, kinds of lanes) fewest common bits.
         least: Like ``needed``, the least of this column and all after it.
         possible: (kinds of rows, kinds of lanes + 1) how many of the columns before this
             one can be reached at all.
-        half: The word after which a tile without hope is dropped.
         first_place: Where a set is compared with itself, the place of row 0; row r then
             meets the places after its own only. Otherwise -1.
         start: (2,) tile and row to begin with; where to go on if the output is full.
@@ -126,19 +134,25 @@ def pairs_above(
             row = rows[r]
             for lane in range(LANES):
                 shared[lane] = _ZERO
-            _intersections(row, tile, 0, half, shared)
-            if half < n_words:
-                tail = row_tails[r]
-                most = np.int32(0)
+            word = 0
+            hopeless = False
+            for stop in range(stops.shape[0]):
+                _intersections(row, tile, word, stops[stop], shared)
+                word = stops[stop]
+                tail = row_tails[r, stop]
+                most = np.int64(0)
                 for lane in range(LANES):
-                    reach = np.int32(shared[lane]) + min(tail, tails[lane])
+                    reach = np.int64(shared[lane]) + min(tail, tails[stop, lane])
                     most = max(most, reach)
                 if most < fewest:
-                    continue
-                _intersections(row, tile, half, n_words, shared)
-            most = np.int32(0)
+                    hopeless = True
+                    break
+            if hopeless:
+                continue
+            _intersections(row, tile, word, n_words, shared)
+            most = np.int64(0)
             for lane in range(LANES):
-                most = max(most, np.int32(shared[lane]))
+                most = max(most, np.int64(shared[lane]))
             if most < fewest:
                 continue
             if count + LANES > capacity:
@@ -146,7 +160,7 @@ def pairs_above(
                 start[1] = r
                 return count
             for lane in range(first_lane, LANES):
-                if np.int32(shared[lane]) >= need[kinds[lane]]:
+                if np.int64(shared[lane]) >= need[kinds[lane]]:
                     out_row[count] = r
                     out_place[count] = t * LANES + lane
                     out_shared[count] = shared[lane]

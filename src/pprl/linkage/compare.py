@@ -18,7 +18,7 @@ from pprl.exchange.encodings import Encodings, check_compatible
 from pprl.exchange.files import whole_file
 from pprl.exchange.links import SCHEMA, Links
 from pprl.exchange.threads import in_order, threads
-from pprl.kernels.numbering import counting_sort
+from pprl.kernels.pairs import best_in_order
 from pprl.linkage.similarity import Measure, check_measure
 from pprl.linkage.tiling import Tiling
 
@@ -194,7 +194,7 @@ def scored_pairs(
             )
         parts.append(part)
     pairs = Pairs.concat(parts)
-    return pairs if b is not None else pairs.take(np.lexsort((pairs.right, pairs.left)))
+    return pairs if b is not None else _in_order(pairs)
 
 
 def iterate_pairs(
@@ -285,28 +285,31 @@ class _Reduction:
     def _reduce(self, pairs: Pairs) -> Pairs:
         if self.within:
             pairs = pairs.take(pairs.left != pairs.right if self.top else pairs.left < pairs.right)
-        pairs = pairs.take(_order(pairs.left, pairs.right))
-        if self.left_records is not None or self.right_records is not None:
-            pairs = _best_variants(pairs)
+        pairs = _in_order(pairs)
         return _most_similar(pairs, self.top) if self.top else pairs
 
 
-def _order(left: NDArray[np.int64], right: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Sort pairs by left and then by right, keeping the order of equals."""
-    first, second = np.empty(len(left), np.int64), np.empty(len(left), np.int64)
-    if len(left):
-        counting_sort(right, np.arange(len(left)), np.zeros(np.ptp(right) + 2, np.int64), first)
-        counting_sort(left, first, np.zeros(np.ptp(left) + 2, np.int64), second)
-    return second
-
-
-def _best_variants(pairs: Pairs) -> Pairs:
-    """Of pairs that stand together keep one, with the best similarity."""
-    new = np.ones(len(pairs), bool)
-    new[1:] = (np.diff(pairs.left) != 0) | (np.diff(pairs.right) != 0)
-    starts = np.flatnonzero(new)
-    best = np.maximum.reduceat(pairs.similarity, starts) if len(starts) else pairs.similarity
-    return Pairs(pairs.left[starts], pairs.right[starts], best)
+def _in_order(pairs: Pairs) -> Pairs:
+    """Sort pairs by left and then right, each once, with its best similarity."""
+    if not len(pairs):
+        return pairs
+    n = len(pairs)
+    low = pairs.left.min()
+    left = pairs.left - low
+    rights = int(pairs.right.max()) + 1
+    out = np.empty(n, np.int64), np.empty(n, np.int64), np.empty(n, np.float64)
+    count = best_in_order(
+        left,
+        pairs.right,
+        pairs.similarity,
+        np.zeros(int(left.max()) + 2, np.int64),
+        np.empty(n, np.int64),
+        np.empty(n, np.float64),
+        np.empty(rights, np.float64),
+        np.zeros(-(-rights // 64), np.uint64),
+        *out,
+    )
+    return Pairs(out[0][:count] + low, out[1][:count], out[2][:count])
 
 
 def _most_similar(pairs: Pairs, top: int) -> Pairs:

@@ -15,7 +15,9 @@ from pprl.linkage.similarity import UNREACHABLE, Measure, fewest_common_bits, si
 
 _OUTPUT = 1 << 16
 _SAMPLE = 5_000
-_WORTH_REORDERING = 50_000_000
+_SAMPLED_ROWS = 32
+_SAMPLED_TILES = 16
+_WORTH_PLANNING = 50_000_000
 
 Chunk = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]
 """Left rows, right rows and similarities."""
@@ -38,11 +40,11 @@ class Tiling:
     tiles: NDArray[np.uint64]
     tile_bits: NDArray[np.int64]
     tile_kinds: NDArray[np.int32]
-    tile_tails: NDArray[np.int32]
+    tile_tails: NDArray[np.int64]
     needed: NDArray[np.int32]
     least: NDArray[np.int32]
     possible: NDArray[np.int32]
-    half: int
+    stops: NDArray[np.int64]
     bits: int
     measure: Measure
 
@@ -51,12 +53,10 @@ class Tiling:
         """Lay out ``b``, or without it ``a`` for a comparison with itself."""
         words, row_bits = a.words, a.popcounts()
         others, other_bits = (words, row_bits) if b is None else (b.words, b.popcounts())
-        bit_order = None
-        if len(words) * len(others) >= _WORTH_REORDERING:
-            bit_order = _telling_bits_first(others)
-            others = _reordered(others, bit_order)
         n, width = others.shape
-        half = (width + 1) // 2
+        worth_planning = n >= LANES and len(words) * n >= _WORTH_PLANNING
+        bit_order = _telling_bits_first(others) if worth_planning else None
+        others = _reordered(others, bit_order)
         order = np.argsort(other_bits, kind="stable")
         n_tiles = -(-n // LANES)
         tiles = np.zeros((n_tiles, width, LANES), np.uint64)
@@ -67,6 +67,16 @@ class Tiling:
         # One more column, for lanes without a record.
         needed = np.full((len(x), len(y) + 1), UNREACHABLE)
         needed[:, :-1] = fewest_common_bits(measure, threshold, x, y, a.info.bits)
+        least = np.minimum.accumulate(needed[:, ::-1], axis=1)[:, ::-1].copy()
+        stops = np.array([width // 2] if width > 1 else [], np.int64)
+        if worth_planning:
+            some = np.linspace(0, len(words) - 1, _SAMPLED_ROWS).astype(int)
+            whole = np.linspace(0, n // LANES - 1, _SAMPLED_TILES).astype(int)
+            lanes = others[order[: n // LANES * LANES].reshape(-1, LANES)[whole]]
+            fewest = least[row_kinds[some]][:, kinds[whole * LANES]]
+            stops = _plan_stops(_reordered(words[some], bit_order), lanes, fewest)
+        tile_tails = np.zeros((n_tiles * LANES, len(stops)), np.int64)
+        tile_tails[:n] = _tails(others, stops)[order]
         possible = np.zeros((len(x), len(y) + 2), np.int32)
         np.cumsum(needed < UNREACHABLE, axis=1, out=possible[:, 1:])
         return cls(
@@ -79,11 +89,11 @@ class Tiling:
             tiles,
             other_bits[order],
             _in_lanes(kinds, n_tiles, len(y)),
-            _in_lanes(count_bits(others[:, half:])[order], n_tiles, 0),
+            tile_tails.reshape(n_tiles, LANES, len(stops)).transpose(0, 2, 1).copy(),
             needed,
-            np.minimum.accumulate(needed[:, ::-1], axis=1)[:, ::-1].copy(),
+            least,
             possible,
-            half,
+            stops,
             a.info.bits,
             measure,
         )
@@ -100,7 +110,7 @@ class Tiling:
         numbers = np.arange(start, end) if self.row_order is None else self.row_order[start:end]
         rows = _reordered(self.words[numbers], self.bit_order)
         row_kinds, row_bits = self.row_kinds[numbers], self.row_bits[numbers]
-        row_tails = count_bits(rows[:, self.half :]).astype(np.int32)
+        row_tails = _tails(rows, self.stops)
         first_place = -1 if self.row_order is None else start
         n_tiles = len(self.tiles)
         tile_low = self.tile_kinds[:, 0].copy()
@@ -113,6 +123,7 @@ class Tiling:
                 rows,
                 row_kinds,
                 row_tails,
+                self.stops,
                 self.tiles,
                 self.tile_kinds,
                 self.tile_tails,
@@ -121,7 +132,6 @@ class Tiling:
                 self.needed,
                 self.least,
                 self.possible,
-                self.half,
                 first_place,
                 at,
                 *out,
@@ -140,6 +150,50 @@ def _in_lanes(values: NDArray[np.int64], n_tiles: int, empty: int) -> NDArray[np
     lanes = np.full(n_tiles * LANES, empty, np.int32)
     lanes[: len(values)] = values
     return lanes.reshape(n_tiles, LANES)
+
+
+def _tails(words: NDArray[np.uint64], stops: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Count the bits of (n, w) words from each stop on: (n, stops)."""
+    out = np.empty((len(words), len(stops)), np.int64)
+    for at, stop in enumerate(stops):
+        out[:, at] = count_bits(words[:, stop:])
+    return out
+
+
+def _plan_stops(
+    rows: NDArray[np.uint64], lanes: NDArray[np.uint64], fewest: NDArray[np.int32]
+) -> NDArray[np.int64]:
+    """Choose up to two words before which to look whether a tile can still qualify.
+
+    From a sample of (m, w) rows and (t, LANES, w) tiles and the fewest bits (m, t) that
+    qualify, those after which the fewest words would be read.
+    """
+    width = rows.shape[1]
+    places = np.unique(np.linspace(0, width, 17).astype(int)[1:-1])
+    places = places[(places > 0) & (places < width)]
+    alive = np.empty((len(places), *fewest.shape), bool)
+    row_tails, lane_tails = _tails(rows, places), _tails(lanes.reshape(-1, width), places)
+    lane_tails = lane_tails.reshape(*lanes.shape[:2], -1)
+    for i, row in enumerate(rows):
+        common = np.ascontiguousarray(lanes & row).reshape(-1, width)
+        all_common = count_bits(common)
+        for at, place in enumerate(places):
+            shared = (all_common - count_bits(common[:, place:])).reshape(lanes.shape[:2])
+            reach = shared + np.minimum(lane_tails[:, :, at], row_tails[i, at])
+            alive[at, i] = reach.max(axis=1) >= fewest[i]
+    share = alive.mean(axis=(1, 2))
+    best, chosen = 0.95 * width, list[int]()
+    for first, word in enumerate(places):
+        cost = word + share[first] * (width - word)
+        if cost < best:
+            best, chosen = cost, [first]
+        for second in range(first + 1, len(places)):
+            between = share[first] * (places[second] - word)
+            cost = word + between + share[second] * (width - places[second])
+            if cost < best - 0.02 * width:
+                best, chosen = cost, [first, second]
+    stops: NDArray[np.int64] = places[chosen]
+    return stops
 
 
 def _telling_bits_first(words: NDArray[np.uint64]) -> NDArray[np.int64] | None:
