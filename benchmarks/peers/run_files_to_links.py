@@ -5,7 +5,7 @@ python run_files_to_links.py A.csv B.csv SCHEMA.json THRESHOLD WORKERS
 
 import io
 import json
-import resource
+import re
 import sys
 import time
 from pathlib import Path
@@ -35,7 +35,7 @@ def main():
     groups = anonlink.solving.greedy_solve(candidates)
     seconds = time.perf_counter() - start
     links = sum(len(group) == 2 for group in groups)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    peak = int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1]) / 1024
     print(json.dumps({"seconds": seconds, "encoding": encoded, "links": links, "peak_mb": peak}))
 
 

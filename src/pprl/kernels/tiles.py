@@ -36,7 +36,28 @@ def lay_tiles(
 
 
 @inline
-def _intersections(row, tile, first, last, shared):  # type: ignore[no-untyped-def]
+def _first_words(row, tile, shared):  # type: ignore[no-untyped-def]
+    """Set ``shared[lane]`` to the common bits of the first words; return how many they are."""
+    if row.shape[0] < 4:
+        for lane in range(LANES):
+            shared[lane] = _ZERO
+        return 0
+    r0 = row[0]
+    r1 = row[1]
+    r2 = row[2]
+    r3 = row[3]
+    for lane in range(LANES):
+        shared[lane] = (
+            popcount64(r0 & tile[0, lane])
+            + popcount64(r1 & tile[1, lane])
+            + popcount64(r2 & tile[2, lane])
+            + popcount64(r3 & tile[3, lane])
+        )
+    return 4
+
+
+@inline
+def _more_words(row, tile, first, last, shared):  # type: ignore[no-untyped-def]
     """Add to ``shared[lane]`` the common bits of words first..last - 1."""
     word = first
     while word + 4 <= last:
@@ -52,14 +73,6 @@ def _intersections(row, tile, first, last, shared):  # type: ignore[no-untyped-d
                 + popcount64(r3 & tile[word + 3, lane])
             )
         word += 4
-    while word + 2 <= last:
-        r0 = row[word]
-        r1 = row[word + 1]
-        for lane in range(LANES):
-            shared[lane] += popcount64(r0 & tile[word, lane]) + popcount64(
-                r1 & tile[word + 1, lane]
-            )
-        word += 2
     while word < last:
         r0 = row[word]
         for lane in range(LANES):
@@ -67,17 +80,31 @@ def _intersections(row, tile, first, last, shared):  # type: ignore[no-untyped-d
         word += 1
 
 
+@inline
+def _two_words_and_reach(row, tile, word, shared, tail, tails):  # type: ignore[no-untyped-def]
+    """Add two words; return the most common bits that a lane can still come to."""
+    r0 = row[word]
+    r1 = row[word + 1]
+    most = np.int64(0)
+    for lane in range(LANES):
+        common = shared[lane]
+        common += popcount64(r0 & tile[word, lane]) + popcount64(r1 & tile[word + 1, lane])
+        shared[lane] = common
+        most = max(most, np.int64(common) + min(tail, tails[lane]))
+    return most
+
+
 @kernel
 def pairs_above(
     rows: NDArray[np.uint64],
     row_kinds: NDArray[np.int32],
     row_tails: NDArray[np.int64],
-    stops: NDArray[np.int64],
+    stop: int,
     tiles: NDArray[np.uint64],
-    tile_kinds: NDArray[np.int32],
+    tile_kinds: NDArray[np.int64],
     tile_tails: NDArray[np.int64],
-    tile_low: NDArray[np.int32],
-    tile_high: NDArray[np.int32],
+    tile_low: NDArray[np.int64],
+    tile_high: NDArray[np.int64],
     needed: NDArray[np.int32],
     least: NDArray[np.int32],
     possible: NDArray[np.int32],
@@ -92,12 +119,12 @@ def pairs_above(
     Args:
         rows: (m, w) words of the first file's block.
         row_kinds: (m,) the line of ``needed`` for each row.
-        row_tails: (m, s) popcount of each row's words from each stop on.
-        stops: (s,) words, rising, before which a tile without hope is dropped.
+        row_tails: (m,) popcount of each row's words from ``stop`` on.
+        stop: The word before which a tile without hope is dropped, at least 6; 0 for none.
         tiles: (t, w, LANES) words of the second file.
         tile_kinds: (t, LANES) the column of ``needed`` for each lane, rising; that of an
             empty lane is one that nothing reaches.
-        tile_tails: (t, s, LANES) popcounts of the words from each stop on.
+        tile_tails: (t, LANES) popcounts of the words from ``stop`` on.
         tile_low: (t,) smallest column among a tile's records.
         tile_high: (t,) largest column among a tile's records.
         needed: (kinds of rows, kinds of lanes) fewest common bits.
@@ -132,24 +159,14 @@ def pairs_above(
                 continue
             fewest = least[row_kinds[r], low]
             row = rows[r]
-            for lane in range(LANES):
-                shared[lane] = _ZERO
-            word = 0
-            hopeless = False
-            for stop in range(stops.shape[0]):
-                _intersections(row, tile, word, stops[stop], shared)
-                word = stops[stop]
-                tail = row_tails[r, stop]
-                most = np.int64(0)
-                for lane in range(LANES):
-                    reach = np.int64(shared[lane]) + min(tail, tails[stop, lane])
-                    most = max(most, reach)
-                if most < fewest:
-                    hopeless = True
-                    break
-            if hopeless:
-                continue
-            _intersections(row, tile, word, n_words, shared)
+            word = _first_words(row, tile, shared)
+            if stop:
+                _more_words(row, tile, word, stop - 2, shared)
+                word = stop
+                reach = _two_words_and_reach(row, tile, stop - 2, shared, row_tails[r], tails)
+                if reach < fewest:
+                    continue
+            _more_words(row, tile, word, n_words, shared)
             most = np.int64(0)
             for lane in range(LANES):
                 most = max(most, np.int64(shared[lane]))

@@ -39,12 +39,12 @@ class Tiling:
     order: NDArray[np.int64]
     tiles: NDArray[np.uint64]
     tile_bits: NDArray[np.int64]
-    tile_kinds: NDArray[np.int32]
+    tile_kinds: NDArray[np.int64]
     tile_tails: NDArray[np.int64]
     needed: NDArray[np.int32]
     least: NDArray[np.int32]
     possible: NDArray[np.int32]
-    stops: NDArray[np.int64]
+    stop: int
     bits: int
     measure: Measure
 
@@ -68,15 +68,13 @@ class Tiling:
         needed = np.full((len(x), len(y) + 1), UNREACHABLE)
         needed[:, :-1] = fewest_common_bits(measure, threshold, x, y, a.info.bits)
         least = np.minimum.accumulate(needed[:, ::-1], axis=1)[:, ::-1].copy()
-        stops = np.array([width // 2] if width > 1 else [], np.int64)
-        if worth_planning:
+        stop = width // 4 * 2 if width >= 12 else 0
+        if worth_planning and width >= 8:
             some = np.linspace(0, len(words) - 1, _SAMPLED_ROWS).astype(int)
             whole = np.linspace(0, n // LANES - 1, _SAMPLED_TILES).astype(int)
             lanes = others[order[: n // LANES * LANES].reshape(-1, LANES)[whole]]
             fewest = least[row_kinds[some]][:, kinds[whole * LANES]]
-            stops = _plan_stops(_reordered(words[some], bit_order), lanes, fewest)
-        tile_tails = np.zeros((n_tiles * LANES, len(stops)), np.int64)
-        tile_tails[:n] = _tails(others, stops)[order]
+            stop = _plan_stop(_reordered(words[some], bit_order), lanes, fewest)
         possible = np.zeros((len(x), len(y) + 2), np.int32)
         np.cumsum(needed < UNREACHABLE, axis=1, out=possible[:, 1:])
         return cls(
@@ -89,11 +87,11 @@ class Tiling:
             tiles,
             other_bits[order],
             _in_lanes(kinds, n_tiles, len(y)),
-            tile_tails.reshape(n_tiles, LANES, len(stops)).transpose(0, 2, 1).copy(),
+            _in_lanes(count_bits(others[:, stop:])[order], n_tiles, 0),
             needed,
             least,
             possible,
-            stops,
+            stop,
             a.info.bits,
             measure,
         )
@@ -110,7 +108,7 @@ class Tiling:
         numbers = np.arange(start, end) if self.row_order is None else self.row_order[start:end]
         rows = _reordered(self.words[numbers], self.bit_order)
         row_kinds, row_bits = self.row_kinds[numbers], self.row_bits[numbers]
-        row_tails = _tails(rows, self.stops)
+        row_tails = count_bits(rows[:, self.stop :])
         first_place = -1 if self.row_order is None else start
         n_tiles = len(self.tiles)
         tile_low = self.tile_kinds[:, 0].copy()
@@ -123,7 +121,7 @@ class Tiling:
                 rows,
                 row_kinds,
                 row_tails,
-                self.stops,
+                self.stop,
                 self.tiles,
                 self.tile_kinds,
                 self.tile_tails,
@@ -146,54 +144,39 @@ class Tiling:
             yield left, right, score
 
 
-def _in_lanes(values: NDArray[np.int64], n_tiles: int, empty: int) -> NDArray[np.int32]:
-    lanes = np.full(n_tiles * LANES, empty, np.int32)
+def _in_lanes(values: NDArray[np.int64], n_tiles: int, empty: int) -> NDArray[np.int64]:
+    lanes = np.full(n_tiles * LANES, empty, np.int64)
     lanes[: len(values)] = values
     return lanes.reshape(n_tiles, LANES)
 
 
-def _tails(words: NDArray[np.uint64], stops: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Count the bits of (n, w) words from each stop on: (n, stops)."""
-    out = np.empty((len(words), len(stops)), np.int64)
-    for at, stop in enumerate(stops):
-        out[:, at] = count_bits(words[:, stop:])
-    return out
-
-
-def _plan_stops(
+def _plan_stop(
     rows: NDArray[np.uint64], lanes: NDArray[np.uint64], fewest: NDArray[np.int32]
-) -> NDArray[np.int64]:
-    """Choose up to two words before which to look whether a tile can still qualify.
+) -> int:
+    """Choose the word before which to look whether a tile can still qualify; 0 for none.
 
     From a sample of (m, w) rows and (t, LANES, w) tiles and the fewest bits (m, t) that
-    qualify, those after which the fewest words would be read.
+    qualify: the one with which the fewest words would be read. A look costs about one.
     """
     width = rows.shape[1]
-    places = np.unique(np.linspace(0, width, 17).astype(int)[1:-1])
-    places = places[(places > 0) & (places < width)]
-    alive = np.empty((len(places), *fewest.shape), bool)
-    row_tails, lane_tails = _tails(rows, places), _tails(lanes.reshape(-1, width), places)
-    lane_tails = lane_tails.reshape(*lanes.shape[:2], -1)
-    for i, row in enumerate(rows):
-        common = np.ascontiguousarray(lanes & row).reshape(-1, width)
-        all_common = count_bits(common)
-        for at, place in enumerate(places):
-            shared = (all_common - count_bits(common[:, place:])).reshape(lanes.shape[:2])
-            reach = shared + np.minimum(lane_tails[:, :, at], row_tails[i, at])
-            alive[at, i] = reach.max(axis=1) >= fewest[i]
-    share = alive.mean(axis=(1, 2))
-    best, chosen = 0.95 * width, list[int]()
-    for first, word in enumerate(places):
-        cost = word + share[first] * (width - word)
+    best, chosen = float(width), 0
+    for stop in np.unique(np.linspace(6, width, 11).astype(int)[:-1] // 2 * 2).tolist():
+        row_tails, lane_tails = count_bits(rows[:, stop:]), _counts(lanes[:, :, stop:])
+        alive = [
+            (_counts(lanes[:, :, :stop] & row[:stop]) + np.minimum(lane_tails, tail)).max(axis=1)
+            >= need
+            for row, tail, need in zip(rows, row_tails, fewest, strict=True)
+        ]
+        cost = stop + 1 + float(np.mean(alive)) * (width - stop)
         if cost < best:
-            best, chosen = cost, [first]
-        for second in range(first + 1, len(places)):
-            between = share[first] * (places[second] - word)
-            cost = word + between + share[second] * (width - places[second])
-            if cost < best - 0.02 * width:
-                best, chosen = cost, [first, second]
-    stops: NDArray[np.int64] = places[chosen]
-    return stops
+            best, chosen = cost, stop
+    return chosen
+
+
+def _counts(words: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """Count the bits along the last axis."""
+    flat = np.ascontiguousarray(words).reshape(-1, words.shape[-1])
+    return count_bits(flat).reshape(words.shape[:-1])
 
 
 def _telling_bits_first(words: NDArray[np.uint64]) -> NDArray[np.int64] | None:
