@@ -62,6 +62,7 @@ class EncodingInfo(BaseModel):
         weights: Bits that each field's value, or each of its tokens, inserts into each
             group, by the group's name, or by "" where there is one without a name.
         hardening: Method and parameters, by the group's name where there are groups.
+        blocking: Share of rows with a blocking key, by pass.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -81,6 +82,7 @@ class EncodingInfo(BaseModel):
     rows: int = Field(ge=0)
     popcounts: Popcounts
     present: Mapping[str, float]
+    blocking: Mapping[str, float] = Field(default_factory=dict)
     created: str
     consent: str = ""
     provenance: str = ""
@@ -109,6 +111,8 @@ class Encodings:
             (partner's name, former address); None where the schema has none.
         present: (n, bytes) uint8, a bit for each field that has a value, in the order of
             ``info.present`` and of the CLK's bits; None where the schema carries no mask.
+        block_keys: (n, passes) uint64, keyed hashes in the order of ``info.blocking``, 0
+            where a record has none; None where the schema has no blocking passes.
     """
 
     record_ids: pa.StringArray
@@ -116,6 +120,7 @@ class Encodings:
     info: EncodingInfo
     variants: NDArray[np.uint8] | None = None
     present: NDArray[np.uint8] | None = None
+    block_keys: NDArray[np.uint64] | None = None
 
     def __len__(self) -> int:
         return len(self.record_ids)
@@ -171,9 +176,14 @@ class Encodings:
 
         mask_bytes = 0 if self.present is None else self.present.shape[1]
         with encodings_writer(
-            path, self.info.bits, self.variants is not None, mask_bytes, self.info.groups
+            path,
+            self.info.bits,
+            self.variants is not None,
+            mask_bytes,
+            self.info.groups,
+            len(self.info.blocking),
         ) as writer:
-            writer.write(self.record_ids, self.clks, self.variants, self.present)
+            writer.write(self.record_ids, self.clks, self.variants, self.present, self.block_keys)
             writer.finish(self.info)
 
     @classmethod

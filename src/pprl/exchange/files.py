@@ -13,6 +13,7 @@ from typing import IO, Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from pydantic import ValidationError
@@ -23,6 +24,7 @@ from pprl.exchange.links import SCHEMA as LINKS_SCHEMA
 from pprl.exchange.links import Links
 
 METADATA_KEY = b"pprl"
+_KEY_LISTS = pa.list_(pa.binary(8))
 """The Parquet metadata entry that holds an `EncodingInfo` as JSON."""
 
 
@@ -104,6 +106,7 @@ class EncodingsWriter:
         clks: NDArray[np.uint8],
         variants: NDArray[np.uint8] | None = None,
         present: NDArray[np.uint8] | None = None,
+        block_keys: NDArray[np.uint64] | None = None,
     ) -> None:
         """Append rows: ids, (n, bits / 8) CLKs, and what else the file was opened for."""
         schema = self._writer.schema
@@ -114,6 +117,8 @@ class EncodingsWriter:
             start += bits // 8
         if present is not None and "present" in schema.names:
             columns["present"] = _to_binary(present)
+        if block_keys is not None and "block_keys" in schema.names:
+            columns["block_keys"] = _to_key_lists(block_keys)
         self._writer.write_table(pa.table([columns[name] for name in schema.names], schema=schema))
 
     def finish(self, info: EncodingInfo) -> None:
@@ -129,6 +134,7 @@ def encodings_writer(
     variants: bool = False,
     mask_bytes: int = 0,
     groups: Mapping[str, int] | None = None,
+    passes: int = 0,
     seal_to: Sequence[str] = (),
 ) -> Iterator[EncodingsWriter]:
     """Write an encodings file batch by batch. Without `finish` no file appears.
@@ -142,6 +148,8 @@ def encodings_writer(
         types["variant"] = pa.uint8()
     if mask_bytes:
         types["present"] = pa.binary(mask_bytes)
+    if passes:
+        types["block_keys"] = _KEY_LISTS
     schema = pa.schema([pa.field(name, kind, nullable=False) for name, kind in types.items()])
     with _target(path, seal_to) as target:
         # CLKs are as good as random: compressing them costs time and saves nothing.
@@ -193,6 +201,8 @@ def read_encodings(
         expected["variant"] = pa.uint8()
     if "present" in table.column_names:
         expected["present"] = pa.binary(-(-len(info.present) // 8))
+    if info.blocking:
+        expected["block_keys"] = _KEY_LISTS
     for name, kind in expected.items():
         if name not in table.column_names or table.schema.field(name).type != kind:
             raise UnreadableFile(f"{path}: column {name!r} is missing or not of type {kind}.")
@@ -210,6 +220,9 @@ def read_encodings(
         info=info,
         variants=table["variant"].to_numpy() if "variant" in expected else None,
         present=_from_binary(_one_chunk(table["present"])) if "present" in expected else None,
+        block_keys=_from_key_lists(path, _one_chunk(table["block_keys"]), len(info.blocking))
+        if info.blocking
+        else None,
     )
 
 
@@ -279,6 +292,25 @@ def _from_binary(column: pa.FixedSizeBinaryArray) -> NDArray[np.uint8]:
     width = column.type.byte_width
     data = np.frombuffer(column.buffers()[1] or b"", np.uint8)
     return data[column.offset * width : (column.offset + len(column)) * width].reshape(-1, width)
+
+
+def _to_key_lists(keys: NDArray[np.uint64]) -> pa.ListArray:
+    """Write (n, passes) keys as lists of 8 bytes, most significant first; null for 0."""
+    flat = np.ascontiguousarray(keys).reshape(-1)
+    present = pa.array(flat != 0).buffers()[1]
+    data = pa.py_buffer(flat.astype(">u8"))
+    values = pa.FixedSizeBinaryArray.from_buffers(pa.binary(8), len(flat), [present, data])
+    offsets = np.arange(len(keys) + 1, dtype=np.int32) * keys.shape[1]
+    return pa.ListArray.from_arrays(pa.array(offsets), values, type=_KEY_LISTS)
+
+
+def _from_key_lists(
+    path: str | PathLike[str], column: pa.ListArray, passes: int
+) -> NDArray[np.uint64]:
+    values = pc.fill_null(column.flatten(), bytes(8))
+    if (np.diff(column.offsets.to_numpy()) != passes).any():
+        raise UnreadableFile(f"{path}: a record does not have {passes} blocking keys.")
+    return _from_binary(values).copy().view(">u8").astype(np.uint64).reshape(-1, passes)
 
 
 def _one_chunk(column: pa.ChunkedArray) -> pa.Array:

@@ -111,8 +111,10 @@ def encode(
     clks = np.empty((0, schema.total_bits // 8), np.uint8)
     variants = np.empty(0, np.uint8)
     masks = np.empty((0, run.mask_bytes), np.uint8)
+    block_keys = []
     for part in run.parts(data, progress):
         ids.append(part.ids)
+        block_keys.append(part.block_keys)
         for all_rows, rows in ((clks, part.clks), (variants, part.variants), (masks, part.mask)):
             _append(all_rows, rows)
     return Encodings(
@@ -121,6 +123,7 @@ def encode(
         info=run.info(),
         variants=variants if schema.variants else None,
         present=masks if schema.presence_mask else None,
+        block_keys=np.concatenate(block_keys) if schema.blocking else None,
     )
 
 
@@ -167,10 +170,16 @@ def encode_file(
     )
     run = _Run(Encoder(schema, key), options)
     with encodings_writer(
-        out, schema.total_bits, bool(schema.variants), run.mask_bytes, run.groups, seal_to
+        out,
+        schema.total_bits,
+        bool(schema.variants),
+        run.mask_bytes,
+        run.groups,
+        len(schema.blocking),
+        seal_to,
     ) as writer:
         for part in run.parts(data, progress):
-            writer.write(part.ids, part.clks, part.variants, part.mask)
+            writer.write(part.ids, part.clks, part.variants, part.mask, part.block_keys)
         info = run.info()
         writer.finish(info)
     return info
@@ -205,6 +214,7 @@ class _Part:
     clks: NDArray[np.uint8]
     variants: NDArray[np.uint8]
     mask: NDArray[np.uint8]
+    block_keys: NDArray[np.uint64]
 
 
 @dataclass(frozen=True)
@@ -238,6 +248,7 @@ class _Run:
         self._records = 0
         self._present = np.zeros(len(names), np.int64)
         self._inserted = np.zeros(len(encoder.parts), np.int64)
+        self._keyed = np.zeros(len(encoder.schema.blocking), np.int64)
         self._bits: Counter[int] = Counter()
         self._ids: list[NDArray[np.uint64]] = []
 
@@ -277,6 +288,7 @@ class _Run:
                 self._present += encoded.present
                 self._inserted += encoded.inserted
                 self._bits.update(encoded.bits)
+                self._keyed += (encoded.part.block_keys > 0).sum(axis=0)
                 yield encoded.part
                 done += encoded.read
                 if progress:
@@ -328,7 +340,7 @@ class _Run:
         if len(encoded) == 1 and kept.all():
             no_variants = np.zeros(len(ids), np.uint8)
             clks = self._noisy(own.clks, ids, no_variants)
-            return _Part(ids, clks, no_variants, self._mask(own.present))
+            return _Part(ids, clks, no_variants, self._mask(own.present), own.block_keys)
         pieces = []
         for number, (one, columns) in enumerate(zip(encoded, self._columns, strict=True)):
             changed = [columns[name] != own_column for name, own_column in self._columns[0].items()]
@@ -338,11 +350,12 @@ class _Run:
         variants = np.repeat(np.arange(len(pieces), dtype=np.uint8), [len(at) for at in pieces])
         clks = np.concatenate([one.clks[at] for one, at in zip(encoded, pieces, strict=True)])
         present = np.concatenate([one.present[at] for one, at in zip(encoded, pieces, strict=True)])
+        keys = np.concatenate([one.block_keys[at] for one, at in zip(encoded, pieces, strict=True)])
         # The variants of a record stand together, its own encoding first.
         order = np.lexsort((variants, rows))
         ids, variants = ids.take(pa.array(rows[order])), variants[order]
         clks = self._noisy(clks[order], ids, variants)
-        return _Part(ids, clks, variants, self._mask(present[order]))
+        return _Part(ids, clks, variants, self._mask(present[order]), keys[order])
 
     def _noisy(
         self, clks: NDArray[np.uint8], ids: pa.StringArray, variants: NDArray[np.uint8]
@@ -378,6 +391,10 @@ class _Run:
             present={
                 name: round(int(count) / self._records, 4)
                 for name, count in zip(self._columns[0], self._present, strict=True)
+            },
+            blocking={
+                one.name: round(int(count) / self._bits.total(), 4)
+                for one, count in zip(schema.blocking, self._keyed, strict=True)
             },
             created=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
             consent=options.consent,

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from pprl.errors import SchemaError
 from pprl.exchange.encodings import count_bits
+from pprl.holder.blocking import block_keys
 from pprl.holder.groups import Part
 from pprl.holder.hardening import Derive, Harden, hardener
 from pprl.holder.hashing import positions
@@ -51,12 +52,14 @@ class EncodedBatch:
         clks: (n, total bits / 8) uint8, the schema's parts side by side.
         present: (n, fields) bool, whether each encoded field has a value.
         inserted: (n, parts) int64, bits set in each filter before hardening.
+        block_keys: (n, passes) uint64, 0 where a record has no key.
         problems: Values that break a rule, by row of the batch; they set no bits.
     """
 
     clks: NDArray[np.uint8]
     present: NDArray[np.bool_]
     inserted: NDArray[np.int64]
+    block_keys: NDArray[np.uint64]
     problems: tuple[Problem, ...]
 
 
@@ -80,6 +83,7 @@ class Encoder:
 
     def __init__(self, schema: Schema, key: LinkageKey) -> None:
         self.schema = schema
+        self._key = key
         self.parts = schema.parts
         self.key_check = key.check_value(schema.fingerprint)
         self._filters = [
@@ -129,7 +133,10 @@ class Encoder:
             before = filters.view(np.uint8)[:, : one.part.filter_bits // 8]
             hardened.append(one.harden(before))
         clks = np.concatenate(hardened, axis=1) if len(hardened) > 1 else hardened[0]
-        return EncodedBatch(clks, present, inserted, tuple(problems))
+        keys = block_keys(
+            self.schema.blocking, texts, self._key, self.schema.fingerprint, batch.num_rows
+        )
+        return EncodedBatch(clks, present, inserted, keys, tuple(problems))
 
     def self_test(self) -> str:
         """Encode twenty built-in fictitious people; return a keyed digest of the result.

@@ -20,6 +20,7 @@ import pydantic
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, model_validator
 
 from pprl.errors import SchemaError, UnreadableFile
+from pprl.holder.blocking_passes import BlockingPass, check_passes
 from pprl.holder.groups import Group, Part, Salt, check_groups, check_lengths, parts_of
 from pprl.holder.hardening.options import METHODS, Hardening
 from pprl.holder.normalize import NORMALISERS
@@ -244,6 +245,7 @@ class Schema(_Value):
     fields: tuple[Field, ...] = pydantic.Field(min_length=1)
     groups: tuple[Group, ...] = ()
     variants: tuple[Variant, ...] = ()
+    blocking: tuple[BlockingPass, ...] = ()
     presence_mask: bool = False
     allow_field_level: bool = False
     clkhash: ClkhashKeys | None = None
@@ -264,6 +266,7 @@ class Schema(_Value):
             if self.clkhash:
                 raise ValueError("clkhash's key derivation knows no groups")
             check_groups(self.groups, self.encoded_fields, self.allow_field_level)
+        check_passes(self.blocking, [field.name for field in self.encoded_fields])
         for part in self.parts:
             check_lengths(part)
         return self

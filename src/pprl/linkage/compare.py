@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,12 +14,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from pprl.errors import TooManyPairs, UsageError
+from pprl.errors import PprlWarning, TooManyPairs, UsageError
 from pprl.exchange.encodings import Encodings, check_compatible
 from pprl.exchange.files import whole_file
 from pprl.exchange.links import SCHEMA, Links
 from pprl.exchange.threads import in_order, threads
 from pprl.kernels.pairs import best_in_order
+from pprl.linkage.blocking import BlockedComparison, Blocking, BlockingReport
 from pprl.linkage.similarity import Measure, check_measure
 from pprl.linkage.tiling import Tiling
 
@@ -79,13 +81,14 @@ def compare(
     threshold: float = 0.0,
     top: int | None = None,
     measure: Measure = "dice",
+    blocking: Blocking | None = None,
     workers: int | None = None,
     max_pairs: int = MAX_PAIRS,
     progress: Progress | None = None,
 ) -> Links:
     """Find every pair of records that is similar enough.
 
-    Every pair is compared; none is lost. A CLK without a single bit is similar to
+    A CLK without a single bit is similar to
     nothing; of several encodings of one record the best counts. The order is that of
     the records of ``a``, then of ``b``.
 
@@ -99,6 +102,8 @@ def compare(
             each is among the other's.
         measure: ``dice``, ``jaccard``, ``cosine``, ``overlap`` or ``hamming``; see
             `pprl.linkage.similarity`.
+        blocking: `KeyBlocking` or `HammingLSH`, to compare fewer pairs and lose some.
+            Without it every pair is compared; none is lost.
         workers: Threads; all processors by default. The result does not depend on it.
         max_pairs: Stop with an error when more pairs than this qualify;
             `compare_file` has no limit.
@@ -113,16 +118,28 @@ def compare(
         TooManyPairs: More than ``max_pairs`` pairs qualify.
     """
     check_compatible([a.info, (b or a).info])
-    pairs = scored_pairs(
-        a,
-        b,
-        threshold,
-        top=top,
-        measure=measure,
-        workers=workers,
-        max_pairs=max_pairs,
-        progress=progress,
-    )
+    if blocking is not None:
+        pairs, _ = blocked_pairs(
+            a,
+            b,
+            threshold,
+            blocking,
+            top=top,
+            measure=measure,
+            workers=workers,
+            max_pairs=max_pairs,
+        )
+    else:
+        pairs = scored_pairs(
+            a,
+            b,
+            threshold,
+            top=top,
+            measure=measure,
+            workers=workers,
+            max_pairs=max_pairs,
+            progress=progress,
+        )
     return pairs.to_links(a, b or a)
 
 
@@ -197,6 +214,49 @@ def scored_pairs(
     return pairs if b is not None else _in_order(pairs)
 
 
+def blocked_pairs(
+    a: Encodings,
+    b: Encodings | None,
+    threshold: float,
+    blocking: Blocking,
+    *,
+    top: int | None = None,
+    measure: Measure = "dice",
+    workers: int | None = None,
+    max_pairs: int | None = None,
+) -> tuple[Pairs, BlockingReport]:
+    """Like `scored_pairs`, among the pairs that share a block; and what blocking left out."""
+    _check_options(threshold, measure, top)
+    reduction = _Reduction.make(a, b, None)
+    comparison = BlockedComparison(a, b, threshold, measure, blocking)
+    parts = []
+    found = 0
+    for chunk in comparison.chunks(workers):
+        found += len(chunk[0])
+        if max_pairs is not None and found > max_pairs:
+            raise TooManyPairs(
+                f"more than {max_pairs:,} pairs are at or above {threshold}. Raise the threshold, "
+                f"or allow more pairs."
+            )
+        parts.append(reduction.records(*chunk))
+    pairs = reduction.reduce(Pairs.concat(parts))
+    report = comparison.report()
+    if report.dropped_pairs:
+        warnings.warn(
+            f"blocks of more than {blocking.largest_block:,} pairs were passed over: "
+            f"{report.dropped_pairs:,} pairs in {sum(report.dropped_blocks.values())} blocks "
+            f"({', '.join(report.dropped_blocks)})",
+            PprlWarning,
+            stacklevel=3,
+        )
+    if top is None:
+        return pairs, report
+    if b is None:
+        both = Pairs.concat([pairs, Pairs(pairs.right, pairs.left, pairs.similarity)])
+        pairs = _in_order(both)
+    return _most_similar(pairs, top), report
+
+
 def iterate_pairs(
     a: Encodings,
     b: Encodings | None,
@@ -212,10 +272,7 @@ def iterate_pairs(
     Between two files the order is that of `compare`. The pairs of a set with itself
     come in another order, with the smaller record number on the left.
     """
-    check_threshold(threshold)
-    check_measure(measure)
-    if top is not None and top < 1:
-        raise UsageError(f"top must be 1 or more, not {top}.")
+    _check_options(threshold, measure, top)
     n_threads = threads(workers)
     # To rank each record's partners, or its variants', pairs of one set are met from both sides.
     both_sides = b is None and (top is not None or a.variants is not None)
@@ -237,6 +294,13 @@ def check_threshold(threshold: float) -> None:
     """Raise `UsageError` unless the threshold is a number from 0 to 1."""
     if not 0.0 <= threshold <= 1.0:
         raise UsageError(f"the threshold must be between 0 and 1, not {threshold}.")
+
+
+def _check_options(threshold: float, measure: str, top: int | None) -> None:
+    check_threshold(threshold)
+    check_measure(measure)
+    if top is not None and top < 1:
+        raise UsageError(f"top must be 1 or more, not {top}.")
 
 
 def _record_borders(a: Encodings) -> list[int]:
@@ -270,19 +334,26 @@ class _Reduction:
         kept: list[Pairs] = []
         waiting = 0
         for left, right, similarity in tiling.compare(start, end):
-            chunk = Pairs(
-                left if self.left_records is None else self.left_records[left],
-                right if self.right_records is None else self.right_records[right],
-                similarity,
-            )
+            chunk = self.records(left, right, similarity)
             kept.append(chunk)
             waiting += len(chunk)
             if self.top and waiting > _MANY:
-                kept = [self._reduce(Pairs.concat(kept))]
+                kept = [self.reduce(Pairs.concat(kept))]
                 waiting = 0
-        return self._reduce(Pairs.concat(kept))
+        return self.reduce(Pairs.concat(kept))
 
-    def _reduce(self, pairs: Pairs) -> Pairs:
+    def records(
+        self, left: NDArray[np.int64], right: NDArray[np.int64], similarity: NDArray[np.float64]
+    ) -> Pairs:
+        """Turn rows into the records that they are encodings of."""
+        return Pairs(
+            left if self.left_records is None else self.left_records[left],
+            right if self.right_records is None else self.right_records[right],
+            similarity,
+        )
+
+    def reduce(self, pairs: Pairs) -> Pairs:
+        """Keep each wanted pair once, with its best similarity, in order."""
         if self.within:
             pairs = pairs.take(pairs.left != pairs.right if self.top else pairs.left < pairs.right)
         pairs = _in_order(pairs)
