@@ -90,8 +90,10 @@ def find_cut(
 
     Args:
         ranked: (m,) scores of the one-to-one links, falling.
-        within_a, within_b: Pairs within either file, scored in the same way.
-        n_a, n_b: Number of records.
+        within_a: Pairs within the first file, scored in the same way.
+        within_b: Pairs within the second file.
+        n_a: Records in the first file.
+        n_b: Records in the second file.
     """
     m = len(ranked)
     false = np.sqrt(
