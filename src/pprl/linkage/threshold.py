@@ -1,0 +1,169 @@
+"""Where to cut when there is no truth: the neighbours within each file are the null.
+
+A file without duplicates shows what non-matches look like: its own nearest
+neighbours. From them follows how many of the links above a score are false, without
+a model of the scores, and so for any hardening. Two rates are combined by their
+geometric mean: pairs that survive a one-to-one assignment within the file,
+desaturated, and plain counts of pairs. Duplicates within a file break the
+assumption; a pair within a file is left out when both records have the same best
+partner in the other file, about as near as they are to each other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pprl.exchange.encodings import Encodings, count_bits
+from pprl.kernels.assignment import greedy
+from pprl.linkage.compare import Pairs, scored_pairs
+
+LOCAL_PRECISION = 0.5
+_WINDOW_SHARE, _WINDOW_LEAST = 0.015, 20
+_NEIGHBOURS = 20
+_SAMPLE = 256
+_NEAR = 0.02
+_ROUNDS = 50
+
+
+@dataclass(frozen=True)
+class Cut:
+    """The links that are kept, counted from the best, and what is estimated of them.
+
+    Attributes:
+        links: How many of the ranked links to keep; 0 where there seem to be none.
+        false_links: Expected number of false ones among them.
+        probability: (links,) float64 estimated chance that each is true, not rising.
+    """
+
+    links: int
+    false_links: float
+    probability: NDArray[np.float64]
+
+
+def find_floor(a: Encodings, b: Encodings) -> float:
+    """Choose the similarity above which a record has about twenty pairs, on a sample."""
+    return max(_quantile(a, b), _quantile(a, a), _quantile(b, b))
+
+
+def neighbours(a: Encodings, b: Encodings | None, floor: float, workers: int | None) -> Pairs:
+    """Pairs of records at or above ``floor``; without ``b``, each pair within ``a`` once."""
+    if b is not None:
+        return scored_pairs(a, b, floor, workers=workers)
+    pairs = scored_pairs(a, a, floor, workers=workers)
+    return pairs.take(pairs.left < pairs.right)
+
+
+def without_duplicates(
+    within: Pairs, partner: NDArray[np.int64], best: NDArray[np.float64]
+) -> Pairs:
+    """Drop pairs within a file that look like one person's two records.
+
+    Args:
+        within: Pairs of one file, by similarity.
+        partner: (n,) most similar record in the other file, -1 where none is known.
+        best: (n,) similarity to it.
+    """
+    left, right = within.left, within.right
+    nearest = np.minimum(best[left], best[right])
+    same = (partner[left] == partner[right]) & (partner[left] >= 0)
+    return within.take(~(same & (nearest >= within.similarity - _NEAR)))
+
+
+def best_partner(
+    record: NDArray[np.int64], other: NDArray[np.int64], similarity: NDArray[np.float64], n: int
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return each record's most similar record in the other file, and how similar it is."""
+    order = np.lexsort((-other, similarity))
+    partner, best = np.full(n, -1, np.int64), np.zeros(n)
+    partner[record[order]] = other[order]
+    best[record[order]] = similarity[order]
+    return partner, best
+
+
+def find_cut(
+    ranked: NDArray[np.float64], within_a: Pairs, within_b: Pairs, n_a: int, n_b: int
+) -> Cut:
+    """Find the first rank at which as many links are false as true.
+
+    Args:
+        ranked: (m,) scores of the one-to-one links, falling.
+        within_a: Pairs within the first file, scored in the same way.
+        within_b: Pairs within the second file.
+        n_a: Records in the first file.
+        n_b: Records in the second file.
+    """
+    m = len(ranked)
+    false = np.sqrt(
+        _false_links(ranked, _assigned_rate(ranked, within_a, within_b, n_a, n_b), n_a, n_b)
+        * _false_links(ranked, _pair_rate(ranked, within_a, within_b, n_a, n_b), n_a, n_b)
+    )
+    false = np.minimum(np.maximum.accumulate(false), np.arange(1, m + 1))
+    rank = np.arange(m)
+    half = np.maximum(_WINDOW_LEAST, _WINDOW_SHARE * rank).astype(np.int64) // 2
+    low, high = np.maximum(rank - half, 0), np.minimum(rank + half, m - 1)
+    local = 1 - (false[high] - false[low]) / np.maximum(high - low, 1)
+    # Before the middle of the first window there is nothing but that window.
+    local[: _WINDOW_LEAST // 2] = local[min(_WINDOW_LEAST // 2, m - 1)] if m else 0.0
+    below = np.flatnonzero(local < LOCAL_PRECISION)
+    links = int(below[0]) if len(below) else m
+    probability = np.minimum.accumulate(np.clip(local[:links], 0.0, 1.0))
+    return Cut(links, float(false[links - 1]) if links else 0.0, probability)
+
+
+def _assigned_rate(
+    ranked: NDArray[np.float64], a: Pairs, b: Pairs, n_a: int, n_b: int
+) -> NDArray[np.float64]:
+    rates = []
+    for pairs, n in ((a, n_a), (b, n_b)):
+        order = np.lexsort((pairs.right, pairs.left, -pairs.similarity))
+        keep, taken = np.zeros(len(pairs), bool), np.zeros(n, bool)
+        greedy(pairs.left[order], pairs.right[order], taken, taken, keep)
+        used = np.minimum(2 * _reach(pairs.similarity[order[keep]], ranked) / n, 1 - 1 / n)
+        rates.append(used / ((1 - used) * n))
+    return np.asarray(sum(rates) / 2)
+
+
+def _pair_rate(
+    ranked: NDArray[np.float64], a: Pairs, b: Pairs, n_a: int, n_b: int
+) -> NDArray[np.float64]:
+    rates = [
+        2 * _reach(pairs.similarity, ranked) / (n * max(n - 1, 1))
+        for pairs, n in ((a, n_a), (b, n_b))
+    ]
+    return np.asarray(sum(rates) / 2)
+
+
+def _reach(similarity: NDArray[np.float64], at: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Count the similarities at or above each value."""
+    return len(similarity) - np.searchsorted(np.sort(similarity), at, side="left")
+
+
+def _false_links(
+    ranked: NDArray[np.float64], rate: NDArray[np.float64], n_a: int, n_b: int
+) -> NDArray[np.float64]:
+    """Expected false links at each rank, when matched records are out of their reach."""
+    links = np.arange(1, len(ranked) + 1)
+    false = np.zeros(len(ranked))
+    for _ in range(_ROUNDS):
+        free_a, free_b = n_a - links + false, n_b - links + false
+        reach = free_a * free_b * rate / (1 + rate * np.maximum(free_a, free_b))
+        false = np.minimum(reach, links)
+    return false
+
+
+def _quantile(a: Encodings, b: Encodings) -> float:
+    """Return the similarity that about twenty of ``b`` reach, for a sample of ``a``."""
+    n = len(b)
+    if n <= _NEIGHBOURS:
+        return 0.0
+    rows = a.words[np.linspace(0, len(a) - 1, min(_SAMPLE, len(a))).astype(np.int64)]
+    bits, other = count_bits(rows), count_bits(b.words)
+    kept = []
+    for row, own in zip(rows, bits, strict=True):
+        similarity = 2.0 * count_bits(b.words & row) / np.maximum(own + other, 1)
+        kept.append(np.partition(similarity, n - _NEIGHBOURS)[n - _NEIGHBOURS :])
+    pooled = np.concatenate(kept)
+    return float(np.quantile(pooled, 0.0 if len(pooled) < _NEIGHBOURS else 0.3))
