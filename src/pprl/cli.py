@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -19,6 +19,9 @@ from pprl.errors import PprlError, PprlWarning, UsageError
 from pprl.holder.encode import OnInvalid
 from pprl.holder.suggest import SuggestHardening
 from pprl.linkage.match import Matching
+
+if TYPE_CHECKING:
+    from pprl.linkage.auto import Estimate
 
 app = typer.Typer(
     help="Privacy-preserving record linkage: encode at the holders, link without names, evaluate.",
@@ -238,11 +241,15 @@ def link(
     b: Annotated[Path, typer.Argument(help="Encodings of the second holder.")],
     output: Folder,
     threshold: Annotated[
-        float, typer.Option("--threshold", help="Dice similarity, 0 to 1, that a link needs.")
-    ],
+        str, typer.Option("--threshold", help="auto, or the Dice similarity a link needs, 0 to 1.")
+    ] = "auto",
     matching: Annotated[
         Matching, typer.Option("--matching", help="How many partners a record may have.")
     ] = "one-to-one",
+    blocking: Annotated[
+        Literal["none", "keys", "lsh"],
+        typer.Option("--blocking", help="Compare all pairs, or those that share a key or bits."),
+    ] = "none",
     workers: Annotated[
         int | None, typer.Option("--workers", help="Threads; all processors by default.")
     ] = None,
@@ -255,32 +262,60 @@ def link(
     """Link two files of encodings (linkage unit)."""
     from pprl.exchange.encodings import Encodings
     from pprl.exchange.files import new_folder, write_json
+    from pprl.linkage.blocking import HammingLSH, KeyBlocking
     from pprl.linkage.link import link as link_encodings
 
     links_file, facts_file = output / "links.parquet", output / "linkage.json"
-    new_folder(output, [links_file, facts_file])
+    estimate_file = output / "estimate.json"
+    new_folder(output, [links_file, facts_file, estimate_file])
     left, right = (Encodings.load(file, identity=identity) for file in (a, b))
     with _progress("comparing") as progress:
         result = link_encodings(
             left,
             right,
-            threshold=threshold,
+            threshold=_threshold(threshold),
             matching=matching,
+            blocking={"none": None, "keys": KeyBlocking(), "lsh": HammingLSH()}[blocking],
             workers=workers,
             max_pairs=max_pairs,
             progress=progress,
         )
     result.links.save(links_file)
     write_json(result.facts(left.info, right.info), facts_file)
+    if result.estimate:
+        write_json(result.estimate.to_dict(), estimate_file)
     if as_json:
         print(json.dumps(result.facts(left.info, right.info)))
         return
+    cut = "" if result.threshold is None else f", at or above {result.threshold:.3g}"
     out.print(
-        f"{links_file}: {len(result.links):,} links, {matching}, at or above {threshold:g}\n"
-        f"compared {result.pairs_compared:,} pairs, {result.pairs_above:,} reached the threshold, "
+        f"{links_file}: {len(result.links):,} links, {matching}{cut} ({result.rule})\n"
+        f"{_estimated(result.estimate)}"
+        f"compared {result.pairs_compared:,} pairs, {result.pairs_above:,} candidate links, "
         f"{result.seconds:.2f} s",
         highlight=False,
         soft_wrap=True,
+    )
+
+
+def _threshold(text: str) -> float | Literal["auto"]:
+    if text == "auto":
+        return "auto"
+    try:
+        return float(text)
+    except ValueError:
+        raise UsageError(
+            f"the threshold must be 'auto' or a number from 0 to 1, not {text!r}."
+        ) from None
+
+
+def _estimated(estimate: Estimate | None) -> str:
+    if estimate is None or estimate.precision is None:
+        return ""
+    figure = estimate.precision
+    return (
+        f"estimated precision {figure.value:.3f} ({figure.low:.3f} to {figure.high:.3f}), "
+        f"about {estimate.false_links:.0f} false links\n"
     )
 
 

@@ -10,7 +10,8 @@ import hashlib
 import math
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -178,6 +179,10 @@ class BlockingReport:
     keyless: tuple[int, int]
     dropped_blocks: dict[str, int]
     dropped_pairs: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, for ``linkage.json``."""
+        return asdict(self) | {"reduction_ratio": self.reduction_ratio}
 
     @property
     def reduction_ratio(self) -> float:

@@ -54,13 +54,15 @@ class Pairs:
         """Select pairs by place or mask."""
         return Pairs(self.left[places], self.right[places], self.similarity[places])
 
-    def to_links(self, a: Encodings, b: Encodings) -> Links:
-        """Give pairs of records their record ids."""
+    def to_links(
+        self, a: Encodings, b: Encodings, probability: NDArray[np.float64] | None = None
+    ) -> Links:
+        """Give pairs of records their record ids, and a probability where there is one."""
         columns = [
             a.unique_ids().take(pa.array(self.left)),
             b.unique_ids().take(pa.array(self.right)),
             pa.array(self.similarity),
-            pa.nulls(len(self), pa.float64()),
+            pa.nulls(len(self), pa.float64()) if probability is None else pa.array(probability),
         ]
         return Links(pa.table(columns, schema=SCHEMA))
 

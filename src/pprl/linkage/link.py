@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 import time
+import warnings
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
+import numpy as np
+
+from pprl.errors import PprlWarning, UsageError
 from pprl.exchange.encodings import EncodingInfo, Encodings, check_compatible, warn_absent_fields
 from pprl.exchange.links import Links
-from pprl.linkage.compare import Progress, check_threshold, scored_pairs
+from pprl.linkage.auto import Estimate, decide
+from pprl.linkage.blocking import Blocking, BlockingReport
+from pprl.linkage.compare import (
+    MAX_PAIRS,
+    Progress,
+    blocked_pairs,
+    check_threshold,
+    scored_pairs,
+)
 from pprl.linkage.match import Matching, check_matching, match
+
+_FEW = 100
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,18 +32,26 @@ class LinkResult:
 
     Attributes:
         links: ``left_id, right_id, similarity, probability``.
-        threshold: The Dice similarity from which pairs were considered.
+        threshold: The Dice similarity from which pairs were considered; with
+            ``"auto"`` that of the least similar link, None without links.
+        rule: ``auto``, or ``fixed`` where the threshold was given.
         matching: How pairs became links.
-        pairs_compared: Number of pairs of records that were compared.
-        pairs_above: Number of pairs at or above the threshold.
+        pairs_compared: Number of pairs between the files that were compared.
+        pairs_above: Number of candidate links before the threshold (``auto``) or the
+            matching (``fixed``) chose among them.
+        estimate: What is estimated of the links without a truth; None for ``fixed``.
+        blocking: What blocking left out; None where every pair was compared.
         seconds: Wall time of the comparison and the matching.
     """
 
     links: Links
-    threshold: float
+    threshold: float | None
+    rule: Literal["auto", "fixed"]
     matching: Matching
     pairs_compared: int
     pairs_above: int
+    estimate: Estimate | None
+    blocking: BlockingReport | None
     seconds: float
 
     def facts(self, *inputs: EncodingInfo) -> dict[str, Any]:
@@ -37,18 +59,21 @@ class LinkResult:
         return {
             "library": inputs[0].library,
             "inputs": [info.model_dump(mode="json") for info in inputs],
+            "rule": self.rule,
             "threshold": self.threshold,
             "matching": self.matching,
             "pairs_compared": self.pairs_compared,
             "pairs_above": self.pairs_above,
+            "blocking": self.blocking and self.blocking.to_dict(),
             "links": len(self.links),
             "seconds": round(self.seconds, 3),
         }
 
     def __repr__(self) -> str:
+        cut = "no threshold" if self.threshold is None else f"threshold {self.threshold:g}"
         return (
             f"LinkResult({len(self.links):,} links, {self.matching}, "
-            f"threshold {self.threshold:g}, {self.pairs_compared:,} pairs compared)"
+            f"{self.rule}, {cut}, {self.pairs_compared:,} pairs compared)"
         )
 
 
@@ -56,43 +81,102 @@ def link(
     a: Encodings,
     b: Encodings,
     *,
-    threshold: float,
+    threshold: float | Literal["auto"] = "auto",
     matching: Matching = "one-to-one",
+    blocking: Blocking | None = None,
     workers: int | None = None,
-    max_pairs: int | None = None,
+    max_pairs: int = MAX_PAIRS,
     progress: Progress | None = None,
 ) -> LinkResult:
     """Link the records of two data holders from their encodings alone.
 
-    Every pair is compared. Warns when a field is filled at one holder and (almost)
-    empty at the other.
+    Every pair is compared unless ``blocking`` is given. Warns when a field is filled at
+    one holder and (almost) empty at the other.
 
     Args:
         a: Encodings of the first holder.
         b: Encodings of the second holder, made with the same schema and key.
-        threshold: Dice similarity, 0 to 1, at or above which a pair is considered.
-        matching: ``one-to-one`` (greedy, most similar first) or ``many-to-many``.
+        threshold: ``auto`` finds it from what each file's own neighbours look like (see
+            `pprl.linkage.threshold`) and compares each file with itself, too; or the
+            Dice similarity, 0 to 1, at or above which a pair is considered.
+        matching: ``one-to-one`` (greedy, best first) or ``many-to-many``.
+        blocking: `KeyBlocking` or `HammingLSH`, with a threshold that is given.
         workers: Threads; all processors by default. The result does not depend on it.
         max_pairs: Stop with an error when more pairs than this reach the threshold.
         progress: Called with the pairs compared so far and in all.
 
     Raises:
-        UsageError: The threshold is outside 0 to 1, or ``matching`` is unknown.
+        UsageError: The threshold is not ``auto`` and outside 0 to 1, ``matching`` is
+            unknown, or ``auto`` is combined with what it cannot be.
         IncompatibleEncodings: Different schemas, keys or lengths.
         TooManyPairs: More than ``max_pairs`` pairs reach the threshold.
     """
-    check_threshold(threshold)
     check_matching(matching)
+    if threshold == "auto":
+        if matching != "one-to-one" or blocking is not None:
+            raise UsageError(
+                "the automatic threshold needs one-to-one matching and no blocking. "
+                "Give a threshold between 0 and 1."
+            )
+    else:
+        check_threshold(threshold)
     check_compatible([a.info, b.info])
     warn_absent_fields([a.info, b.info])
+    if threshold == "auto":
+        return _link_by_itself(a, b, workers, progress)
     start = time.perf_counter()
-    pairs = scored_pairs(a, b, threshold, workers=workers, max_pairs=max_pairs, progress=progress)
+    report = None
+    if blocking is None:
+        pairs = scored_pairs(
+            a, b, threshold, workers=workers, max_pairs=max_pairs, progress=progress
+        )
+    else:
+        pairs, report = blocked_pairs(
+            a, b, threshold, blocking, workers=workers, max_pairs=max_pairs
+        )
     chosen = match(pairs, a.info.records, b.info.records, matching)
     return LinkResult(
         links=chosen.to_links(a, b),
         threshold=threshold,
+        rule="fixed",
         matching=matching,
-        pairs_compared=len(a) * len(b),
+        pairs_compared=len(a) * len(b) if report is None else report.compared,
         pairs_above=len(pairs),
+        estimate=None,
+        blocking=report,
+        seconds=time.perf_counter() - start,
+    )
+
+
+def _link_by_itself(
+    a: Encodings, b: Encodings, workers: int | None, progress: Progress | None
+) -> LinkResult:
+    start = time.perf_counter()
+    if min(a.info.records, b.info.records) < _FEW:
+        warnings.warn(
+            f"with fewer than {_FEW} records in a file its neighbours say little about "
+            f"non-matches; the automatic threshold is a guess",
+            PprlWarning,
+            stacklevel=3,
+        )
+    decision = decide(a, b, workers=workers, progress=progress)
+    order = np.lexsort((decision.kept.right, decision.kept.left))
+    links = decision.kept.take(order)
+    if not len(links):
+        warnings.warn(
+            "no links: no records of the two files are more alike than records within one "
+            "file are. Is there anybody who is in both?",
+            PprlWarning,
+            stacklevel=3,
+        )
+    return LinkResult(
+        links=links.to_links(a, b, decision.cut.probability[order]),
+        threshold=float(links.similarity.min()) if len(links) else None,
+        rule="auto",
+        matching="one-to-one",
+        pairs_compared=len(a) * len(b),
+        pairs_above=len(decision.ranked),
+        estimate=decision.estimate,
+        blocking=None,
         seconds=time.perf_counter() - start,
     )

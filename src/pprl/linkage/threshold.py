@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from pprl.exchange.encodings import Encodings, count_bits
 from pprl.kernels.assignment import greedy
-from pprl.linkage.compare import Pairs, scored_pairs
+from pprl.linkage.compare import Pairs
 
 LOCAL_PRECISION = 0.5
 _WINDOW_SHARE, _WINDOW_LEAST = 0.015, 20
@@ -46,14 +46,6 @@ class Cut:
 def find_floor(a: Encodings, b: Encodings) -> float:
     """Choose the similarity above which a record has about twenty pairs, on a sample."""
     return max(_quantile(a, b), _quantile(a, a), _quantile(b, b))
-
-
-def neighbours(a: Encodings, b: Encodings | None, floor: float, workers: int | None) -> Pairs:
-    """Pairs of records at or above ``floor``; without ``b``, each pair within ``a`` once."""
-    if b is not None:
-        return scored_pairs(a, b, floor, workers=workers)
-    pairs = scored_pairs(a, a, floor, workers=workers)
-    return pairs.take(pairs.left < pairs.right)
 
 
 def without_duplicates(
