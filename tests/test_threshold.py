@@ -10,6 +10,9 @@ from pprl import demo
 from pprl.linkage.auto import decide
 from pprl.linkage.compare import Pairs
 from pprl.linkage.score import with_margin
+from pprl.errors import PprlWarning, UsageError
+from pprl.linkage.blocking import KeyBlocking
+from conftest import encodings_of
 
 
 def test_margin_by_hand() -> None:
@@ -34,3 +37,49 @@ def test_cut_on_febrl(shared: int) -> None:
         assert not found
         return
     assert 2 * len(found & true) / (len(found) + len(true)) >= 0.98
+
+
+def test_link_finds_its_threshold() -> None:
+    """Links, probabilities and the estimate beside what is true."""
+    people = demo.half_overlap(demo.febrl4())
+    schema = pprl.Schema.load("src/pprl/schemas/febrl4.toml")
+    key = pprl.LinkageKey.from_secret("another secret for the tests of the threshold")
+    a, b = (pprl.encode(x, schema, key, id_column="rec_id") for x in (people.left, people.right))
+    result = pprl.link(a, b)
+    quality = pprl.evaluate(result.links, people.truth)
+    assert quality.f1.value >= 0.985
+    assert result.rule == "auto"
+    assert result.estimate is not None and result.estimate.precision is not None
+    estimate = result.estimate.precision
+    assert estimate.low <= quality.precision.value <= estimate.high
+    table = result.links.to_pandas()
+    assert table["probability"].between(0, 1).all()
+    assert table["similarity"].min() == result.threshold
+    assert result.facts(a.info, b.info)["rule"] == "auto"
+    again = pprl.link(a, b, workers=1)
+    assert again.links.table.equals(result.links.table)
+
+
+def test_nobody_in_both_files() -> None:
+    rng = np.random.default_rng(4)
+    a, b = (encodings_of(rng.integers(0, 256, (500, 128)).astype(np.uint8)) for _ in range(2))
+    with pytest.warns(PprlWarning, match="no links"):
+        result = pprl.link(a, b)
+    assert (len(result.links), result.threshold) == (0, None)
+    assert "no threshold" in repr(result)
+    assert result.estimate is not None and result.estimate.to_dict()["precision"] is None
+
+
+def test_few_records_are_a_guess() -> None:
+    rng = np.random.default_rng(4)
+    a = encodings_of(rng.integers(0, 256, (40, 128)).astype(np.uint8))
+    with pytest.warns(PprlWarning, match="guess"):
+        assert len(pprl.link(a, a).links) == 40
+
+
+def test_what_the_automatic_threshold_cannot_do() -> None:
+    a = encodings_of(np.ones((2, 8), np.uint8))
+    with pytest.raises(UsageError, match="automatic"):
+        pprl.link(a, a, matching="many-to-many")
+    with pytest.raises(UsageError, match="automatic"):
+        pprl.link(a, a, blocking=KeyBlocking())
