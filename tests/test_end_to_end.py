@@ -224,4 +224,7 @@ def test_examples(job: Path, tmp_path: Path) -> None:
     )
     links = tmp_path / "links.parquet"
     assert "links" in example("linkage_unit.py", out, job / "registry.clk.parquet", links)
-    assert "precision  0.99" in example("evaluator.py", links, job / "truth.csv")
+    said = dict(
+        line.split()[:2] for line in example("evaluator.py", links, job / "truth.csv").splitlines()
+    )
+    assert float(said["f1"]) > 0.98

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 import pprl
+from conftest import encodings_of
 from pprl import demo
+from pprl.errors import PprlWarning, UsageError
 from pprl.linkage.auto import decide
+from pprl.linkage.blocking import KeyBlocking
 from pprl.linkage.compare import Pairs
 from pprl.linkage.score import with_margin
-from pprl.errors import PprlWarning, UsageError
-from pprl.linkage.blocking import KeyBlocking
-from conftest import encodings_of
 
 
 def test_margin_by_hand() -> None:
@@ -49,7 +49,8 @@ def test_link_finds_its_threshold() -> None:
     quality = pprl.evaluate(result.links, people.truth)
     assert quality.f1.value >= 0.985
     assert result.rule == "auto"
-    assert result.estimate is not None and result.estimate.precision is not None
+    assert result.estimate is not None
+    assert result.estimate.precision is not None
     estimate = result.estimate.precision
     assert estimate.low <= quality.precision.value <= estimate.high
     table = result.links.to_pandas()
@@ -67,7 +68,8 @@ def test_nobody_in_both_files() -> None:
         result = pprl.link(a, b)
     assert (len(result.links), result.threshold) == (0, None)
     assert "no threshold" in repr(result)
-    assert result.estimate is not None and result.estimate.to_dict()["precision"] is None
+    assert result.estimate is not None
+    assert result.estimate.to_dict()["precision"] is None
 
 
 def test_few_records_are_a_guess() -> None:

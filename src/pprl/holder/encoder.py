@@ -70,6 +70,7 @@ class _Filter:
     part: Part
     keys: tuple[tuple[bytes, bytes], ...]
     harden: Harden
+    known: tuple[dict[bytes, bytes], ...]
 
 
 class Encoder:
@@ -91,6 +92,7 @@ class Encoder:
                 part,
                 _field_keys(schema, part, key),
                 hardener(part, _derivation(schema, part, key)),
+                tuple({} for _ in part.fields),
             )
             for part in self.parts
         ]
@@ -177,12 +179,12 @@ def _fill(
     part = one.part
     filters = np.zeros((records, -(-part.filter_bits // 64)), np.uint64)
     salts = salts_of(part.salts, texts) if part.salts else None
-    for field, keys, slot in zip(part.fields, one.keys, part.slots, strict=True):
+    for field, keys, slot, known in zip(part.fields, one.keys, part.slots, one.known, strict=True):
         rows, cut = texts[field.name].rows, pieces[field.name]
         if salts is not None:
             rows, cut = salted(rows, cut, salts)
         if len(cut.offsets) > 1:
-            _merge_field(rows, cut, field, keys, slot, filters)
+            _merge_field(rows, cut, field, keys, slot, known, filters)
     return filters
 
 
@@ -199,6 +201,7 @@ def _merge_field(
     field: Field,
     keys: tuple[bytes, bytes],
     slot: tuple[int, int],
+    known: dict[bytes, bytes],
     filters: NDArray[np.uint64],
 ) -> None:
     """Merge the tokens of one field, in its slot, into the (records, words) filters."""
@@ -209,7 +212,7 @@ def _merge_field(
     most = int(counts.max(initial=0))
     pairs = (pieces.members * (most + 1) + counts).astype(np.uint64)
     uses, firsts = number_distinct(pairs, len(pieces.texts) * (most + 1))
-    where = positions(pieces.texts, most, bits, keys, field.hash) + np.uint32(first)
+    where = positions(pieces.texts, most, bits, keys, field.hash, known) + np.uint32(first)
     token_filters = np.zeros((len(firsts), filters.shape[1]), np.uint64)
     set_bits(where, pieces.members[firsts], counts[firsts], token_filters.view(np.uint8))
 

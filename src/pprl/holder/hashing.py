@@ -14,6 +14,9 @@ from pprl.holder.schema import BlakeHash, DoubleHash
 _SHORTS = 32
 """Positions that one BLAKE2b digest of 64 bytes gives."""
 
+_REMEMBERED = 100_000
+"""Digests kept from one batch to the next; each field's are dropped when they are more."""
+
 
 def positions(
     tokens: list[bytes],
@@ -21,6 +24,7 @@ def positions(
     bits: int,
     keys: tuple[bytes, bytes],
     hash_: BlakeHash | DoubleHash,
+    known: dict[bytes, bytes],
 ) -> NDArray[np.uint32]:
     """Hash tokens to bit positions.
 
@@ -30,16 +34,19 @@ def positions(
         bits: Length of the filter.
         keys: The field's two keys; BLAKE2b uses the first alone.
         hash_: Which hash.
+        known: Remembers digests between calls with the same keys; only BLAKE2b does.
 
     Returns:
         (tokens, most) uint32, each below ``bits``.
     """
     if isinstance(hash_, BlakeHash):
-        return _blake(tokens, most, bits, keys[0])
+        return _blake(tokens, most, bits, keys[0], known)
     return _double(tokens, most, bits, keys, hash_.prevent_singularity)
 
 
-def _blake(tokens: list[bytes], most: int, bits: int, key: bytes) -> NDArray[np.uint32]:
+def _blake(
+    tokens: list[bytes], most: int, bits: int, key: bytes, known: dict[bytes, bytes]
+) -> NDArray[np.uint32]:
     """One keyed digest for every 32 positions, the salt its number; read little-endian.
 
     clkhash reads native shorts; little-endian is what it gives on every common machine.
@@ -48,12 +55,17 @@ def _blake(tokens: list[bytes], most: int, bits: int, key: bytes) -> NDArray[np.
         raise SchemaError(f"the hash 'blake' takes keys of 64 bytes at most, not {len(key)}.")
     blocks = -(-most // _SHORTS)
     seeded = [blake2b(key=key, salt=str(block).encode()) for block in range(blocks)]
+    if len(known) > _REMEMBERED:
+        known.clear()
     digests = []
     for token in tokens:
-        for start in seeded:
+        found = known.get(token, b"")
+        for start in seeded[len(found) // blake2b.MAX_DIGEST_SIZE :]:
             state = start.copy()
             state.update(token)
-            digests.append(state.digest())
+            found += state.digest()
+        known[token] = found
+        digests.append(found[: blocks * blake2b.MAX_DIGEST_SIZE])
     shorts = np.frombuffer(b"".join(digests), "<u2").reshape(len(tokens), blocks * _SHORTS)
     return shorts[:, :most].astype(np.uint32) % np.uint32(bits)
 

@@ -135,7 +135,7 @@ def _parquet(path: Path, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
     try:
         with pq.ParquetFile(path) as file:
             require_columns(columns, file.schema_arrow.names, str(path))
-            for batch in file.iter_batches(2 * BATCH_ROWS, columns=list(dict.fromkeys(columns))):
+            for batch in file.iter_batches(BATCH_ROWS, columns=list(dict.fromkeys(columns))):
                 batch.validate(full=True)
                 yield batch.select(list(columns))
     except (pa.ArrowException, OSError) as error:
