@@ -99,7 +99,9 @@ def link(
         threshold: ``auto`` finds it from what each file's own neighbours look like (see
             `pprl.linkage.threshold`) and compares each file with itself, too; or the
             Dice similarity, 0 to 1, at or above which a pair is considered.
-        matching: ``one-to-one`` (greedy, best first) or ``many-to-many``.
+        matching: ``one-to-one`` (greedy, best first), ``optimal`` (one-to-one of the greatest
+            sum), ``one-to-many`` (a left record may have several partners), ``many-to-one``
+            or ``many-to-many``; see `pprl.linkage.match`.
         blocking: `KeyBlocking` or `HammingLSH`, with a threshold that is given.
         workers: Threads; all processors by default. The result does not depend on it.
         max_pairs: Stop with an error when more pairs than this reach the threshold.
