@@ -18,10 +18,13 @@ from rich.table import Table
 from pprl.errors import PprlError, PprlWarning, UsageError
 from pprl.holder.encode import OnInvalid
 from pprl.holder.suggest import SuggestHardening
+from pprl.linkage.joining import Rule
 from pprl.linkage.match import Matching
 
 if TYPE_CHECKING:
+    from pprl.exchange.encodings import Encodings
     from pprl.linkage.auto import Estimate
+    from pprl.linkage.blocking import Blocking
 
 app = typer.Typer(
     help="Privacy-preserving record linkage: encode at the holders, link without names, evaluate.",
@@ -46,6 +49,28 @@ Identity = Annotated[
 ]
 
 
+Threshold = Annotated[
+    str, typer.Option("--threshold", help="auto, or the Dice similarity a link needs, 0 to 1.")
+]
+BlockBy = Annotated[
+    Literal["none", "keys", "lsh"],
+    typer.Option("--blocking", help="Compare all pairs, or those that share a key or bits."),
+]
+Workers = Annotated[
+    int | None, typer.Option("--workers", help="Threads; all processors by default.")
+]
+MaxPairs = Annotated[
+    int, typer.Option("--max-pairs", help="Give up when more pairs reach the threshold.")
+]
+ClusterRule = Annotated[
+    Rule, typer.Option("--rule", help="Which clusters are joined first, those alike on average.")
+]
+Against = Annotated[
+    Path | None,
+    typer.Option("--against", help="Folder of an earlier delivery, whose cluster ids are kept."),
+]
+
+
 @app.command()
 def demo(output: Folder = Path("pprl-demo")) -> None:
     """Play both roles on FEBRL 4, from start to report."""
@@ -63,10 +88,22 @@ def keygen(
         list[str] | None,
         typer.Option("--combine", help="HOLDER=KEYFILE of each holder, to make one key of all."),
     ] = None,
+    pseudonyms: Annotated[
+        bool, typer.Option("--pseudonyms", help="The linkage unit's own key, for pseudonyms.")
+    ] = False,
 ) -> None:
     """Make a linkage key: 32 random bytes, readable by you only."""
     from pprl.holder.keys import LinkageKey
+    from pprl.linkage.pseudonyms import PseudonymKey
 
+    if pseudonyms:
+        if combine:
+            raise UsageError("--combine is for linkage keys, not for pseudonyms.")
+        own = PseudonymKey.generate()
+        own.save(keyfile)
+        out.print(f"{keyfile}: {own!r}", highlight=False, soft_wrap=True)
+        out.print("It stays with the linkage unit; no holder and no researcher gets it.")
+        return
     if combine:
         files = dict(_pair(text, "--combine takes HOLDER=KEYFILE") for text in combine)
         key = LinkageKey.combine({name: LinkageKey.load(file) for name, file in files.items()})
@@ -240,62 +277,231 @@ def link(
     a: Annotated[Path, typer.Argument(help="Encodings of the first holder.")],
     b: Annotated[Path, typer.Argument(help="Encodings of the second holder.")],
     output: Folder,
-    threshold: Annotated[
-        str, typer.Option("--threshold", help="auto, or the Dice similarity a link needs, 0 to 1.")
-    ] = "auto",
+    more: Annotated[
+        list[Path] | None, typer.Argument(help="Encodings of further holders; gives clusters.")
+    ] = None,
+    threshold: Threshold = "auto",
     matching: Annotated[
         Matching, typer.Option("--matching", help="How many partners a record may have.")
     ] = "one-to-one",
-    blocking: Annotated[
-        Literal["none", "keys", "lsh"],
-        typer.Option("--blocking", help="Compare all pairs, or those that share a key or bits."),
-    ] = "none",
-    workers: Annotated[
-        int | None, typer.Option("--workers", help="Threads; all processors by default.")
+    ambiguous: Annotated[
+        float | None,
+        typer.Option("--ambiguous", help="List links that others come so near to, say 0.05."),
     ] = None,
-    max_pairs: Annotated[
-        int, typer.Option("--max-pairs", help="Give up when more pairs reach the threshold.")
-    ] = 100_000_000,
+    deduplicated: Annotated[
+        str | None,
+        typer.Option("--deduplicated", help="Clusters: all, none, or holders, by comma."),
+    ] = None,
+    rule: ClusterRule = "average",
+    against: Against = None,
+    blocking: BlockBy = "none",
+    workers: Workers = None,
+    max_pairs: MaxPairs = 100_000_000,
     identity: Identity = None,
     as_json: AsJson = False,
 ) -> None:
-    """Link two files of encodings (linkage unit)."""
+    """Link files of encodings (linkage unit): two into links, more into clusters."""
     from pprl.exchange.encodings import Encodings
-    from pprl.exchange.files import new_folder, write_json
-    from pprl.linkage.blocking import HammingLSH, KeyBlocking
+    from pprl.exchange.files import new_folder, write_json, write_table
+    from pprl.linkage.ambiguity import ambiguous as list_ambiguous
     from pprl.linkage.link import link as link_encodings
 
+    paths = [a, b, *(more or ())]
+    if more or deduplicated is not None or against is not None:
+        if ambiguous is not None or matching not in {"one-to-one", "many-to-many"}:
+            raise UsageError(
+                "clusters take --deduplicated and --rule; --ambiguous and other matchings are for "
+                "two files."
+            )
+        one_each = deduplicated or ("all" if matching == "one-to-one" else "none")
+        _cluster(
+            paths,
+            output,
+            {"all": True, "none": False}.get(one_each, one_each.split(",")),
+            threshold,
+            rule,
+            against,
+            _blocking(blocking),
+            workers,
+            max_pairs,
+            identity,
+            as_json,
+        )
+        return
     links_file, facts_file = output / "links.parquet", output / "linkage.json"
-    estimate_file = output / "estimate.json"
-    new_folder(output, [links_file, facts_file, estimate_file])
-    left, right = (Encodings.load(file, identity=identity) for file in (a, b))
+    estimate_file, ambiguous_file = output / "estimate.json", output / "ambiguous.parquet"
+    new_folder(output, [links_file, facts_file, estimate_file, ambiguous_file])
+    left, right = (Encodings.load(file, identity=identity) for file in paths)
     with _progress("comparing") as progress:
         result = link_encodings(
             left,
             right,
             threshold=_threshold(threshold),
             matching=matching,
-            blocking={"none": None, "keys": KeyBlocking(), "lsh": HammingLSH()}[blocking],
+            blocking=_blocking(blocking),
             workers=workers,
             max_pairs=max_pairs,
             progress=progress,
         )
+        disputed = None
+        if ambiguous is not None:
+            disputed = list_ambiguous(
+                result.links,
+                left,
+                right,
+                margin=ambiguous,
+                workers=workers,
+                max_pairs=max_pairs,
+                progress=progress,
+            )
     result.links.save(links_file)
-    write_json(result.facts(left.info, right.info), facts_file)
+    facts = result.facts(left.info, right.info)
+    if disputed is not None:
+        write_table(disputed, ambiguous_file)
+        facts["ambiguous"] = int(disputed["linked"].to_numpy().sum())
+    write_json(facts, facts_file)
     if result.estimate:
         write_json(result.estimate.to_dict(), estimate_file)
     if as_json:
-        print(json.dumps(result.facts(left.info, right.info)))
+        print(json.dumps(facts))
         return
     cut = "" if result.threshold is None else f", at or above {result.threshold:.3g}"
+    doubt = "" if disputed is None else f"{facts['ambiguous']:,} links are ambiguous\n"
     out.print(
         f"{links_file}: {len(result.links):,} links, {matching}{cut} ({result.rule})\n"
-        f"{_estimated(result.estimate)}"
+        f"{_estimated(result.estimate)}{doubt}"
         f"compared {result.pairs_compared:,} pairs, {result.pairs_above:,} candidate links, "
         f"{result.seconds:.2f} s",
         highlight=False,
         soft_wrap=True,
     )
+
+
+@app.command()
+def dedupe(
+    a: Annotated[Path, typer.Argument(help="Encodings of one holder.")],
+    output: Folder,
+    threshold: Threshold = "auto",
+    rule: ClusterRule = "average",
+    against: Against = None,
+    blocking: BlockBy = "none",
+    workers: Workers = None,
+    max_pairs: MaxPairs = 100_000_000,
+    identity: Identity = None,
+    as_json: AsJson = False,
+) -> None:
+    """Find one person's records within one file of encodings (linkage unit)."""
+    _cluster(
+        [a],
+        output,
+        False,
+        threshold,
+        rule,
+        against,
+        _blocking(blocking),
+        workers,
+        max_pairs,
+        identity,
+        as_json,
+    )
+
+
+def _cluster(
+    paths: list[Path],
+    output: Path,
+    deduplicated: bool | list[str],
+    threshold: str,
+    rule: Rule,
+    against: Path | None,
+    blocking: Blocking | None,
+    workers: int | None,
+    max_pairs: int,
+    identity: Path | None,
+    as_json: bool,
+) -> None:
+    from pprl.exchange.encodings import Encodings
+    from pprl.exchange.files import new_folder, write_json, write_table
+    from pprl.linkage.cluster import cluster
+    from pprl.linkage.deliveries import load_previous
+
+    clusters_file, facts_file = output / "clusters.parquet", output / "linkage.json"
+    conflicts_file, events_file = output / "conflicts.parquet", output / "events.parquet"
+    new_folder(output, [clusters_file, facts_file, conflicts_file, events_file])
+    previous, cut = None, _threshold(threshold)
+    if against is not None:
+        previous, before = load_previous(against)
+        cut = before if cut == "auto" else cut
+    files: list[Encodings] = [Encodings.load(path, identity=identity) for path in paths]
+    with _progress("comparing") as progress:
+        result = cluster(
+            *files,
+            threshold=cut,
+            deduplicated=deduplicated,
+            rule=rule,
+            blocking=blocking,
+            against=previous,
+            workers=workers,
+            max_pairs=max_pairs,
+            progress=progress,
+        )
+    result.clusters.save(clusters_file)
+    write_table(result.conflicts, conflicts_file)
+    if result.events is not None:
+        write_table(result.events, events_file)
+    facts = result.facts(*(one.info for one in files))
+    write_json(facts, facts_file)
+    if as_json:
+        print(json.dumps(facts))
+        return
+    events = "" if result.events is None else f", {len(result.events):,} events"
+    out.print(
+        f"{clusters_file}: {facts['clusters']:,} clusters of {facts['records']:,} records, "
+        f"threshold {result.threshold:.3g} ({result.how})\n"
+        f"{len(result.conflicts):,} conflicts{events}\n"
+        f"compared {result.pairs_compared:,} pairs, {result.pairs_above:,} at or above the "
+        f"threshold, {result.seconds:.2f} s",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+@app.command()
+def pseudonyms(
+    folder: Annotated[Path, typer.Argument(help="Folder with clusters.parquet.")],
+    key: Annotated[
+        Path, typer.Option("--key", "-k", help="Key file made by 'pprl keygen --pseudonyms'.")
+    ],
+    project: Annotated[str, typer.Option("--project", help="The project's name.")],
+    version: Annotated[str, typer.Option("--version", help="Label of this version.")] = "1",
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="By default FOLDER/pseudonyms.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Give every record a pseudonym of its holder, and clusters one for research."""
+    from pprl.exchange.links import Clusters
+    from pprl.linkage.pseudonyms import PseudonymKey, pseudonymise
+
+    made = pseudonymise(
+        Clusters.load(folder / "clusters.parquet"),
+        PseudonymKey.load(key),
+        project=project,
+        version=version,
+    )
+    written = made.save(output or folder / "pseudonyms")
+    if as_json:
+        counts = {name: len(table) for name, table in made.holders.items()}
+        print(json.dumps({"records": counts, "files": [str(path) for path in written]}))
+        return
+    for path in written:
+        out.print(str(path), highlight=False, soft_wrap=True)
+    out.print("Give each holder its own file only, and research.parquet to the researchers only.")
+
+
+def _blocking(kind: Literal["none", "keys", "lsh"]) -> Blocking | None:
+    from pprl.linkage.blocking import HammingLSH, KeyBlocking
+
+    return {"none": None, "keys": KeyBlocking(), "lsh": HammingLSH()}[kind]
 
 
 def _threshold(text: str) -> float | Literal["auto"]:

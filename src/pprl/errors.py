@@ -6,6 +6,7 @@
     ├── UsageError (ValueError)          exit code 2: an option or a document is wrong
     │   ├── SchemaError                  a schema document cannot be used
     │   ├── LinkageKeyError              a key is too short, mistyped or unreadable
+    │   ├── PseudonymKeyError            a pseudonym key is mistyped or of another kind
     │   ├── OutputExists                 an output is already there; nothing is overwritten
     │   └── MissingDependency            an optional package is not installed
     ├── DataError (ValueError)           exit code 3: the data cannot be used
@@ -46,6 +47,7 @@ __all__ = [
     "OutputExists",
     "PprlError",
     "PprlWarning",
+    "PseudonymKeyError",
     "RecordIdError",
     "SchemaError",
     "SchemaMismatch",
@@ -76,6 +78,10 @@ class SchemaError(UsageError):
 
 class LinkageKeyError(UsageError):
     """A linkage key is too short, mistyped or cannot be read."""
+
+
+class PseudonymKeyError(UsageError):
+    """A pseudonym key is mistyped, or is a key of another kind."""
 
 
 class OutputExists(UsageError):

@@ -20,8 +20,8 @@ from pydantic import ValidationError
 
 from pprl.errors import OutputExists, UnreadableFile, UsageError
 from pprl.exchange.encodings import EncodingInfo, Encodings
+from pprl.exchange.links import CLUSTERS_SCHEMA, Clusters, Links
 from pprl.exchange.links import SCHEMA as LINKS_SCHEMA
-from pprl.exchange.links import Links
 
 METADATA_KEY = b"pprl"
 _KEY_LISTS = pa.list_(pa.binary(8))
@@ -232,14 +232,31 @@ def read_links(path: str | PathLike[str]) -> Links:
     Raises:
         UnreadableFile: The file is missing, damaged or has other columns.
     """
+    return Links(_read_columns(path, LINKS_SCHEMA, "links"))
+
+
+def read_clusters(path: str | PathLike[str]) -> Clusters:
+    """Read a clusters file.
+
+    Raises:
+        UnreadableFile: The file is missing, damaged or has other columns.
+    """
+    table = _read_columns(path, CLUSTERS_SCHEMA, "clusters")
+    for name in table.column_names:
+        if table[name].null_count:
+            raise UnreadableFile(f"{path}: column {name!r} has missing values.")
+    return Clusters(table)
+
+
+def _read_columns(path: str | PathLike[str], schema: pa.Schema, kind: str) -> pa.Table:
     table, _ = _read_parquet(path)
-    missing = [name for name in LINKS_SCHEMA.names if name not in table.column_names]
+    missing = [name for name in schema.names if name not in table.column_names]
     if missing:
-        raise UnreadableFile(f"{path} is not a links file: column {missing[0]!r} is missing.")
+        raise UnreadableFile(f"{path} is not a {kind} file: column {missing[0]!r} is missing.")
     try:
-        return Links(table.select(LINKS_SCHEMA.names).cast(LINKS_SCHEMA))
+        return table.select(schema.names).cast(schema)
     except pa.ArrowInvalid:
-        raise UnreadableFile(f"{path} is not a links file: a column has another type.") from None
+        raise UnreadableFile(f"{path} is not a {kind} file: a column has another type.") from None
 
 
 def _read_parquet(

@@ -1,4 +1,4 @@
-"""Links: which record of one holder belongs to which record of another."""
+"""Links and clusters: which records of which holders belong to one person."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from os import PathLike
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,6 +21,11 @@ SCHEMA = pa.schema(
     ]
 )
 """The columns of a links table. ``probability`` is null where nothing estimated it."""
+
+CLUSTERS_SCHEMA = pa.schema(
+    [("cluster_id", pa.string()), ("holder", pa.string()), ("record_id", pa.string())]
+)
+"""The columns of a clusters table: a row for every record, linked or not."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,3 +72,53 @@ class Links:
         from pprl.exchange.files import read_links
 
         return read_links(path)
+
+
+@dataclass(frozen=True, eq=False)
+class Clusters:
+    """A table of clusters: ``cluster_id, holder, record_id``, a row for every record.
+
+    Rows are in the order of the files and of their records. Records of one person share
+    a ``cluster_id``, which means nothing by itself.
+    """
+
+    table: pa.Table
+
+    def __len__(self) -> int:
+        return int(pc.count_distinct(self.table["cluster_id"]).as_py())
+
+    def __repr__(self) -> str:
+        return f"Clusters({len(self):,} clusters, {self.table.num_rows:,} records)"
+
+    def to_arrow(self) -> pa.Table:
+        """Return the clusters as an Arrow table."""
+        return self.table
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return the clusters as a pandas DataFrame."""
+        frame: pd.DataFrame = self.table.to_pandas()
+        return frame
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        return self.table.__arrow_c_stream__(requested_schema)
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the clusters as Parquet.
+
+        Raises:
+            OutputExists: There is a file already.
+        """
+        from pprl.exchange.files import write_table
+
+        write_table(self.table, path)
+
+    @classmethod
+    def load(cls, path: str | PathLike[str]) -> Clusters:
+        """Read a clusters file.
+
+        Raises:
+            UnreadableFile: The file is missing, damaged or has other columns.
+        """
+        from pprl.exchange.files import read_clusters
+
+        return read_clusters(path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, overload
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from pprl.exchange.encodings import EncodingInfo, Encodings, check_compatible, w
 from pprl.exchange.links import Links
 from pprl.linkage.auto import Estimate, decide
 from pprl.linkage.blocking import Blocking, BlockingReport
+from pprl.linkage.cluster import ClusterResult, cluster
 from pprl.linkage.compare import (
     MAX_PAIRS,
     Progress,
@@ -77,6 +78,7 @@ class LinkResult:
         )
 
 
+@overload
 def link(
     a: Encodings,
     b: Encodings,
@@ -87,8 +89,40 @@ def link(
     workers: int | None = None,
     max_pairs: int = MAX_PAIRS,
     progress: Progress | None = None,
-) -> LinkResult:
-    """Link the records of two data holders from their encodings alone.
+) -> LinkResult: ...
+
+
+@overload
+def link(
+    a: Encodings,
+    b: Encodings,
+    c: Encodings,
+    /,
+    *more: Encodings,
+    threshold: float | Literal["auto"] = "auto",
+    matching: Matching = "one-to-one",
+    blocking: Blocking | None = None,
+    workers: int | None = None,
+    max_pairs: int = MAX_PAIRS,
+    progress: Progress | None = None,
+) -> ClusterResult: ...
+
+
+def link(
+    a: Encodings,
+    b: Encodings,
+    *more: Encodings,
+    threshold: float | Literal["auto"] = "auto",
+    matching: Matching = "one-to-one",
+    blocking: Blocking | None = None,
+    workers: int | None = None,
+    max_pairs: int = MAX_PAIRS,
+    progress: Progress | None = None,
+) -> LinkResult | ClusterResult:
+    """Link the records of data holders from their encodings alone.
+
+    Two files give links. Three or more give clusters, with at most one record of each file
+    (``one-to-one``) or any number (``many-to-many``); `pprl.cluster` has more to choose.
 
     Every pair is compared unless ``blocking`` is given. Warns when a field is filled at
     one holder and (almost) empty at the other.
@@ -96,9 +130,10 @@ def link(
     Args:
         a: Encodings of the first holder.
         b: Encodings of the second holder, made with the same schema and key.
-        threshold: ``auto`` finds it from what each file's own neighbours look like (see
-            `pprl.linkage.threshold`) and compares each file with itself, too; or the
-            Dice similarity, 0 to 1, at or above which a pair is considered.
+        *more: Encodings of further holders.
+        threshold: ``auto`` finds it; with two files from what each file's own neighbours
+            look like (see `pprl.linkage.threshold`), comparing each file with itself, too; or
+            the Dice similarity, 0 to 1, at or above which a pair is considered.
         matching: ``one-to-one`` (greedy, best first), ``optimal`` (one-to-one of the greatest
             sum), ``one-to-many`` (a left record may have several partners), ``many-to-one``
             or ``many-to-many``; see `pprl.linkage.match`.
@@ -114,6 +149,23 @@ def link(
         TooManyPairs: More than ``max_pairs`` pairs reach the threshold.
     """
     check_matching(matching)
+    if more:
+        if matching not in {"one-to-one", "many-to-many"}:
+            raise UsageError(
+                f"three files or more give clusters: matching is one-to-one (one record per "
+                f"holder) or many-to-many (any number), not {matching}."
+            )
+        return cluster(
+            a,
+            b,
+            *more,
+            threshold=threshold,
+            deduplicated=matching == "one-to-one",
+            blocking=blocking,
+            workers=workers,
+            max_pairs=max_pairs,
+            progress=progress,
+        )
     if threshold == "auto":
         if matching != "one-to-one" or blocking is not None:
             raise UsageError(

@@ -1,0 +1,281 @@
+"""Linking any number of files, or one with itself, into clusters of one person's records."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from pprl.errors import PprlWarning, UsageError
+from pprl.exchange.encodings import EncodingInfo, Encodings, check_compatible, warn_absent_fields
+from pprl.exchange.links import Clusters
+from pprl.linkage.blocking import Blocking, BlockingReport
+from pprl.linkage.compare import (
+    MAX_PAIRS,
+    Pairs,
+    Progress,
+    blocked_pairs,
+    check_threshold,
+    scored_pairs,
+)
+from pprl.linkage.conflicts import find_conflicts
+from pprl.linkage.deliveries import Previous, name_clusters
+from pprl.linkage.joining import Rule, check_rule, join
+from pprl.linkage.pool import Pool
+from pprl.linkage.within import find_threshold
+
+_REPEATS = 0.02
+
+
+@dataclass(frozen=True, eq=False)
+class ClusterResult:
+    """The clusters, and what was done to find them.
+
+    Attributes:
+        clusters: ``cluster_id, holder, record_id``, a row for every record.
+        conflicts: Pairs that the rule decided against their similarity; see
+            `pprl.linkage.conflicts`.
+        events: What became of the clusters of an earlier delivery: ``event`` (``merge`` or
+            ``split``), ``previous_id``, ``cluster_id``, ``records``. None without one.
+        threshold: The Dice similarity that records of one person have on average; above 1
+            where none was found.
+        how: ``auto``, or ``fixed`` where the threshold was given.
+        rule: Which clusters were joined first.
+        deduplicated: Holders of whose records a cluster has at most one.
+        pairs_compared: Number of pairs of rows that were compared, not counting the
+            sample for an automatic threshold.
+        pairs_above: Number of pairs at or above the threshold.
+        expected_precision: Of the pairs at or above an automatic threshold, before the
+            rule, a rough estimate; None where the threshold was given.
+        blocking: What blocking left out; None where every pair was compared.
+        seconds: Wall time.
+    """
+
+    clusters: Clusters
+    conflicts: pa.Table
+    events: pa.Table | None
+    threshold: float
+    how: Literal["auto", "fixed"]
+    rule: Rule
+    deduplicated: tuple[str, ...]
+    pairs_compared: int
+    pairs_above: int
+    expected_precision: float | None
+    blocking: BlockingReport | None
+    seconds: float
+
+    def facts(self, *inputs: EncodingInfo) -> dict[str, Any]:
+        """Return what was done as plain values, for ``linkage.json``."""
+        return {
+            "library": inputs[0].library,
+            "inputs": [info.model_dump(mode="json") for info in inputs],
+            "rule": self.how,
+            "threshold": self.threshold,
+            "clustering": self.rule,
+            "deduplicated": list(self.deduplicated),
+            "pairs_compared": self.pairs_compared,
+            "pairs_above": self.pairs_above,
+            "expected_precision": self.expected_precision,
+            "blocking": self.blocking and self.blocking.to_dict(),
+            "records": self.clusters.table.num_rows,
+            "clusters": len(self.clusters),
+            "conflicts": _counts(self.conflicts["reason"]),
+            "events": None if self.events is None else _counts(self.events["event"]),
+            "seconds": round(self.seconds, 3),
+        }
+
+    def __repr__(self) -> str:
+        return (
+            f"ClusterResult({len(self.clusters):,} clusters of "
+            f"{self.clusters.table.num_rows:,} records, {self.how}, threshold "
+            f"{self.threshold:g}, {len(self.conflicts):,} conflicts)"
+        )
+
+
+def cluster(
+    *files: Encodings,
+    threshold: float | Literal["auto"] = "auto",
+    deduplicated: bool | Collection[str] = True,
+    rule: Rule = "average",
+    blocking: Blocking | None = None,
+    against: Clusters | None = None,
+    workers: int | None = None,
+    max_pairs: int = MAX_PAIRS,
+    progress: Progress | None = None,
+) -> ClusterResult:
+    """Find the records of one person in any number of files.
+
+    The files are compared with each other and, unless deduplicated, with themselves.
+
+    Args:
+        files: Encodings made with one schema and key, each under a holder's name of its own.
+        threshold: ``auto`` finds it from the shape of the similarities (see
+            `pprl.linkage.within`); or a Dice similarity, 0 to 1.
+        deduplicated: True where no file has two records of one person, so that a cluster has
+            at most one of each; False where every file may; or the names of the
+            holders whose files have none.
+        rule: ``average`` or ``correlation``; see `pprl.linkage.joining`.
+        blocking: `KeyBlocking` or `HammingLSH`; without it every pair is compared.
+        against: The clusters of an earlier delivery. Its records, among those of
+            ``files``, are not compared with each other again; its cluster ids are kept.
+        workers: Threads; all processors by default. The result does not depend on it.
+        max_pairs: Stop with an error when more pairs than this reach the threshold.
+        progress: Called with the pairs compared so far and in all.
+
+    Raises:
+        UsageError: There are no files, two have one name, an option is unknown, or a record of
+            the earlier delivery is not in the files.
+        IncompatibleEncodings: Different schemas, keys or lengths.
+        TooManyPairs: More than ``max_pairs`` pairs reach the threshold.
+    """
+    check_rule(rule)
+    if threshold != "auto":
+        check_threshold(threshold)
+    if not files:
+        raise UsageError("give at least one file of encodings.")
+    infos = [one.info for one in files]
+    check_compatible(infos)
+    warn_absent_fields(infos)
+    start = time.perf_counter()
+    pool = Pool.of(files)
+    groups = pool.groups(deduplicated)
+    previous = None if against is None else Previous.of(against, pool)
+    precision = None
+    cut = threshold
+    if cut == "auto":
+        gap = find_threshold(pool, groups, workers=workers, progress=progress)
+        cut = gap.threshold
+        precision = 1 - gap.false_pairs / gap.pairs if gap.pairs else None
+        if not gap.pairs:
+            warnings.warn(
+                "no two records stand out as one person's; every record is a cluster of its "
+                "own. Give a threshold if you know better.",
+                PprlWarning,
+                stacklevel=2,
+            )
+    pairs, compared, report = _pairs(
+        pool, previous, min(cut, 1.0), blocking, workers, max_pairs, progress
+    )
+    pairs = pairs.take(pairs.similarity >= cut)
+    _warn_repeats(pool, pairs, groups)
+    joined = pairs if previous is None else previous.with_links(pairs)
+    labels = join(pool, joined, cut, groups, rule)
+    if previous is not None:
+        labels = previous.untouched(joined, labels)
+    ids, events = name_clusters(pool, labels, previous)
+    names = pa.array(pool.names).take(pa.array(pool.file))
+    return ClusterResult(
+        clusters=Clusters(
+            pa.table(
+                [ids.take(pa.array(labels)), names, pool.record_ids],
+                names=["cluster_id", "holder", "record_id"],
+            )
+        ),
+        conflicts=find_conflicts(pool, pairs, labels, ids, cut, groups),
+        events=events,
+        threshold=float(cut),
+        how="auto" if threshold == "auto" else "fixed",
+        rule=rule,
+        deduplicated=tuple(
+            name for at, name in enumerate(pool.names) if (groups[pool.file == at] >= 0).any()
+        ),
+        pairs_compared=compared,
+        pairs_above=len(pairs),
+        expected_precision=precision,
+        blocking=report,
+        seconds=time.perf_counter() - start,
+    )
+
+
+def dedupe(
+    a: Encodings,
+    *,
+    threshold: float | Literal["auto"] = "auto",
+    rule: Rule = "average",
+    blocking: Blocking | None = None,
+    against: Clusters | None = None,
+    workers: int | None = None,
+    max_pairs: int = MAX_PAIRS,
+    progress: Progress | None = None,
+) -> ClusterResult:
+    """Find the records of one person within one file; see `cluster`."""
+    return cluster(
+        a,
+        threshold=threshold,
+        deduplicated=False,
+        rule=rule,
+        blocking=blocking,
+        against=against,
+        workers=workers,
+        max_pairs=max_pairs,
+        progress=progress,
+    )
+
+
+def _pairs(
+    pool: Pool,
+    previous: Previous | None,
+    threshold: float,
+    blocking: Blocking | None,
+    workers: int | None,
+    max_pairs: int,
+    progress: Progress | None,
+) -> tuple[Pairs, int, BlockingReport | None]:
+    """Compare what has not been compared; return pairs by record of the pool, once each."""
+    everybody = pool.encodings
+    if previous is None:
+        n = len(everybody)
+        if blocking is not None:
+            pairs, blocked = blocked_pairs(
+                everybody, None, threshold, blocking, workers=workers, max_pairs=max_pairs
+            )
+            return pairs, blocked.compared, blocked
+        pairs = scored_pairs(
+            everybody, None, threshold, workers=workers, max_pairs=max_pairs, progress=progress
+        )
+        return pairs, n * (n - 1) // 2, None
+    new = previous.cluster < 0
+    numbers = np.flatnonzero(new)
+    part = pool.subset(new)
+    report = None
+    if blocking is None:
+        found = scored_pairs(
+            part, everybody, threshold, workers=workers, max_pairs=max_pairs, progress=progress
+        )
+        compared = len(part) * len(everybody)
+    else:
+        found, report = blocked_pairs(
+            part, everybody, threshold, blocking, workers=workers, max_pairs=max_pairs
+        )
+        compared = report.compared
+    left, right = numbers[found.left], found.right
+    # Two new records meet twice, and each meets itself.
+    keep = ~new[right] | (left < right)
+    low, high = np.minimum(left, right)[keep], np.maximum(left, right)[keep]
+    return Pairs(low, high, found.similarity[keep]), compared, report
+
+
+def _warn_repeats(pool: Pool, pairs: Pairs, groups: NDArray[np.int64]) -> None:
+    """Warn about deduplicated files that have similar records."""
+    same = (groups[pairs.left] == groups[pairs.right]) & (groups[pairs.left] >= 0)
+    found = np.bincount(groups[pairs.left[same]], minlength=len(pool.names))
+    many = found > _REPEATS * np.bincount(pool.file)
+    if many.any():
+        worst = int(np.argmax(found / np.bincount(pool.file)))
+        warnings.warn(
+            f"files that are taken to be deduplicated ({many.sum()}) have pairs of records above "
+            f"the threshold: {found[worst]:,} in that of holder {pool.names[worst]!r}. If they may "
+            f"repeat people, say so (deduplicated=False, --deduplicated none)",
+            PprlWarning,
+            stacklevel=3,
+        )
+
+
+def _counts(column: pa.ChunkedArray) -> dict[str, int]:
+    return {row["values"]: row["counts"] for row in column.value_counts().to_pylist()}

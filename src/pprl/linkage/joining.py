@@ -1,0 +1,84 @@
+"""The rule that turns similar pairs into clusters."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from pprl.errors import UsageError
+from pprl.kernels.agglomerate import agglomerate
+from pprl.linkage.compare import Pairs
+from pprl.linkage.pool import Pool, all_pairs_within
+
+Rule = Literal["average", "correlation"]
+
+LARGEST = 400
+"""Records of the largest component of which every pair is compared."""
+
+_UNKNOWN = -0.1
+
+
+def check_rule(rule: str) -> None:
+    """Raise `UsageError` unless ``rule`` is one that `join` knows."""
+    if rule not in get_args(Rule):
+        raise UsageError(f"rule must be one of {get_args(Rule)}, not {rule!r}.")
+
+
+def components(pairs: Pairs, n: int) -> NDArray[np.int64]:
+    """Number the connected components of records: (n,) int64."""
+    graph = coo_array((np.ones(len(pairs), np.int8), (pairs.left, pairs.right)), shape=(n, n))
+    labels: NDArray[np.int64] = connected_components(graph, directed=False)[1].astype(np.int64)
+    return labels
+
+
+def join(
+    pool: Pool, pairs: Pairs, threshold: float, groups: NDArray[np.int64], rule: Rule
+) -> NDArray[np.int64]:
+    """Join records into clusters.
+
+    Clusters lie within the connected components of the pairs at or above the threshold.
+    There, the similarity of every pair is computed, and clusters are joined two by two
+    as long as the pairs between the two are at or above the threshold on average, and unless
+    both have a record of one deduplicated file. ``average`` joins those of the highest mean first
+    (average linkage, Sokal and Michener, Univ. Kansas Sci. Bull. 38 (1958), p. 1409);
+    ``correlation`` those with the greatest sum of similarity less threshold first, which
+    is greedy edge contraction for correlation clustering (Bansal and others, Machine Learning
+    56 (2004), p. 89; Keuper and others, ICCV 2015, p. 1751).
+
+    In components of more than 400 records, pairs below the threshold are not computed but
+    count as 0.1 below it.
+
+    Args:
+        pool: The records.
+        pairs: Pairs at or above the threshold, each once.
+        threshold: Dice similarity.
+        groups: (n,) from `Pool.groups`.
+        rule: Which clusters are joined first.
+
+    Returns:
+        (n,) the smallest record number of each record's cluster.
+    """
+    parts = components(pairs, len(pool))
+    inside, large = all_pairs_within(parts, LARGEST)
+    found = pool.similarity(inside.left, inside.right)
+    rest = pairs.take(large[pairs.left])
+    left = np.concatenate([inside.left, rest.left])
+    right = np.concatenate([inside.right, rest.right])
+    excess = np.concatenate([found, rest.similarity]) - threshold
+    order = np.lexsort((right, left))
+    cluster = np.empty(len(pool), np.int64)
+    agglomerate(
+        left[order],
+        right[order],
+        excess[order],
+        _UNKNOWN,
+        groups,
+        len(pool.names),
+        rule == "correlation",
+        cluster,
+    )
+    return cluster

@@ -1,0 +1,111 @@
+"""A threshold where no file shows what non-matches alone look like.
+
+A file with duplicates is no null for itself: its nearest neighbours are the duplicates. What is
+left is the shape. The number of pairs of different people falls steeply and steadily with
+similarity, many times faster than that of pairs of one person, which errors spread
+widely. Where the fall of all pairs has slowed to half its steepest rate, about half of the
+pairs at that similarity are of one person.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pprl.linkage.compare import Progress, scored_pairs
+from pprl.linkage.pool import Pool
+from pprl.linkage.threshold import find_floor
+
+_STEP = 0.002
+_WIDTH = 0.8
+_LEAST = 20
+_EDGE = 2.5
+_COMPARISONS = 10_000_000_000
+
+
+@dataclass(frozen=True)
+class Gap:
+    """Where pairs of one person begin to outnumber the others.
+
+    Attributes:
+        threshold: Dice similarity; above 1 where there seem to be no such pairs.
+        pairs: Number of pairs at or above it, among those looked at.
+        false_pairs: Expected number of pairs of different people among them, if their
+            number goes on falling as steeply.
+    """
+
+    threshold: float
+    pairs: int
+    false_pairs: float
+
+
+NOWHERE = Gap(float(np.nextafter(1.0, 2.0)), 0, 0.0)
+"""No pairs of one person."""
+
+
+def find_gap(similarity: NDArray[np.float64], floor: float) -> Gap:
+    """Find the similarity at which the fall in the number of pairs has slowed to half.
+
+    The counts are smoothed with a Gaussian kernel of 0.8 times the similarity over which
+    pairs at the floor fall by a factor e; smoothing leaves the slope of an exponential as
+    it is, but raises its level, which moves the threshold up a little (by a third of the
+    similarity over which pairs fall by e): the careful side.
+
+    Args:
+        similarity: (p,) similarities of all pairs at or above the floor, or of the pairs of
+            a random sample of records.
+        floor: Low enough for nearly all pairs there to be of different people.
+    """
+    if len(similarity) < _LEAST or not np.median(similarity) > floor:
+        return NOWHERE
+    width = _WIDTH * (np.median(similarity) - floor) / np.log(2)
+    edges = np.append(np.arange(floor, 1.0, _STEP), 1.0 + _STEP)
+    counts = np.histogram(similarity, edges)[0]
+    at = edges[:-1] + _STEP / 2
+    distance = (at[:, None] - at) / width
+    weight = np.exp(-(distance**2) / 2)
+    smooth = weight @ counts
+    fall = (weight * distance) @ counts / (width * np.maximum(smooth, 1e-300))
+    # Below, the kernel reaches under the floor; above, there are too few pairs to tell.
+    places = np.flatnonzero((at >= floor + _EDGE * width) & (smooth >= _LEAST))
+    steepest = np.maximum.accumulate(fall[places])
+    slowed = np.flatnonzero(fall[places] < steepest / 2)
+    if not len(slowed):
+        return NOWHERE
+    place, rate = places[slowed[0]], steepest[slowed[0]]
+    pairs = int((similarity >= at[place]).sum())
+    density = smooth[place] / (width * np.sqrt(2 * np.pi))
+    # Half of it, before smoothing raised it, with an exponential tail above.
+    false_pairs = float(min(density / 2 / np.exp((width * rate) ** 2 / 2) / rate, pairs))
+    if false_pairs > pairs / 2:
+        return NOWHERE
+    return Gap(float(at[place]), pairs, false_pairs)
+
+
+def find_threshold(
+    pool: Pool,
+    groups: NDArray[np.int64],
+    *,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> Gap:
+    """Find the threshold for the pairs of a pool, on a sample of records if it is large.
+
+    Pairs within a deduplicated file are left out.
+    """
+    everybody = pool.encodings
+    floor = find_floor(everybody, everybody)
+    n = len(pool)
+    if n * n <= 2 * _COMPARISONS:
+        pairs = scored_pairs(everybody, None, floor, workers=workers, progress=progress)
+        left, right = pairs.left, pairs.right
+    else:
+        sampled = np.zeros(n, bool)
+        sampled[np.linspace(0, n - 1, _COMPARISONS // n).astype(np.int64)] = True
+        part = pool.subset(sampled)
+        pairs = scored_pairs(part, everybody, floor, workers=workers, progress=progress)
+        left, right = np.flatnonzero(sampled)[pairs.left], pairs.right
+    keep = (left != right) & ((groups[left] != groups[right]) | (groups[left] < 0))
+    return find_gap(pairs.similarity[keep], floor)

@@ -1,0 +1,371 @@
+"""Many files, or one with itself, into clusters."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+import pprl
+from conftest import encodings_of
+from pprl import demo
+from pprl.cli import app
+from pprl.errors import PprlWarning, UnreadableFile, UsageError
+from pprl.exchange.encodings import Encodings
+from pprl.kernels.agglomerate import agglomerate
+from pprl.linkage.pool import Pool, all_pairs_within
+from pprl.linkage.within import NOWHERE, find_gap
+
+BITS = 512
+
+
+def people(n: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).random((n, BITS)) < 0.3
+
+
+def noisy(bits: np.ndarray, share: float, seed: int) -> np.ndarray:
+    return np.packbits(bits ^ (np.random.default_rng(seed).random(bits.shape) < share), axis=1)
+
+
+def clusters_of(result: pprl.ClusterResult) -> set[frozenset[str]]:
+    """The clusters as sets of record ids, which name their holder in these tests."""
+    frame = result.clusters.to_pandas()
+    return {frozenset(ids) for _, ids in frame.groupby("cluster_id")["record_id"]}
+
+
+def plainly(
+    n: int,
+    known: dict[tuple[int, int], float],
+    unknown: float,
+    group: list[int],
+    by_sum: bool,
+) -> list[int]:
+    """Join clusters as the definition says, going through all pairs of clusters each time."""
+    clusters = [[i] for i in range(n)]
+
+    def gain(x: list[int], y: list[int]) -> float:
+        values = [known.get((min(i, j), max(i, j))) for i in x for j in y]
+        if all(value is None for value in values):
+            return -np.inf
+        total = sum(unknown if value is None else value for value in values)
+        return total if by_sum else total / len(values)
+
+    while True:
+        allowed = []
+        for x in clusters:
+            for y in clusters:
+                groups = [group[i] for i in x + y if group[i] >= 0]
+                if x[0] < y[0] and len(groups) == len(set(groups)) and gain(x, y) >= 0:
+                    allowed.append((gain(x, y), x, y))
+        if not allowed:
+            break
+        _, x, y = max(allowed, key=lambda one: one[0])
+        clusters.remove(y)
+        x.extend(y)
+        x.sort()
+    label = [0] * n
+    for members in clusters:
+        for i in members:
+            label[i] = members[0]
+    return label
+
+
+@st.composite
+def graphs(draw: st.DrawFn) -> tuple[int, dict[tuple[int, int], float], list[int], bool]:
+    n = draw(st.integers(1, 9))
+    every = [(i, j) for i in range(n) for j in range(i + 1, n)]
+    chosen = draw(st.lists(st.sampled_from(every), unique=True)) if every else []
+    # Powers of two apart, so that no two sums or means are the same.
+    seed = draw(st.integers(0, 2**32 - 1))
+    excess = np.random.default_rng(seed).uniform(-0.2, 0.3, len(chosen))
+    group = draw(st.lists(st.integers(-1, 3), min_size=n, max_size=n))
+    return n, dict(zip(chosen, excess.tolist(), strict=True)), group, draw(st.booleans())
+
+
+@settings(max_examples=300, deadline=None)
+@given(graphs())
+def test_kernel_against_the_definition(
+    case: tuple[int, dict[tuple[int, int], float], list[int], bool],
+) -> None:
+    n, known, group, by_sum = case
+    ends = np.array(sorted(known), np.int64).reshape(-1, 2)
+    excess = np.array([known[i, j] for i, j in ends.tolist()], np.float64)
+    label = np.empty(n, np.int64)
+    columns = (np.ascontiguousarray(ends[:, 0]), np.ascontiguousarray(ends[:, 1]), excess)
+    agglomerate(*columns, -0.1, np.array(group), 4, by_sum, label)
+    assert label.tolist() == plainly(n, known, -0.1, group, by_sum)
+
+
+def test_pairs_within_labels() -> None:
+    labels = np.array([2, 0, 2, 1, 2, 0])
+    pairs, large = all_pairs_within(labels, 2)
+    assert list(zip(pairs.left, pairs.right, strict=True)) == [(1, 5)]
+    assert large.tolist() == [True, False, True, False, True, False]
+    pairs, _ = all_pairs_within(labels, 3)
+    assert list(zip(pairs.left, pairs.right, strict=True)) == [(1, 5), (0, 2), (0, 4), (2, 4)]
+
+
+@pytest.mark.parametrize("rule", ["average", "correlation"])
+def test_three_files(rule: str) -> None:
+    bits = people(40)
+    files = [
+        encodings_of(noisy(bits[start : start + 30], 0.02, start), name)
+        for start, name in ((0, "a"), (5, "b"), (10, "c"))
+    ]
+    result = pprl.cluster(*files, threshold=0.8, rule=rule)
+    expected = {
+        frozenset(
+            f"{name}{person - start}"
+            for start, name in ((0, "a"), (5, "b"), (10, "c"))
+            if 0 <= person - start < 30
+        )
+        for person in range(40)
+    }
+    assert clusters_of(result) == expected
+    assert len(result.clusters) == 40
+    assert len(result.conflicts) == 0
+    assert result.pairs_compared == 90 * 89 // 2
+    frame = result.clusters.to_pandas()
+    assert frame["record_id"].tolist() == [f"{n}{i}" for n in "abc" for i in range(30)]
+    assert frame["holder"].tolist() == [n for n in "abc" for _ in range(30)]
+    linked = pprl.link(*files, threshold=0.8)
+    assert isinstance(linked, pprl.ClusterResult)
+    assert clusters_of(linked) == expected
+    assert pprl.cluster(*files, threshold=0.8, rule=rule, workers=1).clusters.table.equals(
+        result.clusters.table
+    )
+
+
+def chain() -> list[Encodings]:
+    """A = B and B = C, but not A = C; and a second record of B that is nearly the first."""
+    rng = np.random.default_rng(7)
+    middle = np.zeros(BITS, bool)
+    places = rng.permutation(BITS)
+    middle[places[:100]] = True
+    left, right, second = middle.copy(), middle.copy(), middle.copy()
+    left[places[:20]], left[places[100:120]] = False, True
+    right[places[20:40]], right[places[120:140]] = False, True
+    second[places[40:45]], second[places[140:145]] = False, True
+    rows = [np.packbits(row[None], axis=1) for row in (left, middle, right, second)]
+    return [
+        encodings_of(rows[0], "a"),
+        encodings_of(np.concatenate([rows[1], rows[3]]), "b"),
+        encodings_of(rows[2], "c"),
+    ]
+
+
+def test_conflicts_are_listed() -> None:
+    # Dice: a-b0 0.80, b0-c 0.80, a-c 0.60, b0-b1 0.95, a-b1 0.75, c-b1 0.75.
+    with pytest.warns(PprlWarning, match="1 in that of holder 'b'"):
+        apart = pprl.cluster(*chain(), threshold=0.79)
+    rows = apart.conflicts.to_pylist()
+    assert clusters_of(apart) in [
+        {frozenset({"a0", "b0"}), frozenset({"c0"}), frozenset({"b1"})},
+        {frozenset({"c0", "b0"}), frozenset({"a0"}), frozenset({"b1"})},
+    ]
+    assert [(row["reason"], row["similarity"]) for row in rows] == [
+        ("one record per holder", 0.95),
+        ("not alike as a whole", 0.8),
+    ]
+    assert rows[0]["left_id"] == "b0"
+    assert rows[0]["right_id"] == "b1"
+    with_all = pprl.cluster(*chain(), threshold=0.65, deduplicated=False)
+    assert clusters_of(with_all) == {frozenset({"a0", "b0", "b1", "c0"})}
+    together = with_all.conflicts.to_pylist()
+    assert [(row["reason"], row["left_id"], row["right_id"]) for row in together] == [
+        ("joined through others", "a0", "c0")
+    ]
+    assert with_all.facts(chain()[0].info)["conflicts"] == {"joined through others": 1}
+
+
+def test_one_record_of_some_holders() -> None:
+    bits = people(3)
+    twice = np.concatenate([noisy(bits, 0.01, 1), noisy(bits, 0.01, 2)])
+    a, b = encodings_of(twice, "a"), encodings_of(noisy(bits, 0.01, 3), "b")
+    with pytest.warns(PprlWarning, match="3 in that of holder 'a'"):
+        assert len(pprl.cluster(a, b, threshold=0.8).clusters) == 6
+    result = pprl.cluster(a, b, threshold=0.8, deduplicated=["b"])
+    assert clusters_of(result) == {frozenset({f"a{i}", f"a{i + 3}", f"b{i}"}) for i in range(3)}
+    assert result.deduplicated == ("b",)
+    assert clusters_of(pprl.dedupe(a, threshold=0.8)) == {
+        frozenset({f"a{i}", f"a{i + 3}"}) for i in range(3)
+    }
+
+
+def test_wrong_options() -> None:
+    a, b = encodings_of(noisy(people(3), 0, 1), "a"), encodings_of(noisy(people(3), 0, 2), "b")
+    with pytest.raises(UsageError, match="two files are of holder 'a'"):
+        pprl.cluster(a, a, threshold=0.8)
+    with pytest.raises(UsageError, match="no holder 'z'; the holders are: 'a', 'b'"):
+        pprl.cluster(a, b, threshold=0.8, deduplicated=["z"])
+    with pytest.raises(UsageError, match="rule must be one of"):
+        pprl.cluster(a, b, threshold=0.8, rule="best")
+    with pytest.raises(UsageError, match="between 0 and 1"):
+        pprl.cluster(a, b, threshold=2)
+    with pytest.raises(UsageError, match="at least one file"):
+        pprl.cluster()
+    c = encodings_of(noisy(people(3), 0, 1), "c")
+    with pytest.raises(UsageError, match="not optimal"):
+        pprl.link(a, b, c, threshold=0.8, matching="optimal")
+
+
+def test_the_best_of_variants_counts() -> None:
+    bits = people(4)
+    rows = noisy(bits[[0, 1, 2]], 0, 0)
+    a = encodings_of(rows, "a")
+    a = Encodings(
+        pa.array(["a0", "a0", "a1"]),
+        rows,
+        a.info.model_copy(update={"records": 2}),
+        np.array([0, 1, 0], np.uint8),
+    )
+    b = encodings_of(noisy(bits[[1, 2, 3]], 0.01, 1), "b")
+    result = pprl.cluster(a, b, threshold=0.8)
+    assert clusters_of(result) == {
+        frozenset({"a0", "b0"}),
+        frozenset({"a1", "b1"}),
+        frozenset({"b2"}),
+    }
+    pool = Pool.of([a, b])
+    assert pool.similarity(np.array([0, 0]), np.array([2, 4]))[0] > 0.9
+
+
+def febrl_schema() -> pprl.Schema:
+    return pprl.Schema.load("src/pprl/schemas/febrl4.toml")
+
+
+def test_gap_on_febrl() -> None:
+    """The whole of FEBRL 4 as one file with two records of everybody, no threshold given."""
+    both = demo.half_overlap(demo.febrl4())
+    people = pd.concat([both.left, both.right])
+    key = pprl.LinkageKey.from_secret("a secret for the tests of clusters")
+    result = pprl.dedupe(pprl.encode(people, febrl_schema(), key, id_column="rec_id"))
+    found = clusters_of(result)
+    true = {frozenset(pair) for pair in both.truth.itertuples(index=False, name=None)}
+    pairs = {frozenset((x, y)) for ids in found for x in ids for y in ids if x < y}
+    assert 2 * len(pairs & true) / (len(pairs) + len(true)) >= 0.97
+    assert result.how == "auto"
+    assert result.expected_precision is not None
+    assert abs(result.expected_precision - len(pairs & true) / len(pairs)) < 0.05
+
+
+def test_gap_by_construction() -> None:
+    """Exponential non-matches and evenly spread matches: half and half is known."""
+    rng = np.random.default_rng(5)
+    null = 0.5 + rng.exponential(0.02, 100_000)
+    matches = rng.uniform(0.5, 1.0, 5_000)
+    gap = find_gap(np.concatenate([null[null < 1], matches]), 0.5)
+    # 100,000 / 0.02 exp(-x / 0.02) = 5,000 / 0.5 at x = 0.124; smoothing with a kernel of 0.8
+    # times 0.02 raises the exponential by exp(0.8 ** 2 / 2), and so moves that up by 0.0064.
+    assert gap.threshold == pytest.approx(0.6304, abs=0.006)
+    real = int((null >= gap.threshold).sum())
+    assert gap.false_pairs == pytest.approx(real, rel=0.35)
+    assert find_gap(null[null < 1], 0.5) == NOWHERE
+    assert find_gap(np.empty(0), 0.5) == NOWHERE
+
+
+def test_nobody_twice() -> None:
+    a = encodings_of(np.packbits(people(800, seed=3), axis=1), "a")
+    with pytest.warns(PprlWarning, match="no two records stand out"):
+        result = pprl.dedupe(a)
+    assert len(result.clusters) == 800
+    assert result.threshold > 1
+    assert result.expected_precision is None
+
+
+def deliveries() -> tuple[list[Encodings], list[Encodings]]:
+    bits = people(60)
+    first = [
+        encodings_of(noisy(bits[:30], 0.02, 1), "a"),
+        encodings_of(noisy(bits[20:50], 0.02, 2), "b"),
+    ]
+    return first, [encodings_of(noisy(bits[10:60], 0.02, 3), "c")]
+
+
+def test_another_delivery() -> None:
+    first, second = deliveries()
+    before = pprl.cluster(*first, threshold=0.8)
+    after = pprl.cluster(*first, *second, threshold=0.8, against=before.clusters)
+    at_once = pprl.cluster(*first, *second, threshold=0.8)
+    assert clusters_of(after) == clusters_of(at_once)
+    assert after.pairs_compared == 50 * 110
+    assert after.events is not None
+    assert len(after.events) == 0
+    old = before.clusters.to_pandas().set_index(["holder", "record_id"])["cluster_id"]
+    new = after.clusters.to_pandas().set_index(["holder", "record_id"])["cluster_id"]
+    assert (new.loc[old.index] == old).all()
+    assert at_once.events is None
+
+
+def test_merge_and_split_are_events() -> None:
+    a, b, _ = chain()
+    # Earlier, a0 and b1 were one person and b0 another. The new record is like both of b.
+    table = pprl.dedupe(a, threshold=0.9).clusters.table
+    table = pa.table(
+        [["x", "y", "x"], ["a", "b", "b"], ["a0", "b0", "b1"]], names=table.column_names
+    )
+    earlier = pprl.Clusters(table)
+    c = encodings_of(b.clks[:1], "c")
+    result = pprl.cluster(a, b, c, threshold=0.79, against=earlier, deduplicated=["a", "c"])
+    assert clusters_of(result) == {frozenset({"a0"}), frozenset({"b0", "b1", "c0"})}
+    assert result.events is not None
+    after = result.clusters.to_pandas().set_index("record_id")["cluster_id"]
+    assert (after["a0"], after["b0"]) == ("x", "y")
+    assert [tuple(row.values()) for row in result.events.to_pylist()] == [
+        ("split", "x", "x", 1),
+        ("split", "x", "y", 1),
+        ("merge", "x", "y", 1),
+        ("merge", "y", "y", 1),
+    ]
+    assert result.facts(a.info)["events"] == {"split": 2, "merge": 2}
+    untouched = pprl.cluster(a, b, threshold=0.99, against=earlier)
+    assert untouched.clusters.table.equals(earlier.table)
+
+
+def test_earlier_delivery_must_be_there() -> None:
+    first, second = deliveries()
+    before = pprl.cluster(*first, threshold=0.8).clusters
+    with pytest.raises(UsageError, match="30 records of the earlier delivery are not in the files"):
+        pprl.cluster(first[0], *second, threshold=0.8, against=before)
+
+
+def test_command_line(tmp_path: Path) -> None:
+    first, second = deliveries()
+    paths = []
+    for one in [*first, *second]:
+        paths.append(str(tmp_path / f"{one.info.holder}.clk.parquet"))
+        one.save(paths[-1])
+    run = CliRunner()
+    for number, (arguments, clusters) in enumerate(
+        [
+            (["link", *paths[:2], "--deduplicated", "all", "--threshold", "0.8"], 50),
+            (["link", *paths, "--against", str(tmp_path / "0")], 60),
+            (["link", *paths, "--matching", "many-to-many", "--threshold", "0.8"], 60),
+            (["dedupe", paths[0], "--threshold", "0.8"], 30),
+        ]
+    ):
+        folder = tmp_path / str(number)
+        done = run.invoke(app, [*arguments, "-o", str(folder), "--json"], catch_exceptions=False)
+        assert done.exit_code == 0, done.output
+        facts = json.loads(done.output)
+        assert facts == json.loads((folder / "linkage.json").read_text())
+        assert (facts["clusters"], facts["threshold"]) == (clusters, 0.8)
+        assert len(pprl.Clusters.load(folder / "clusters.parquet")) == clusters
+        assert (folder / "conflicts.parquet").exists()
+        assert (folder / "events.parquet").exists() == ("--against" in arguments)
+    arguments = ["link", *paths, "--against", str(tmp_path), "-o", str(tmp_path / "9")]
+    with pytest.raises(UnreadableFile, match=r"clusters\.parquet"):
+        run.invoke(app, arguments, catch_exceptions=False)
+    arguments = ["link", *paths[:2], "-o", str(tmp_path / "8"), "--threshold", "0.8"]
+    done = run.invoke(app, [*arguments, "--ambiguous", "0.9", "--json"], catch_exceptions=False)
+    assert json.loads(done.output)["ambiguous"] == 10
+    table = pd.read_parquet(tmp_path / "8" / "ambiguous.parquet")
+    assert table["linked"].sum() == 10
+    assert len(table) > 10
