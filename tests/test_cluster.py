@@ -21,7 +21,7 @@ from pprl.errors import PprlWarning, UnreadableFile, UsageError
 from pprl.exchange.encodings import Encodings
 from pprl.kernels.agglomerate import agglomerate
 from pprl.linkage.pool import Pool, all_pairs_within
-from pprl.linkage.within import NOWHERE, find_gap
+from pprl.linkage.within import NOWHERE, find_gap, raise_by_contrast
 
 BITS = 512
 
@@ -44,6 +44,7 @@ def plainly(
     n: int,
     known: dict[tuple[int, int], float],
     unknown: float,
+    slack: float,
     group: list[int],
     by_sum: bool,
 ) -> list[int]:
@@ -52,9 +53,11 @@ def plainly(
 
     def gain(x: list[int], y: list[int]) -> float:
         values = [known.get((min(i, j), max(i, j))) for i in x for j in y]
-        if all(value is None for value in values):
-            return -np.inf
         total = sum(unknown if value is None else value for value in values)
+        if max(-1 if value is None else value for value in values) < 0:
+            return -np.inf
+        if total / len(values) < -slack:
+            return -np.inf
         return total if by_sum else total / len(values)
 
     while True:
@@ -62,7 +65,7 @@ def plainly(
         for x in clusters:
             for y in clusters:
                 groups = [group[i] for i in x + y if group[i] >= 0]
-                if x[0] < y[0] and len(groups) == len(set(groups)) and gain(x, y) >= 0:
+                if x[0] < y[0] and len(groups) == len(set(groups)) and gain(x, y) > -np.inf:
                     allowed.append((gain(x, y), x, y))
         if not allowed:
             break
@@ -99,8 +102,8 @@ def test_kernel_against_the_definition(
     excess = np.array([known[i, j] for i, j in ends.tolist()], np.float64)
     label = np.empty(n, np.int64)
     columns = (np.ascontiguousarray(ends[:, 0]), np.ascontiguousarray(ends[:, 1]), excess)
-    agglomerate(*columns, -0.1, np.array(group), 4, by_sum, label)
-    assert label.tolist() == plainly(n, known, -0.1, group, by_sum)
+    agglomerate(*columns, -0.1, 0.04, np.array(group), 4, by_sum, label)
+    assert label.tolist() == plainly(n, known, -0.1, 0.04, group, by_sum)
 
 
 def test_pairs_within_labels() -> None:
@@ -271,6 +274,32 @@ def test_gap_by_construction() -> None:
     assert find_gap(np.empty(0), 0.5) == NOWHERE
 
 
+def test_households_are_seen_by_contrast() -> None:
+    """Two files; strangers and households in either as often as across; few duplicates."""
+    rng = np.random.default_rng(6)
+    null = 0.5 + rng.exponential(0.02, 100_000)
+    homes = np.clip(rng.normal(0.7, 0.02, 4_000), 0.5, 0.8)
+    others = np.concatenate([null[null < 1], homes])
+    is_within = rng.random(len(others)) < 0.5
+    same = np.clip(1 - rng.exponential(0.1, 6_000), 0.5, 1.0)
+    twice = rng.random(len(same)) < 0.1
+    across = np.concatenate([others[~is_within], same[~twice]])
+    within = np.concatenate([others[is_within], same[twice]])
+    gap = find_gap(np.concatenate([across, within]), 0.5)
+    assert gap.threshold < 0.68
+    file = np.repeat([0, 1], 1000)
+    raised = raise_by_contrast(gap, across, within, file)
+    density = [np.histogram(x, np.arange(0.6, 1.005, 0.01))[0] for x in (same, others)]
+    wanted = np.arange(0.6, 1.0, 0.01)[np.flatnonzero(density[0] < density[1])[-1] + 1]
+    assert raised.threshold == pytest.approx(wanted, abs=0.02)
+    assert raised.pairs == (across >= raised.threshold).sum() + (within >= raised.threshold).sum()
+    # Records dealt to files at random: one person's divide like strangers, and nothing is seen.
+    dealt = rng.random(len(same)) < 0.5
+    across = np.concatenate([others[~is_within], same[~dealt]])
+    within = np.concatenate([others[is_within], same[dealt]])
+    assert raise_by_contrast(gap, across, within, file) is gap
+
+
 def test_nobody_twice() -> None:
     a = encodings_of(np.packbits(people(800, seed=3), axis=1), "a")
     with pytest.warns(PprlWarning, match="no two records stand out"):
@@ -313,7 +342,7 @@ def test_merge_and_split_are_events() -> None:
     )
     earlier = pprl.Clusters(table)
     c = encodings_of(b.clks[:1], "c")
-    result = pprl.cluster(a, b, c, threshold=0.79, against=earlier, deduplicated=["a", "c"])
+    result = pprl.cluster(a, b, c, threshold=0.81, against=earlier, deduplicated=["a", "c"])
     assert clusters_of(result) == {frozenset({"a0"}), frozenset({"b0", "b1", "c0"})}
     assert result.events is not None
     after = result.clusters.to_pandas().set_index("record_id")["cluster_id"]

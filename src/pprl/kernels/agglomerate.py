@@ -15,20 +15,23 @@ def agglomerate(
     right: NDArray[np.int64],
     excess: NDArray[np.float64],
     unknown: float,
+    slack: float,
     group: NDArray[np.int64],
     n_groups: int,
     by_sum: bool,
     cluster: NDArray[np.int64],
 ) -> None:
-    """Join the two clusters that gain most by it, until none gain.
+    """Join the two clusters that gain most by it, until none may be joined.
 
     What two clusters gain is the mean, or the sum, of the excess of all pairs between them.
+    They may be joined when the mean is at least ``-slack`` and one pair's excess at least 0.
 
     Args:
         left: (m,) one record of each known pair; no pair twice.
         right: (m,) the other.
         excess: (m,) similarity less the threshold.
         unknown: The excess of pairs that are not listed, below 0.
+        slack: How far below 0 the mean may be.
         group: (n,) a number from 0 of which a cluster may have one record, or -1 for any.
         n_groups: How many such numbers there are.
         by_sum: Take the pair of clusters with the greatest sum first, not mean.
@@ -43,6 +46,7 @@ def agglomerate(
     last = np.full(n, -1, np.int64)
     total = excess.copy()
     known = np.ones(m, np.int64)
+    best = excess.copy()
     gain = excess.copy()
     alive = np.ones(m, np.bool_)
     for half in range(2 * m):
@@ -116,6 +120,7 @@ def agglomerate(
                 elif place[other] >= 0:
                     total[place[other]] += total[this]
                     known[place[other]] += known[this]
+                    best[place[other]] = max(best[place[other]], best[this])
                     alive[this] = False
                     keep = False
                 else:
@@ -139,10 +144,11 @@ def agglomerate(
             place[other] = -1
             pairs = members[x] * members[other]
             gained = total[this] + (pairs - known[this]) * unknown
+            joinable = best[this] >= 0 and gained >= -slack * pairs
             if not by_sum:
                 gained /= pairs
             gain[this] = gained
-            if gained >= 0:
+            if joinable:
                 if size == keys.shape[0]:
                     more_keys = np.empty(2 * size, np.float64)
                     more_items = np.empty(2 * size, np.int64)

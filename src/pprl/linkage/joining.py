@@ -20,6 +20,7 @@ LARGEST = 400
 """Records of the largest component of which every pair is compared."""
 
 _UNKNOWN = -0.1
+_SLACK = 0.02
 
 
 def check_rule(rule: str) -> None:
@@ -42,12 +43,13 @@ def join(
 
     Clusters lie within the connected components of the pairs at or above the threshold.
     There, the similarity of every pair is computed, and clusters are joined two by two
-    as long as the pairs between the two are at or above the threshold on average, and unless
-    both have a record of one deduplicated file. ``average`` joins those of the highest mean first
-    (average linkage, Sokal and Michener, Univ. Kansas Sci. Bull. 38 (1958), p. 1409);
-    ``correlation`` those with the greatest sum of similarity less threshold first, which
-    is greedy edge contraction for correlation clustering (Bansal and others, Machine Learning
-    56 (2004), p. 89; Keuper and others, ICCV 2015, p. 1751).
+    as long as one pair between the two is at or above the threshold and all of them are on
+    average, or at most 0.02 below it, and unless both have a record of one deduplicated
+    file. ``average`` joins those of the highest mean first (average linkage, Sokal and
+    Michener, Univ. Kansas Sci. Bull. 38 (1958), p. 1409); ``correlation`` those with the greatest
+    sum of similarity less threshold first, which is greedy edge contraction for correlation
+    clustering (Bansal and others, Machine Learning 56 (2004), p. 89; Keuper and others, ICCV
+    2015, p. 1751).
 
     In components of more than 400 records, pairs below the threshold are not computed but
     count as 0.1 below it.
@@ -76,6 +78,7 @@ def join(
         right[order],
         excess[order],
         _UNKNOWN,
+        _SLACK,
         groups,
         len(pool.names),
         rule == "correlation",

@@ -22,6 +22,8 @@ _STEP = 0.002
 _WIDTH = 0.8
 _LEAST = 20
 _EDGE = 2.5
+_CONTRAST = 2.0
+_WINDOW, _WINDOW_LEAST = 0.01, 300
 _COMPARISONS = 10_000_000_000
 
 
@@ -108,4 +110,59 @@ def find_threshold(
         pairs = scored_pairs(part, everybody, floor, workers=workers, progress=progress)
         left, right = np.flatnonzero(sampled)[pairs.left], pairs.right
     keep = (left != right) & ((groups[left] != groups[right]) | (groups[left] < 0))
-    return find_gap(pairs.similarity[keep], floor)
+    gap = find_gap(pairs.similarity[keep], floor)
+    if not gap.pairs or (groups >= 0).any():
+        return gap
+    across = pool.file[left] != pool.file[right]
+    return raise_by_contrast(
+        gap, pairs.similarity[across], pairs.similarity[~across & (left != right)], pool.file
+    )
+
+
+def raise_by_contrast(
+    gap: Gap,
+    across: NDArray[np.float64],
+    within: NDArray[np.float64],
+    file: NDArray[np.int64],
+) -> Gap:
+    """Raise a threshold where pairs above it divide over files as strangers do.
+
+    Pairs of different people, household members among them, are within one file or across two
+    about as often as any two records are. Duplicates within a file are usually rarer, or
+    more frequent, than the same person in two files: the most similar pairs show how much. Where
+    the two ratios differ twofold, they tell at each similarity what share of the pairs are of
+    one person. The threshold is raised to where, from above, that share first falls below half.
+
+    Args:
+        gap: From `find_gap`.
+        across: Similarities of the pairs across files.
+        within: Similarities of the pairs within a file.
+        file: (n,) file of each record.
+    """
+    sizes = np.bincount(file).astype(np.float64)
+    stranger = (sizes**2).sum() / sizes.sum() ** 2
+    every = np.sort(np.concatenate([across, within]))
+    top = every[-max(gap.pairs // 2, 1)]
+    alike = (within >= top).sum(), (across >= top).sum()
+    match = alike[0] / sum(alike)
+    if min(sum(alike), stranger * sum(alike)) < _LEAST or (
+        1 / _CONTRAST < match / stranger < _CONTRAST
+    ):
+        return gap
+    edges = np.append(np.arange(gap.threshold, 1.0, _WINDOW), 1.0 + _WINDOW)
+    inside, outside = (np.histogram(part, edges)[0] for part in (within, across))
+    # From above: windows of at least a hundred pairs.
+    counts = (inside + outside)[::-1].cumsum()
+    starts = np.searchsorted(counts, np.arange(0, counts[-1], _WINDOW_LEAST), side="right")
+    starts = np.unique(starts)
+    for first, last in zip(starts, [*starts[1:], len(counts)], strict=True):
+        bins = slice(len(counts) - last, len(counts) - first)
+        pairs = inside[bins].sum() + outside[bins].sum()
+        if pairs == 0 or edges[bins.start] >= top:
+            continue
+        share = (inside[bins].sum() / pairs - stranger) / (match - stranger)
+        if share < 0.5:
+            cut = float(edges[bins.stop])
+            above = int((every >= cut).sum())
+            return Gap(cut, above, min(gap.false_pairs, above / 2))
+    return gap
