@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import resource
 import subprocess
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -199,7 +200,7 @@ def registers(options: argparse.Namespace) -> list[dict[str, Any]]:
     return rows
 
 
-def hospitals(options: argparse.Namespace) -> list[dict[str, Any]]:
+def hospitals(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """Seventy hospitals with duplicates and patients in common."""
     share, duplicates, n = 0.02, 0.05, 70
     persons = int(options.records / (n * share * (1 + duplicates)))
@@ -209,8 +210,7 @@ def hospitals(options: argparse.Namespace) -> list[dict[str, Any]]:
     files = encode(tables)
     true = np.concatenate(list(truths.values()))
     del tables, truths
-    rows = []
-    ways: dict[str, Any] = {"lsh": HammingLSH(recall=0.98, similarity=0.75)}
+    ways: dict[str, Any] = {"lsh": HammingLSH(recall=0.98, similarity=0.85)}
     if options.records <= 200_000 or options.all_pairs:
         ways["all pairs"] = None
     for name, blocking in ways.items():
@@ -219,7 +219,7 @@ def hospitals(options: argparse.Namespace) -> list[dict[str, Any]]:
             *files, deduplicated=False, blocking=blocking, workers=options.workers
         )
         seconds = time.perf_counter() - start
-        rows.append(
+        yield (
             {
                 "set": "seventy hospitals",
                 "records": len(true),
@@ -233,7 +233,6 @@ def hospitals(options: argparse.Namespace) -> list[dict[str, Any]]:
             }
             | {key: round(value, 4) for key, value in quality(labels(result), true).items()}
         )
-    return rows
 
 
 def deliveries(_: argparse.Namespace) -> list[dict[str, Any]]:
@@ -396,6 +395,91 @@ def households(_: argparse.Namespace) -> list[dict[str, Any]]:
     return rows
 
 
+def write_docs(rows: list[dict[str, Any]], page: Path) -> None:
+    """Write the tables between the page's markers."""
+    frame = pd.DataFrame(rows)
+    beside = frame[frame["rule"].notna()] if "rule" in frame else frame.iloc[:0]
+    best = beside.loc[beside.groupby(["set", "rule"])["pairwise_f1"].idxmax()]
+    chosen = [
+        ("At the automatic threshold, all rules on the same pairs", beside, "auto"),
+        ("At each rule's best threshold, chosen with the truth", best, None),
+    ]
+    figures = ["precision", "recall", "pairwise_f1", "cluster_f1", "bcubed_f1"]
+    text = []
+    for title, table, threshold in chosen:
+        if len(table):
+            kept = table if threshold is None else table[table["threshold"] == threshold]
+            text += [f"**{title}**", "", _markdown(kept[["set", "rule", "value", *figures]]), ""]
+    for title, name, columns in (
+        (
+            "Seventy hospitals, 5 % of the records twice",
+            "seventy hospitals",
+            ["records", "blocking", "threshold", *figures[2:], "seconds", "peak_mb"],
+        ),
+        (
+            "Ten deliveries of 2 % duplicates, each added to those before",
+            "deliveries",
+            [
+                "year",
+                "records",
+                "pairs_compared",
+                "seconds",
+                "seconds_at_once",
+                "f1",
+                "f1_at_once",
+                "events",
+                "old_ids_kept",
+            ],
+        ),
+        (
+            "Members of one household taken for one person, two registers",
+            "households",
+            [
+                "schema",
+                "way",
+                "threshold",
+                "precision",
+                "recall",
+                "twins",
+                "twins of one sex",
+                "parent and child of one first name",
+                "one household",
+            ],
+        ),
+        (
+            "Assignment, candidates near each other or at random",
+            "assignment",
+            ["set", "records", "pairs", "matching", "seconds", "links", "sum"],
+        ),
+    ):
+        kept = frame[frame["set"].str.startswith(name)]
+        if len(kept):
+            text += [f"**{title}**", "", _markdown(kept[columns]), ""]
+    body = page.read_text(encoding="utf-8")
+    made = "\n".join(text)
+    body = re.sub(
+        r"(<!-- clusters: .*? -->\n).*?(<!-- end -->)",
+        rf"\g<1>\n{made}\n\g<2>",
+        body,
+        flags=re.DOTALL,
+    )
+    page.write_text(body, encoding="utf-8")
+
+
+def _markdown(table: pd.DataFrame) -> str:
+    def shown(value: object) -> str:
+        if value is None or value != value:
+            return ""
+        if isinstance(value, float):
+            return f"{value:,.0f}" if value.is_integer() and value > 1 else f"{value:.4g}"
+        return f"{value:,}" if isinstance(value, int) else str(value)
+
+    lines = ["| " + " | ".join(name.replace("_", " ") for name in table.columns) + " |"]
+    lines.append("|" + "---|" * len(table.columns))
+    lines += ["| " + " | ".join(map(shown, row)) + " |" for row in table.itertuples(index=False)]
+    return "\n".join(lines)
+
+
 PARTS = {
     one.__name__: one for one in (febrl, registers, hospitals, deliveries, assignment, households)
 }
@@ -404,11 +488,12 @@ PARTS = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out", type=Path)
-    parser.add_argument("parts", nargs="+", choices=PARTS)
+    parser.add_argument("parts", nargs="*", metavar="PART")
     parser.add_argument("--records", type=int, default=1_000_000)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--all-pairs", action="store_true")
     parser.add_argument("--peers")
+    parser.add_argument("--docs", type=Path, help="page to write the tables of OUT.json into")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     rows = json.loads(options.out.read_text()) if options.out.exists() else []
@@ -416,7 +501,9 @@ def main() -> None:
         for row in PARTS[part](options):
             rows.append(row)
             print(json.dumps(row), flush=True)
-        options.out.write_text(json.dumps(rows, indent=1))
+            options.out.write_text(json.dumps(rows, indent=1))
+    if options.docs:
+        write_docs(rows, options.docs)
 
 
 if __name__ == "__main__":
