@@ -50,27 +50,13 @@ MISSING = {"first_names": 0.01, "postcode": 0.03, "house_number": 0.03}
 
 def quality(found: np.ndarray, true: np.ndarray) -> dict[str, float]:
     """Pairwise figures, the share of persons found whole (cluster F1), and B-cubed."""
-
-    def pairs(labels: np.ndarray) -> int:
-        counts = np.bincount(np.unique(labels, return_inverse=True)[1])
-        return int((counts * (counts - 1) // 2).sum())
-
-    frame = pd.DataFrame({"found": found, "true": true})
-    both = frame.groupby(["found", "true"]).size().rename("both").reset_index()
-    both["in_found"] = both["found"].map(frame["found"].value_counts())
-    both["in_true"] = both["true"].map(frame["true"].value_counts())
-    hits = int((both["both"] * (both["both"] - 1) // 2).sum())
-    precision, recall = hits / max(pairs(found), 1), hits / max(pairs(true), 1)
-    whole = both[(both["both"] == both["in_found"]) & (both["both"] == both["in_true"])]
-    n = len(frame)
-    b_precision = float((both["both"] ** 2 / both["in_found"]).sum() / n)
-    b_recall = float((both["both"] ** 2 / both["in_true"]).sum() / n)
+    figures = pprl.ClusterQuality.of(found, true)
     return {
-        "precision": precision,
-        "recall": recall,
-        "pairwise_f1": 2 * hits / max(pairs(found) + pairs(true), 1),
-        "cluster_f1": 2 * len(whole) / (frame["found"].nunique() + frame["true"].nunique()),
-        "bcubed_f1": 2 * b_precision * b_recall / (b_precision + b_recall),
+        "precision": figures.precision.value,
+        "recall": figures.recall.value,
+        "pairwise_f1": figures.f1.value,
+        "cluster_f1": figures.cluster_f1,
+        "bcubed_f1": figures.bcubed_f1,
     }
 
 

@@ -17,7 +17,7 @@ import pprl
 from conftest import encodings_of
 from pprl import demo
 from pprl.cli import app
-from pprl.errors import PprlWarning, UnreadableFile, UsageError
+from pprl.errors import MissingColumn, PprlWarning, UnreadableFile, UsageError
 from pprl.exchange.encodings import Encodings
 from pprl.kernels.agglomerate import agglomerate
 from pprl.linkage.pool import Pool, all_pairs_within
@@ -398,3 +398,33 @@ def test_command_line(tmp_path: Path) -> None:
     table = pd.read_parquet(tmp_path / "8" / "ambiguous.parquet")
     assert table["linked"].sum() == 10
     assert len(table) > 10
+
+
+def test_quality_by_hand(tmp_path: Path) -> None:
+    """One person whole, one in two pieces, of which one has a stranger."""
+    clusters = ["c1", "c1", "c2", "c2", "c2", "c3"]
+    persons = ["p1", "p1", "p2", "p2", "p3", "p2"]
+    quality = pprl.ClusterQuality.of(np.array(clusters), np.array(persons))
+    # Pairs: 1 + 3 in clusters, 1 + 3 of persons, 1 + 1 both.
+    assert (quality.precision.value, quality.recall.value, quality.f1.value) == (0.5, 0.5, 0.5)
+    assert quality.bcubed_precision == pytest.approx((1 + 1 + 2 / 3 + 2 / 3 + 1 / 3 + 1) / 6)
+    assert quality.bcubed_recall == pytest.approx((1 + 1 + 2 / 3 + 2 / 3 + 1 + 1 / 3) / 6)
+    assert quality.cluster_f1 == 2 / 6
+    table = pa.table(
+        [clusters, ["h"] * 6, list("123456")], names=["cluster_id", "holder", "record_id"]
+    )
+    pprl.Clusters(table).save(tmp_path / "clusters.parquet")
+    truth = pd.DataFrame({"holder": "h", "record_id": list("654321"), "person_id": persons[::-1]})
+    truth.to_csv(tmp_path / "truth.csv", index=False)
+    arguments = ["evaluate", str(tmp_path), "--truth", str(tmp_path / "truth.csv"), "--json"]
+    done = CliRunner().invoke(app, arguments, catch_exceptions=False)
+    assert json.loads(done.output) == json.loads(json.dumps(quality.to_dict()))
+    made = pprl.Clusters(table)
+    with pytest.raises(MissingColumn, match="person_id"):
+        pprl.evaluate_clusters(made, truth.drop(columns="person_id"))
+    with pytest.raises(UsageError, match="person of 1 records"):
+        pprl.evaluate_clusters(made, truth.iloc[1:])
+    with pytest.raises(UsageError, match="twice"):
+        pprl.evaluate_clusters(made, pd.concat([truth, truth]))
+    with pytest.raises(UnreadableFile, match="no such file"):
+        pprl.evaluate_clusters(made, tmp_path / "none.csv")

@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pprl.evaluation.clusters import ClusterQuality, evaluate_clusters
     from pprl.evaluation.quality import Quality, evaluate
     from pprl.exchange.encodings import EncodingInfo, Encodings, check_compatible
     from pprl.exchange.links import Clusters, Links
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from pprl.linkage.pseudonyms import PseudonymKey, pseudonymise
 
 _HOMES = {
+    "ClusterQuality": "pprl.evaluation.clusters",
     "ClusterResult": "pprl.linkage.cluster",
     "Clusters": "pprl.exchange.links",
     "EncodingInfo": "pprl.exchange.encodings",
@@ -39,11 +41,13 @@ _HOMES = {
     "encode": "pprl.holder.encode",
     "encode_file": "pprl.holder.encode",
     "evaluate": "pprl.evaluation.quality",
+    "evaluate_clusters": "pprl.evaluation.clusters",
     "link": "pprl.linkage.link",
     "pseudonymise": "pprl.linkage.pseudonyms",
 }
 
 __all__ = [
+    "ClusterQuality",
     "ClusterResult",
     "Clusters",
     "EncodingInfo",
@@ -62,6 +66,7 @@ __all__ = [
     "encode",
     "encode_file",
     "evaluate",
+    "evaluate_clusters",
     "link",
     "pseudonymise",
 ]

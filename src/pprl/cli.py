@@ -558,20 +558,42 @@ def unseal(
 
 @app.command()
 def evaluate(
-    folder: Annotated[Path, typer.Argument(help="Folder that 'pprl link' wrote.")],
-    truth: Annotated[Path, typer.Option("--truth", help="CSV of true pairs: left_id,right_id.")],
+    folder: Annotated[Path, typer.Argument(help="Folder that 'pprl link' or 'dedupe' wrote.")],
+    truth: Annotated[
+        Path,
+        typer.Option(
+            "--truth", help="CSV: left_id,right_id; for clusters holder,record_id,person_id."
+        ),
+    ],
     as_json: AsJson = False,
 ) -> None:
-    """Compare links with the truth (evaluator); writes quality.json."""
+    """Compare links or clusters with the truth (evaluator); writes quality.json."""
+    from pprl.evaluation.clusters import ClusterQuality, evaluate_clusters
+    from pprl.evaluation.quality import Quality
     from pprl.evaluation.quality import evaluate as evaluate_links
-    from pprl.exchange.links import Links
+    from pprl.exchange.links import Clusters, Links
 
-    quality = evaluate_links(Links.load(folder / "links.parquet"), truth)
+    quality: Quality | ClusterQuality
+    if (folder / "clusters.parquet").exists():
+        quality = evaluate_clusters(Clusters.load(folder / "clusters.parquet"), truth)
+    else:
+        quality = evaluate_links(Links.load(folder / "links.parquet"), truth)
     quality.save(folder / "quality.json")
     if as_json:
         print(json.dumps(quality.to_dict()))
-        return
-    out.print(_quality_table({str(folder): quality}))
+    elif isinstance(quality, Quality):
+        out.print(_quality_table({str(folder): quality}))
+    else:
+        out.print(
+            f"{quality.clusters:,} clusters, {quality.persons:,} persons, "
+            f"{quality.records:,} records\n"
+            f"pairs     precision {quality.precision.value:.4f}, recall "
+            f"{quality.recall.value:.4f}, F1 {quality.f1.value:.4f}\n"
+            f"B-cubed   precision {quality.bcubed_precision:.4f}, recall "
+            f"{quality.bcubed_recall:.4f}, F1 {quality.bcubed_f1:.4f}\n"
+            f"clusters  F1 {quality.cluster_f1:.4f}",
+            highlight=False,
+        )
 
 
 def main() -> None:

@@ -69,7 +69,11 @@ class Previous:
         return cls(cluster, encoded.dictionary)
 
     def with_links(self, pairs: Pairs) -> Pairs:
-        """Add to pairs, for joining, a chain through the records of each earlier cluster."""
+        """Add to pairs, for joining, a chain through the records of each earlier cluster.
+
+        The chain only brings the records into one component, where their own similarities
+        count; in a component that is too large for that, it counts as similarity 1.
+        """
         order = np.argsort(self.cluster, kind="stable")
         order = order[self.cluster[order] >= 0]
         same = self.cluster[order[1:]] == self.cluster[order[:-1]]
