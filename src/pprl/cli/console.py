@@ -1,0 +1,76 @@
+"""What the commands share: the application, the consoles, options, progress."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from pprl.errors import PprlWarning, UsageError
+
+app = typer.Typer(
+    help="Privacy-preserving record linkage: encode at the holders, link without names, evaluate.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+schema_app = typer.Typer(help="Linkage schemas.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(schema_app, name="schema")
+
+out = Console()
+err = Console(stderr=True)
+
+Folder = Annotated[Path, typer.Option("-o", "--output", help="Folder for the results.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+
+Identity = Annotated[
+    Path | None, typer.Option("--identity", help="age identity file, to open sealed files.")
+]
+
+
+def say_error(kind: str, text: str) -> None:
+    """Say what went wrong, on standard error, never as markup."""
+    err.print(f"{kind}: {text}", markup=False, highlight=False, soft_wrap=True)
+
+
+def show_warning(message: Warning | str, category: type[Warning], *_: Any) -> None:
+    """Show the warnings of pprl, and only those; put in place of `warnings.showwarning`."""
+    if issubclass(category, PprlWarning):
+        say_error("warning", str(message))
+
+
+@contextmanager
+def progress_bar(what: str) -> Iterator[Callable[[int, int | None], None]]:
+    """Show a bar on standard error, if that is a terminal."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=err, disable=not err.is_terminal, transient=True) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def pair(text: str, usage: str = "--map takes FIELD=COLUMN") -> tuple[str, str]:
+    """Cut FIELD=COLUMN in two."""
+    field, equals, column = text.partition("=")
+    if not equals:
+        raise UsageError(f"{usage}, not {text!r}.")
+    return field, column
+
+
+def quality_table(qualities: dict[str, Any]) -> Table:
+    """Show precision, recall and F1 with their intervals, a row for each linkage."""
+    table = Table("linkage", "precision", "recall", "F1", "links", "true pairs")
+    for name, quality in qualities.items():
+        figures = [
+            f"{figure.value:.4f}\n{figure.low:.3f}-{figure.high:.3f}"
+            for figure in (quality.precision, quality.recall, quality.f1)
+        ]
+        table.add_row(name, *figures, f"{quality.links:,}", f"{quality.true_pairs:,}")
+    table.caption = "with 95 % intervals"
+    return table

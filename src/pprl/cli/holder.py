@@ -1,0 +1,246 @@
+"""Commands of a data holder: keys, schemas, encoding, sealing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from pprl.cli.console import AsJson, app, out, pair, progress_bar, schema_app
+from pprl.errors import UsageError
+from pprl.holder.encode import OnInvalid
+from pprl.holder.suggest import SuggestHardening
+
+SchemaFile = Annotated[
+    Path, typer.Option("--schema", "-s", help="Linkage schema (pprl TOML/JSON, clkhash v1-v3).")
+]
+
+
+@app.command()
+def keygen(
+    keyfile: Annotated[Path, typer.Argument(help="Where to write the key; must not exist.")],
+    combine: Annotated[
+        list[str] | None,
+        typer.Option("--combine", help="HOLDER=KEYFILE of each holder, to make one key of all."),
+    ] = None,
+    pseudonyms: Annotated[
+        bool, typer.Option("--pseudonyms", help="The linkage unit's own key, for pseudonyms.")
+    ] = False,
+) -> None:
+    """Make a linkage key: 32 random bytes, readable by you only."""
+    from pprl.holder.keys import LinkageKey
+    from pprl.linkage.pseudonyms import PseudonymKey
+
+    if pseudonyms:
+        if combine:
+            raise UsageError("--combine is for linkage keys, not for pseudonyms.")
+        own = PseudonymKey.generate()
+        own.save(keyfile)
+        out.print(f"{keyfile}: {own!r}", highlight=False, soft_wrap=True)
+        out.print("It stays with the linkage unit; no holder and no researcher gets it.")
+        return
+    if combine:
+        files = dict(pair(text, "--combine takes HOLDER=KEYFILE") for text in combine)
+        key = LinkageKey.combine({name: LinkageKey.load(file) for name, file in files.items()})
+    else:
+        key = LinkageKey.generate()
+    key.save(keyfile)
+    out.print(f"{keyfile}: {key!r}", highlight=False, soft_wrap=True)
+    out.print("Give it to the other data holders only, over a safe channel; never to who links.")
+
+
+@schema_app.command("check")
+def schema_check(
+    schema: Annotated[Path, typer.Argument(help="A linkage schema.")], as_json: AsJson = False
+) -> None:
+    """Check a schema; print its fingerprint, fields and expected fill."""
+    from pprl.holder.encoder import expected_fill
+    from pprl.holder.hardening.applied import describe
+    from pprl.holder.schema import Schema
+
+    loaded = Schema.load(schema)
+    fill = expected_fill(loaded)
+    if as_json:
+        content = loaded.model_dump(mode="json") | {
+            "fingerprint": loaded.fingerprint,
+            "expected_fill": {name: round(share, 4) for name, share in fill.items()},
+            "parts": {part.name: describe(part, fill[part.name]) for part in loaded.parts},
+        }
+        print(json.dumps(content))
+        return
+    out.print(f"name         {loaded.name}", highlight=False)
+    out.print(f"fingerprint  {loaded.fingerprint}", highlight=False)
+    for part in loaded.parts:
+        said = describe(part, fill[part.name])
+        method = said.pop("method")
+        details = ", ".join(f"{name} {value}" for name, value in said.items() if name != "fill")
+        name = f" of {part.name}" if part.name else ""
+        out.print(
+            f"CLK          {part.bits} bits{name}, hardening {method}"
+            + (f" ({details})" if details else ""),
+            highlight=False,
+            soft_wrap=True,
+        )
+        out.print(
+            f"fill         about {fill[part.name]:.2f} before hardening, every field filled",
+            highlight=False,
+        )
+    table = Table("field", "format", "tokens", "bits")
+    for field in loaded.fields:
+        if field.ignored:
+            table.add_row(field.name, "ignored", "", "")
+            continue
+        bits = (
+            f"{field.bits_per_feature} a value"
+            if field.bits_per_feature
+            else f"{field.bits_per_token} a token"
+        )
+        table.add_row(field.name, field.format.type, _tokens(field.tokens), bits)
+    out.print(table)
+
+
+@schema_app.command("suggest")
+def schema_suggest(
+    data: Annotated[Path, typer.Argument(help="People's records: CSV or Parquet.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Schema to write.")],
+    hardening: Annotated[
+        SuggestHardening, typer.Option("--hardening", help="How filters will be hardened.")
+    ] = "default",
+) -> None:
+    """Write a starting schema from the data's own columns (data holder)."""
+    from pprl.exchange.files import write_text
+    from pprl.holder.suggest import suggest_schema
+
+    write_text(suggest_schema(data, name=output.stem, hardening=hardening), output)
+    out.print(f"{output}: read it, then check it with 'pprl schema check {output}'", soft_wrap=True)
+
+
+@app.command()
+def encode(
+    data: Annotated[Path, typer.Argument(help="People's records: CSV or Parquet.")],
+    schema: SchemaFile,
+    key: Annotated[
+        str,
+        typer.Option(
+            "--key", "-k", help="Key file made by 'pprl keygen', or env:VARIABLE, or fd:NUMBER."
+        ),
+    ],
+    id_column: Annotated[str, typer.Option("--id-column", help="Column with the record ids.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Encodings file to write.")],
+    holder: Annotated[str, typer.Option("--holder", help="Your name, for the header.")] = "",
+    exclude: Annotated[
+        Path | None, typer.Option("--exclude", help="CSV of record ids to leave out.")
+    ] = None,
+    column: Annotated[
+        list[str] | None,
+        typer.Option("--map", help="FIELD=COLUMN, where your column has another name."),
+    ] = None,
+    on_invalid: Annotated[
+        OnInvalid,
+        typer.Option("--on-invalid", help="Stop, skip the record, or leave the value out."),
+    ] = "error",
+    rejects: Annotated[
+        Path | None, typer.Option("--rejects", help="CSV to write rows, fields and reasons to.")
+    ] = None,
+    delimiter: Annotated[
+        str | None, typer.Option("--delimiter", help="Of a CSV file; found out by default.")
+    ] = None,
+    encoding: Annotated[
+        str | None, typer.Option("--encoding", help="Of a CSV file; found out by default.")
+    ] = None,
+    consent: Annotated[
+        str, typer.Option("--consent", help="Legal ground or consent, for the header.")
+    ] = "",
+    provenance: Annotated[
+        str, typer.Option("--provenance", help="Where the records come from, for the header.")
+    ] = "",
+    noise_key: Annotated[
+        str | None,
+        typer.Option("--noise-key", help="Your own key for keyed randomised response."),
+    ] = None,
+    seal_to: Annotated[
+        list[str] | None,
+        typer.Option("--seal-to", help="Encrypt to this age recipient; several are allowed."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Encode people's records into a file of CLKs (data holder)."""
+    from pprl.holder.encode import encode_file
+    from pprl.holder.records import CsvFormat, read_ids
+    from pprl.holder.schema import Schema
+
+    read = [0]
+    with progress_bar("encoding") as show:
+
+        def progress(done: int) -> None:
+            read[0] = done
+            show(done, None)
+
+        info = encode_file(
+            data,
+            Schema.load(schema),
+            _key(key),
+            output,
+            id_column=id_column,
+            holder=holder,
+            columns=dict(pair(text) for text in column or ()),
+            exclude=read_ids(exclude) if exclude else (),
+            on_invalid=on_invalid,
+            rejects=rejects,
+            csv_format=CsvFormat(delimiter, encoding),
+            consent=consent,
+            provenance=provenance,
+            noise_key=_key(noise_key) if noise_key else None,
+            seal_to=seal_to or (),
+            progress=progress,
+        )
+    if as_json:
+        print(info.model_dump_json())
+        return
+    out.print(f"{output}: {info.records:,} records, {info.bits} bits each", soft_wrap=True)
+    if read[0] > info.records:
+        out.print(f"left out     {read[0] - info.records:,} of {read[0]:,} records")
+    out.print(f"schema       {info.schema_name} {info.schema_fingerprint[:12]}", highlight=False)
+    out.print(f"key check    {info.key_check}   self-test {info.self_test}", highlight=False)
+    out.print(f"bits set     {info.popcounts.mean:.0f} on average, sd {info.popcounts.sd:.0f}")
+    for name, share in info.present.items():
+        out.print(f"  {name} filled in {share:.1%}", highlight=False)
+
+
+@app.command()
+def seal(
+    file: Annotated[Path, typer.Argument(help="File to seal.")],
+    recipient: Annotated[
+        list[str], typer.Option("--to", help="age recipient, age1...; several are allowed.")
+    ],
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Sealed file; by default FILE.age.")
+    ] = None,
+) -> None:
+    """Encrypt a file to the linkage unit's public key (age)."""
+    from pprl.exchange.sealing import seal as seal_file
+
+    target = output or file.with_name(f"{file.name}.age")
+    seal_file(file, target, recipient)
+    out.print(f"{target}: sealed to {len(recipient)} recipient(s)", soft_wrap=True)
+
+
+def _key(source: str) -> Any:
+    """Read a key from a file, or from env:VARIABLE or fd:NUMBER."""
+    from pprl.holder.keys import LinkageKey
+
+    kind, colon, name = source.partition(":")
+    if colon and kind == "env":
+        return LinkageKey.from_environment(name)
+    if colon and kind == "fd" and name.isdecimal():
+        return LinkageKey.from_descriptor(int(name))
+    return LinkageKey.load(source)
+
+
+def _tokens(tokens: Any) -> str:
+    if tokens.type == "ngram":
+        return f"{tokens.n}-grams" + (", positional" if tokens.positional else "")
+    return str(tokens.type)

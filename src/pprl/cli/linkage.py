@@ -1,0 +1,308 @@
+"""Commands of the linkage unit: links, clusters, pseudonyms, unsealing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from pprl.cli.console import AsJson, Folder, Identity, app, out, progress_bar
+from pprl.errors import UsageError
+from pprl.linkage.joining import Rule
+from pprl.linkage.match import Matching
+
+if TYPE_CHECKING:
+    from pprl.exchange.encodings import Encodings
+    from pprl.linkage.auto import Estimate
+    from pprl.linkage.blocking import Blocking
+
+Threshold = Annotated[
+    str, typer.Option("--threshold", help="auto, or the Dice similarity a link needs, 0 to 1.")
+]
+BlockBy = Annotated[
+    Literal["none", "keys", "lsh"],
+    typer.Option("--blocking", help="Compare all pairs, or those that share a key or bits."),
+]
+Workers = Annotated[
+    int | None, typer.Option("--workers", help="Threads; all processors by default.")
+]
+MaxPairs = Annotated[
+    int, typer.Option("--max-pairs", help="Give up when more pairs reach the threshold.")
+]
+ClusterRule = Annotated[
+    Rule, typer.Option("--rule", help="Which clusters are joined first, those alike on average.")
+]
+Against = Annotated[
+    Path | None,
+    typer.Option("--against", help="Folder of an earlier delivery, whose cluster ids are kept."),
+]
+
+
+@app.command()
+def link(
+    a: Annotated[Path, typer.Argument(help="Encodings of the first holder.")],
+    b: Annotated[Path, typer.Argument(help="Encodings of the second holder.")],
+    output: Folder,
+    more: Annotated[
+        list[Path] | None, typer.Argument(help="Encodings of further holders; gives clusters.")
+    ] = None,
+    threshold: Threshold = "auto",
+    matching: Annotated[
+        Matching, typer.Option("--matching", help="How many partners a record may have.")
+    ] = "one-to-one",
+    ambiguous: Annotated[
+        float | None,
+        typer.Option("--ambiguous", help="List links that others come so near to, say 0.05."),
+    ] = None,
+    deduplicated: Annotated[
+        str | None,
+        typer.Option("--deduplicated", help="Clusters: all, none, or holders, by comma."),
+    ] = None,
+    rule: ClusterRule = "average",
+    against: Against = None,
+    blocking: BlockBy = "none",
+    workers: Workers = None,
+    max_pairs: MaxPairs = 100_000_000,
+    identity: Identity = None,
+    as_json: AsJson = False,
+) -> None:
+    """Link files of encodings (linkage unit): two into links, more into clusters."""
+    from pprl.exchange.encodings import Encodings
+    from pprl.exchange.files import new_folder, write_json, write_table
+    from pprl.linkage.ambiguity import ambiguous as list_ambiguous
+    from pprl.linkage.link import link as link_encodings
+
+    paths = [a, b, *(more or ())]
+    if more or deduplicated is not None or against is not None:
+        if ambiguous is not None or matching not in {"one-to-one", "many-to-many"}:
+            raise UsageError(
+                "clusters take --deduplicated and --rule; --ambiguous and other matchings are for "
+                "two files."
+            )
+        one_each = deduplicated or ("all" if matching == "one-to-one" else "none")
+        _cluster(
+            paths,
+            output,
+            {"all": True, "none": False}.get(one_each, one_each.split(",")),
+            threshold,
+            rule,
+            against,
+            blocking_of(blocking),
+            workers,
+            max_pairs,
+            identity,
+            as_json,
+        )
+        return
+    links_file, facts_file = output / "links.parquet", output / "linkage.json"
+    estimate_file, ambiguous_file = output / "estimate.json", output / "ambiguous.parquet"
+    new_folder(output, [links_file, facts_file, estimate_file, ambiguous_file])
+    left, right = (Encodings.load(file, identity=identity) for file in paths)
+    with progress_bar("comparing") as progress:
+        result = link_encodings(
+            left,
+            right,
+            threshold=threshold_of(threshold),
+            matching=matching,
+            blocking=blocking_of(blocking),
+            workers=workers,
+            max_pairs=max_pairs,
+            progress=progress,
+        )
+        disputed = None
+        if ambiguous is not None:
+            disputed = list_ambiguous(
+                result.links,
+                left,
+                right,
+                margin=ambiguous,
+                workers=workers,
+                max_pairs=max_pairs,
+                progress=progress,
+            )
+    result.links.save(links_file)
+    facts = result.facts(left.info, right.info)
+    if disputed is not None:
+        write_table(disputed, ambiguous_file)
+        facts["ambiguous"] = int(disputed["linked"].to_numpy().sum())
+    write_json(facts, facts_file)
+    if result.estimate:
+        write_json(result.estimate.to_dict(), estimate_file)
+    if as_json:
+        print(json.dumps(facts))
+        return
+    cut = "" if result.threshold is None else f", at or above {result.threshold:.3g}"
+    doubt = "" if disputed is None else f"{facts['ambiguous']:,} links are ambiguous\n"
+    out.print(
+        f"{links_file}: {len(result.links):,} links, {matching}{cut} ({result.rule})\n"
+        f"{_estimated(result.estimate)}{doubt}"
+        f"compared {result.pairs_compared:,} pairs, {result.pairs_above:,} candidate links, "
+        f"{result.seconds:.2f} s",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+@app.command()
+def dedupe(
+    a: Annotated[Path, typer.Argument(help="Encodings of one holder.")],
+    output: Folder,
+    threshold: Threshold = "auto",
+    rule: ClusterRule = "average",
+    against: Against = None,
+    blocking: BlockBy = "none",
+    workers: Workers = None,
+    max_pairs: MaxPairs = 100_000_000,
+    identity: Identity = None,
+    as_json: AsJson = False,
+) -> None:
+    """Find one person's records within one file of encodings (linkage unit)."""
+    _cluster(
+        [a],
+        output,
+        False,
+        threshold,
+        rule,
+        against,
+        blocking_of(blocking),
+        workers,
+        max_pairs,
+        identity,
+        as_json,
+    )
+
+
+def _cluster(
+    paths: list[Path],
+    output: Path,
+    deduplicated: bool | list[str],
+    threshold: str,
+    rule: Rule,
+    against: Path | None,
+    blocking: Blocking | None,
+    workers: int | None,
+    max_pairs: int,
+    identity: Path | None,
+    as_json: bool,
+) -> None:
+    from pprl.exchange.encodings import Encodings
+    from pprl.exchange.files import new_folder, write_json, write_table
+    from pprl.linkage.cluster import cluster
+    from pprl.linkage.deliveries import load_previous
+
+    clusters_file, facts_file = output / "clusters.parquet", output / "linkage.json"
+    conflicts_file, events_file = output / "conflicts.parquet", output / "events.parquet"
+    new_folder(output, [clusters_file, facts_file, conflicts_file, events_file])
+    previous, cut = None, threshold_of(threshold)
+    if against is not None:
+        previous, before = load_previous(against)
+        cut = before if cut == "auto" else cut
+    files: list[Encodings] = [Encodings.load(path, identity=identity) for path in paths]
+    with progress_bar("comparing") as progress:
+        result = cluster(
+            *files,
+            threshold=cut,
+            deduplicated=deduplicated,
+            rule=rule,
+            blocking=blocking,
+            against=previous,
+            workers=workers,
+            max_pairs=max_pairs,
+            progress=progress,
+        )
+    result.clusters.save(clusters_file)
+    write_table(result.conflicts, conflicts_file)
+    if result.events is not None:
+        write_table(result.events, events_file)
+    facts = result.facts(*(one.info for one in files))
+    write_json(facts, facts_file)
+    if as_json:
+        print(json.dumps(facts))
+        return
+    events = "" if result.events is None else f", {len(result.events):,} events"
+    out.print(
+        f"{clusters_file}: {facts['clusters']:,} clusters of {facts['records']:,} records, "
+        f"threshold {result.threshold:.3g} ({result.how})\n"
+        f"{len(result.conflicts):,} conflicts{events}\n"
+        f"compared {result.pairs_compared:,} pairs, {result.pairs_above:,} at or above the "
+        f"threshold, {result.seconds:.2f} s",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+@app.command()
+def pseudonyms(
+    folder: Annotated[Path, typer.Argument(help="Folder with clusters.parquet.")],
+    key: Annotated[
+        Path, typer.Option("--key", "-k", help="Key file made by 'pprl keygen --pseudonyms'.")
+    ],
+    project: Annotated[str, typer.Option("--project", help="The project's name.")],
+    version: Annotated[str, typer.Option("--version", help="Label of this version.")] = "1",
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="By default FOLDER/pseudonyms.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Give every record a pseudonym of its holder, and clusters one for research."""
+    from pprl.exchange.links import Clusters
+    from pprl.linkage.pseudonyms import PseudonymKey, pseudonymise
+
+    made = pseudonymise(
+        Clusters.load(folder / "clusters.parquet"),
+        PseudonymKey.load(key),
+        project=project,
+        version=version,
+    )
+    written = made.save(output or folder / "pseudonyms")
+    if as_json:
+        counts = {name: len(table) for name, table in made.holders.items()}
+        print(json.dumps({"records": counts, "files": [str(path) for path in written]}))
+        return
+    for path in written:
+        out.print(str(path), highlight=False, soft_wrap=True)
+    out.print("Give each holder its own file only, and research.parquet to the researchers only.")
+
+
+def blocking_of(kind: Literal["none", "keys", "lsh"]) -> Blocking | None:
+    """Turn the option into the value that the library takes."""
+    from pprl.linkage.blocking import HammingLSH, KeyBlocking
+
+    return {"none": None, "keys": KeyBlocking(), "lsh": HammingLSH()}[kind]
+
+
+def threshold_of(text: str) -> float | Literal["auto"]:
+    """Read the option; whether the number is one from 0 to 1 the library checks."""
+    if text == "auto":
+        return "auto"
+    try:
+        return float(text)
+    except ValueError:
+        raise UsageError(
+            f"the threshold must be 'auto' or a number from 0 to 1, not {text!r}."
+        ) from None
+
+
+def _estimated(estimate: Estimate | None) -> str:
+    if estimate is None or estimate.precision is None:
+        return ""
+    figure = estimate.precision
+    return (
+        f"estimated precision {figure.value:.3f} ({figure.low:.3f} to {figure.high:.3f}), "
+        f"about {estimate.false_links:.0f} false links\n"
+    )
+
+
+@app.command()
+def unseal(
+    file: Annotated[Path, typer.Argument(help="Sealed file.")],
+    identity: Annotated[Path, typer.Option("--identity", help="age identity file.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="File to write.")],
+) -> None:
+    """Decrypt a sealed file (age). 'pprl link' opens sealed files itself, in memory."""
+    from pprl.exchange.sealing import unseal as unseal_file
+
+    unseal_file(file, output, identity)
+    out.print(f"{output}: unsealed, authentic to its last byte", soft_wrap=True)
