@@ -228,6 +228,14 @@ def _link_by_itself(
             stacklevel=3,
         )
     decision = decide(a, b, blocking=blocking, workers=workers, progress=progress)
+    if decision.repeating:
+        warnings.warn(
+            f"{decision.repeating} seems to have several records of some people; only the other "
+            f"file was taken to show what strangers look like. Deduplicate it first, or link "
+            f"into clusters (--deduplicated).",
+            PprlWarning,
+            stacklevel=3,
+        )
     order = np.lexsort((decision.kept.right, decision.kept.left))
     links = decision.kept.take(order)
     if not len(links):
