@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from os import PathLike
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -18,7 +18,18 @@ from pprl.evaluation.tables import PairTable, links_of, pair_codes, true_pairs
 from pprl.exchange.encodings import Encodings
 from pprl.linkage.blocking import BlockingReport
 
-__all__ = ["BlockingQuality", "Figure", "Quality", "evaluate", "wilson"]
+__all__ = [
+    "BlockingQuality",
+    "Figure",
+    "Quality",
+    "Truth",
+    "evaluate",
+    "read_true_pairs",
+    "wilson",
+]
+
+Truth: TypeAlias = PairTable
+"""True pairs, in any of the forms that pairs have."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +101,7 @@ class Quality:
 
 def evaluate(
     links: PairTable,
-    truth: PairTable,
+    truth: Truth,
     *,
     a: Encodings | None = None,
     b: Encodings | None = None,
@@ -141,6 +152,17 @@ def evaluate(
         blocking=_blocking(candidates, blocking, true, pairs),
         subgroups=tuple(subgroups),
     )
+
+
+def read_true_pairs(truth: Truth) -> pd.MultiIndex:
+    """Return the distinct true pairs of record ids, left and right, whatever holds them.
+
+    Raises:
+        UsageError: There are none.
+        MissingColumn: The truth has no column ``left_id`` or ``right_id``.
+        UnreadableFile: The truth cannot be read.
+    """
+    return pd.MultiIndex.from_frame(true_pairs(truth))
 
 
 def _check_known(true: pd.DataFrame, sides: list[tuple[str, Encodings | None]]) -> None:
