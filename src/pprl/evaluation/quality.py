@@ -83,7 +83,7 @@ class Quality:
 
     def to_pandas(self) -> pd.DataFrame:
         """Return a row for all pairs and one for each subgroup, with intervals as columns."""
-        everybody = Subgroup.count("", "", self.true_positives, self.links, self.true_pairs)
+        everybody = Subgroup.count("", "all", self.true_positives, self.links, self.true_pairs)
         return pd.json_normalize(
             [asdict(part) for part in (everybody, *self.subgroups)], sep="_"
         ).rename(columns=lambda name: name.removesuffix("_value"))
