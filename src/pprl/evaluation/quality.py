@@ -53,6 +53,15 @@ class Quality:
     true_pairs: int
     pairs: int | None = None
 
+    def _repr_html_(self) -> str:
+        from pprl.exchange._html import card, intervals, share
+
+        figures = {"precision": self.precision, "recall": self.recall, "F1": self.f1}
+        rows = {name: share(one.value, one.low, one.high) for name, one in figures.items()}
+        rows |= {"links": f"{self.links:,}", "true pairs": f"{self.true_pairs:,}"}
+        bars = {name: (one.value, one.low, one.high) for name, one in figures.items()}
+        return card("Quality", rows, picture=intervals(bars))
+
     def to_dict(self) -> dict[str, Any]:
         """Return the content of ``quality.json``."""
         return asdict(self)
@@ -84,7 +93,7 @@ def evaluate(
         MissingColumn: The truth has no column ``left_id`` or ``right_id``.
         UnreadableFile: The truth cannot be read.
     """
-    true_pairs = _true_pairs(truth)
+    true_pairs = read_true_pairs(truth)
     if not len(true_pairs):
         raise UsageError("the truth has no pairs; without any, recall has no meaning.")
     for level, encodings, side in ((0, a, "left"), (1, b, "right")):
@@ -132,7 +141,13 @@ def _f1(hits: int, false_positives: int, false_negatives: int) -> Figure:
     return Figure(*(2 * j / (1 + j) for j in (jaccard.value, jaccard.low, jaccard.high)))
 
 
-def _true_pairs(truth: Truth) -> pd.MultiIndex:
+def read_true_pairs(truth: Truth) -> pd.MultiIndex:
+    """Return the distinct true pairs of record ids, left and right, whatever holds them.
+
+    Raises:
+        MissingColumn: The truth has no column ``left_id`` or ``right_id``.
+        UnreadableFile: The truth cannot be read.
+    """
     if isinstance(truth, pd.MultiIndex):
         return truth.unique()
     if isinstance(truth, Links):

@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 import warnings
 from dataclasses import dataclass
+from os import PathLike
 from typing import Any, Literal, overload
 
 import numpy as np
+import pyarrow as pa
 
 from pprl.errors import PprlWarning, UsageError
 from pprl.exchange.encodings import EncodingInfo, Encodings, check_compatible, warn_absent_fields
@@ -43,6 +45,11 @@ class LinkResult:
         estimate: What is estimated of the links without a truth; None for ``fixed``.
         blocking: What blocking left out; None where every pair was compared.
         seconds: Wall time of the comparison and the matching.
+        inputs: Headers of the encodings.
+        curve: ``score, similarity, links, expected_false`` at other cuts than the one that
+            was chosen, by falling score; None for ``fixed``.
+        similarities: ``similarity, pairs, links``: candidate pairs and links in bins of
+            0.005 of similarity.
     """
 
     links: Links
@@ -54,6 +61,9 @@ class LinkResult:
     estimate: Estimate | None
     blocking: BlockingReport | None
     seconds: float
+    inputs: tuple[EncodingInfo, ...] = ()
+    curve: pa.Table | None = None
+    similarities: pa.Table | None = None
 
     def facts(self, *inputs: EncodingInfo) -> dict[str, Any]:
         """Return what was done as plain values, for ``linkage.json``."""
@@ -69,6 +79,29 @@ class LinkResult:
             "links": len(self.links),
             "seconds": round(self.seconds, 3),
         }
+
+    def report(self, path: str | PathLike[str], **options: Any) -> Any:
+        """Write the linkage report; see `pprl.report`, which takes the same options."""
+        # By the front door: the linkage unit's room knows nothing of the evaluator's.
+        import pprl
+
+        write: Any = pprl.report
+        return write(self, path, **options)
+
+    def _repr_html_(self) -> str:
+        from pprl.exchange._html import card, share
+
+        names = [info.holder or f"file {at}" for at, info in enumerate(self.inputs, start=1)]
+        rows = {
+            "files": " and ".join(names),
+            "links": f"{len(self.links):,}, {self.matching}",
+            "threshold": "none" if self.threshold is None else f"{self.threshold:.3g}, {self.rule}",
+            "pairs compared": f"{self.pairs_compared:,}",
+        }
+        if self.estimate is not None and self.estimate.precision is not None:
+            found = self.estimate.precision
+            rows["estimated precision"] = share(found.value, found.low, found.high)
+        return card("Links", rows, self.links.table["similarity"].to_numpy())
 
     def __repr__(self) -> str:
         cut = "no threshold" if self.threshold is None else f"threshold {self.threshold:g}"
@@ -199,6 +232,7 @@ def link(
         estimate=None,
         blocking=report,
         seconds=time.perf_counter() - start,
+        inputs=(a.info, b.info),
     )
 
 
@@ -233,4 +267,5 @@ def _link_by_itself(
         estimate=decision.estimate,
         blocking=None,
         seconds=time.perf_counter() - start,
+        inputs=(a.info, b.info),
     )
