@@ -58,7 +58,7 @@ def sparkline(values: NDArray[np.float64], what: str) -> str:
 def intervals(figures: Mapping[str, tuple[float, float, float]]) -> str:
     """Draw proportions with their intervals, from the lowest to 1."""
     floor = min(low for _, low, _ in figures.values())
-    start = max(0.0, np.floor(20 * floor - 0.5) / 20)
+    start = max(0.0, float(np.floor(20 * floor - 0.5)) / 20)
     drawn, left = "", 64
 
     def place(value: float) -> float:

@@ -12,18 +12,15 @@ import pandas as pd
 from pprl.errors import UsageError
 from pprl.evaluation.report import words
 from pprl.evaluation.report.curves import bins, estimated_cuts, pair_cuts, true_cuts
-from pprl.evaluation.report.facts import Facts, SourceFacts
+from pprl.evaluation.report.facts import Facts
+from pprl.evaluation.report.files import encoding, identifiers, shown, source
 from pprl.evaluation.report.groups import Groups, Linked, read_groups, subgroups
 from pprl.evaluation.report.linked import Outcome
 from pprl.evaluation.report.model import (
     Blocking,
-    Completeness,
     Count,
     Cut,
-    Encoding,
-    Fill,
     Flow,
-    Identifier,
     LinkageReport,
     Matching,
     Plausibility,
@@ -38,10 +35,8 @@ from pprl.evaluation.report.model import (
     Subgroup,
 )
 from pprl.evaluation.report.run import Run
-from pprl.evaluation.report.suppression import SMALLEST, is_small
+from pprl.evaluation.report.suppression import SMALLEST
 from pprl.evaluation.report.truths import Judged
-
-_COUNTS = ("received", "removed_objections", "removed_invalid", "persons")
 
 
 def build(
@@ -77,17 +72,17 @@ def build(
         )
     outcome = Outcome.of(run, least)
     judged = None if truth is None else Judged.by(run, truth)
-    sources = [_source(run, at, facts, least) for at in range(len(run.inputs))]
+    sources = [source(run, at, facts, least) for at in range(len(run.inputs))]
     info = run.inputs[0]
     return LinkageReport(
         sources=sources,
-        identifiers=_identifiers(run, facts, least),
+        identifiers=identifiers(run, facts, least),
         preprocessing=Preprocessing(
             schema_name=info.schema_name,
             schema_fingerprint=info.schema_fingerprint,
             given=facts.preprocessing,
         ),
-        encoding=_encoding(run),
+        encoding=encoding(run),
         blocking=_blocking(run, least),
         matching=_matching(run, facts, least),
         flow=_flow(run, outcome, sources),
@@ -129,88 +124,11 @@ def build(
     )
 
 
-def _count(value: int | None, least: int) -> Count | None:
-    """Show a count unless it is small; zero is not."""
-    if value is None:
-        return None
-    if is_small(value, least):
-        return Count(value=None, low=1, high=least - 1)
-    return Count(value=value)
-
-
-def _source(run: Run, at: int, facts: Facts, least: int) -> Source:
-    info, holder = run.inputs[at], run.holders[at]
-    given = facts.sources.get(holder)
-    number = {name: getattr(given, name, None) for name in _COUNTS}
-    counts = {name: _count(value, least) for name, value in number.items()}
-    removed = [number["removed_objections"], number["removed_invalid"]]
-    if number["received"] is not None:
-        rest = number["received"] - info.records - sum(value or 0 for value in removed)
-        if any(is_small(value, least) for value in (*(v or 0 for v in removed), abs(rest))):
-            counts["received"] = Count(value=None)
-    if number["persons"] is not None and is_small(abs(info.records - number["persons"]), least):
-        counts["persons"] = Count(value=None)
-    words_only = given and SourceFacts(**given.model_dump(exclude=set(_COUNTS)))
-    return Source(
-        holder=holder,
-        records=info.records,
-        rows=info.rows,
-        encoded=info.created,
-        library=info.library,
-        consent=info.consent,
-        provenance=info.provenance,
-        given=words_only,
-        **counts,
-    )
-
-
-def _identifiers(run: Run, facts: Facts, least: int) -> list[Identifier]:
-    found = []
-    for field in run.inputs[0].present:
-        shares = []
-        for holder, info in zip(run.holders, run.inputs, strict=True):
-            share = info.present.get(field, 0.0)
-            filled = round(share * info.records)
-            shown = not (is_small(filled, least) or is_small(info.records - filled, least))
-            shares.append(Completeness(holder=holder, share=round(share, 4) if shown else None))
-        bits = {
-            group: weights[field]
-            for group, weights in run.inputs[0].weights.items()
-            if field in weights
-        }
-        found.append(
-            Identifier(
-                field=field, completeness=shares, bits=bits, given=facts.identifiers.get(field)
-            )
-        )
-    return found
-
-
-def _encoding(run: Run) -> Encoding:
-    info = run.inputs[0]
-    return Encoding(
-        scheme="CLK: keyed Bloom filter of a record's tokens",
-        bits=info.bits,
-        groups=dict(info.groups),
-        hardening=dict(info.hardening),
-        schema_fingerprint=info.schema_fingerprint,
-        fill=[
-            Fill(
-                holder=holder,
-                mean=round(one.popcounts.mean / one.bits, 4),
-                sd=round(one.popcounts.sd / one.bits, 4),
-            )
-            for holder, one in zip(run.holders, run.inputs, strict=True)
-        ],
-        one_key=len({one.key_check for one in run.inputs}) == 1,
-    )
-
-
 def _blocking(run: Run, least: int) -> Blocking:
     report = run.facts.get("blocking") or {}
     compared = int(run.facts.get("pairs_compared", 0))
     pairs = int(report.get("all_pairs", compared))
-    keyless = [_count(int(value), least) for value in report.get("keyless", ())]
+    keyless = [shown(int(value), least) for value in report.get("keyless", ())]
     return Blocking(
         used=bool(report),
         pairs=pairs,
@@ -237,7 +155,7 @@ def _matching(run: Run, facts: Facts, least: int) -> Matching:
         threshold_from="auto" if run.facts.get("rule") == "auto" else "fixed",
         rule=str(run.facts.get("matching") or run.facts.get("clustering") or "unknown"),
         deduplicated=run.facts.get("deduplicated"),
-        ambiguous=_count(run.facts.get("ambiguous"), least),
+        ambiguous=shown(run.facts.get("ambiguous"), least),
         given=facts.matching,
     )
 
@@ -274,7 +192,7 @@ def _results(run: Run, outcome: Outcome, facts: Facts, least: int) -> Results:
     ]
     shown = None
     if run.similarities is not None and not outcome.hidden:
-        shown = bins(run.similarities, least) or None
+        shown = bins(run.similarities, least)
     return Results(
         linkage_rates=rates,
         similarities=shown,
@@ -290,7 +208,7 @@ def _tally(table: Any, column: str, least: int) -> dict[str, Count] | None:
         return None
     found: dict[str, Count] = {}
     for row in table[column].value_counts().to_pylist():
-        count = _count(int(row["counts"]), least)
+        count = shown(int(row["counts"]), least)
         if count is not None:
             found[str(row["values"])] = count
     return dict(sorted(found.items()))
@@ -333,7 +251,7 @@ def _sensitivity(run: Run, outcome: Outcome, judged: Judged | None, least: int) 
         chosen = round(float(run.facts["threshold"]), 4)
     return Sensitivity(
         chosen=chosen,
-        missed_at_least=missed,
+        missed=missed,
         estimated=estimated or None,
         against_truth=against or None,
         pairs=pairs or None,
@@ -342,7 +260,7 @@ def _sensitivity(run: Run, outcome: Outcome, judged: Judged | None, least: int) 
 
 def _plausibility(facts: Facts, least: int) -> Plausibility:
     given = facts.plausibility.model_dump(exclude={"remarks"}, exclude_none=True)
-    counts = {name: _count(value, least) for name, value in given.items()}
+    counts = {name: shown(value, least) for name, value in given.items()}
     return Plausibility(
         counts={name: count for name, count in counts.items() if count is not None},
         remarks=facts.plausibility.remarks,

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from pprl.evaluation.quality import wilson
-from pprl.evaluation.report.model import Bin, Cut, Figure
+from pprl.evaluation.report.model import Bin, Cut, Figure, Similarities
 from pprl.evaluation.report.suppression import coarsen
 
 ROWS = 40
@@ -52,9 +52,7 @@ def estimated_cuts(curve: pa.Table, links: int, least: int) -> tuple[list[Cut], 
     return cuts, round(float(true[-1] - true[used]), 1)
 
 
-def true_cuts(
-    similarity: np.ndarray, hit: np.ndarray, true_pairs: int, least: int
-) -> list[Cut]:
+def true_cuts(similarity: np.ndarray, hit: np.ndarray, true_pairs: int, least: int) -> list[Cut]:
     """Measure precision and recall of the links at or above thresholds.
 
     Args:
@@ -88,27 +86,38 @@ def pair_cuts(similarities: pa.Table, least: int) -> list[Cut]:
     order = np.argsort(-low)
     low, count = low[order], np.cumsum(similarities["pairs"].to_numpy()[order])
     return [
-        Cut(threshold=_short(low[at]), links=int(count[at]), precision=None, recall=None, found=None)
+        Cut(
+            threshold=_short(low[at]), links=int(count[at]), precision=None, recall=None, found=None
+        )
         for at in _apart(count, len(count) - 1, least)
     ]
 
 
-def bins(similarities: pa.Table, least: int) -> list[Bin]:
-    """Merge bins of similarity until neither their links nor their other pairs are few."""
+def bins(similarities: pa.Table, least: int) -> Similarities | None:
+    """Merge bins of similarity until none has few pairs, of links and of others each.
+
+    Returns None where all of either are few.
+    """
     order = np.argsort(similarities["similarity"].to_numpy())
     low, pairs, links = (
         similarities[name].to_numpy()[order] for name in ("similarity", "pairs", "links")
     )
     width = float(np.diff(low).min()) if len(low) > 1 else 0.005
-    return [
-        Bin(
-            low=_short(low[part.start]),
-            high=_short(low[part.stop - 1] + width),
-            pairs=int(pairs[part].sum()),
-            links=int(links[part].sum()),
-        )
-        for part in coarsen(np.stack([links, pairs - links], axis=1), least)
-    ]
+    found = {}
+    for name, counts in (("links", links), ("others", pairs - links)):
+        parts = coarsen(counts[:, np.newaxis], least)
+        if counts.any() and not parts:
+            return None
+        found[name] = [
+            Bin(
+                low=_short(low[part.start]),
+                high=_short(low[part.stop - 1] + width),
+                pairs=int(counts[part].sum()),
+            )
+            for part in parts
+            if counts[part].any()
+        ]
+    return Similarities(**found)
 
 
 def figure(successes: int, trials: int) -> Figure:

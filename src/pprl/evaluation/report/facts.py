@@ -19,86 +19,98 @@ class _Given(BaseModel):
 class SourceFacts(_Given):
     """A data holder's register (GUILD 1; RECORD 6.1, 13.1)."""
 
-    population: str | None = Field(None, description="Whom the register is about.")
-    period: str | None = Field(None, description="Which years it covers.")
-    region: str | None = Field(None, description="Which places it covers.")
-    inclusion: str | None = Field(None, description="Who is entered, and who is not.")
-    extraction_date: str | None = Field(None, description="When the records were taken from it.")
-    received: int | None = Field(None, ge=0, description="Records before any were left out.")
+    population: str | None = Field(default=None, description="Whom the register is about.")
+    period: str | None = Field(default=None, description="Which years it covers.")
+    region: str | None = Field(default=None, description="Which places it covers.")
+    inclusion: str | None = Field(default=None, description="Who is entered, and who is not.")
+    extraction_date: str | None = Field(
+        default=None, description="When the records were taken from it."
+    )
+    received: int | None = Field(
+        default=None, ge=0, description="Records before any were left out."
+    )
     removed_objections: int | None = Field(
-        None, ge=0, description="Left out: objected, or gave no consent."
+        default=None, ge=0, description="Left out: objected, or gave no consent."
     )
     removed_invalid: int | None = Field(
-        None, ge=0, description="Left out: a value or an id that could not be used."
+        default=None, ge=0, description="Left out: a value or an id that could not be used."
     )
-    persons: int | None = Field(None, ge=0, description="People among the records.")
-    legal_ground: str | None = Field(None, description="Ground on which the records were used.")
+    persons: int | None = Field(default=None, ge=0, description="People among the records.")
+    legal_ground: str | None = Field(
+        default=None, description="Ground on which the records were used."
+    )
 
 
 class IdentifierFacts(_Given):
     """One of the fields that were encoded (GUILD 1)."""
 
-    collection: str | None = Field(None, description="How it is collected and checked.")
-    known_errors: str | None = Field(None, description="Errors that it is known to have.")
-    invalid_share: float | None = Field(None, ge=0, le=1, description="Share of invalid values.")
-    distinct: int | None = Field(None, ge=0, description="Number of distinct values.")
+    collection: str | None = Field(default=None, description="How it is collected and checked.")
+    known_errors: str | None = Field(default=None, description="Errors that it is known to have.")
+    invalid_share: float | None = Field(
+        default=None, ge=0, le=1, description="Share of invalid values."
+    )
+    distinct: int | None = Field(default=None, ge=0, description="Number of distinct values.")
 
 
 class PreprocessingFacts(_Given):
     """What was done to values before they were encoded (GUILD 1, 2; RECORD 12.2)."""
 
-    cleaning: str | None = Field(None, description="How values were cleaned.")
-    dropped: str | None = Field(None, description="Which records were dropped, and why.")
+    cleaning: str | None = Field(default=None, description="How values were cleaned.")
+    dropped: str | None = Field(default=None, description="Which records were dropped, and why.")
 
 
 class MatchingFacts(_Given):
     """How links were decided, beyond what the run did (RECORD 12.3)."""
 
-    review: str | None = Field(None, description="Which links were reviewed, by whom, how.")
+    review: str | None = Field(default=None, description="Which links were reviewed, by whom, how.")
 
 
 class ResultFacts(_Given):
     """What to hold the results against."""
 
     expected_overlap: str | None = Field(
-        None, description="How many people were expected in both, and why."
+        default=None, description="How many people were expected in both, and why."
     )
 
 
 class PlausibilityFacts(_Given):
     """Links that cannot be right, as counted by those who analysed the linked data (GUILD 3)."""
 
-    links_checked: int | None = Field(None, ge=0, description="Links that were checked.")
-    events_after_death: int | None = Field(None, ge=0, description="Events after a death.")
-    two_deaths: int | None = Field(None, ge=0, description="People who died twice.")
-    sex_conflicts: int | None = Field(None, ge=0, description="Conflicts of sex.")
-    birth_conflicts: int | None = Field(None, ge=0, description="Conflicts of date of birth.")
-    remarks: str | None = Field(None, description="What else was seen.")
+    links_checked: int | None = Field(default=None, ge=0, description="Links that were checked.")
+    events_after_death: int | None = Field(default=None, ge=0, description="Events after a death.")
+    two_deaths: int | None = Field(default=None, ge=0, description="People who died twice.")
+    sex_conflicts: int | None = Field(default=None, ge=0, description="Conflicts of sex.")
+    birth_conflicts: int | None = Field(
+        default=None, ge=0, description="Conflicts of date of birth."
+    )
+    remarks: str | None = Field(default=None, description="What else was seen.")
 
 
 class SeparationFacts(_Given):
     """Who held what, and what became of it (GUILD 2)."""
 
-    key: str | None = Field(None, description="Who held the linkage key.")
-    encodings: str | None = Field(None, description="Who held the encodings.")
-    payload: str | None = Field(None, description="Who held the data about health.")
-    encodings_deleted: str | None = Field(None, description="When encodings were deleted.")
-    key_destroyed: str | None = Field(None, description="When the linkage key was destroyed.")
-    disclosure_control: str | None = Field(None, description="Checks before results leave.")
-    against_key_misuse: str | None = Field(None, description="What is done about item 1.")
-    against_known_pairs: str | None = Field(None, description="What is done about item 2.")
-    against_membership: str | None = Field(None, description="What is done about item 3.")
-    against_results: str | None = Field(None, description="What is done about item 4.")
-    against_collusion: str | None = Field(None, description="What is done about item 5.")
-    against_key_reuse: str | None = Field(None, description="What is done about item 6.")
+    key: str | None = Field(default=None, description="Who held the linkage key.")
+    encodings: str | None = Field(default=None, description="Who held the encodings.")
+    payload: str | None = Field(default=None, description="Who held the data about health.")
+    encodings_deleted: str | None = Field(default=None, description="When encodings were deleted.")
+    key_destroyed: str | None = Field(
+        default=None, description="When the linkage key was destroyed."
+    )
+    disclosure_control: str | None = Field(default=None, description="Checks before results leave.")
+    against_key_misuse: str | None = Field(default=None, description="What is done about item 1.")
+    against_known_pairs: str | None = Field(default=None, description="What is done about item 2.")
+    against_membership: str | None = Field(default=None, description="What is done about item 3.")
+    against_results: str | None = Field(default=None, description="What is done about item 4.")
+    against_collusion: str | None = Field(default=None, description="What is done about item 5.")
+    against_key_reuse: str | None = Field(default=None, description="What is done about item 6.")
 
 
 class SoftwareFacts(_Given):
     """The report itself."""
 
-    title: str | None = Field(None, description="Title of the report.")
-    purpose: str | None = Field(None, description="What the linked data are for.")
-    author: str | None = Field(None, description="Organisation that made the linkage.")
+    title: str | None = Field(default=None, description="Title of the report.")
+    purpose: str | None = Field(default=None, description="What the linked data are for.")
+    author: str | None = Field(default=None, description="Organisation that made the linkage.")
 
 
 class Facts(_Given):
@@ -168,12 +180,13 @@ def template(holders: Sequence[str], fields: Sequence[str]) -> str:
         "# What the linkage report cannot know by itself. Every entry is optional: take",
         "# away the # before those that you fill in. Never write about a single person here.",
         "",
-        'limitations = [',
+        "limitations = [",
         '  # "One sentence for each limitation that a reader of results must know.",',
         "]",
     ]
     for name, field in Facts.model_fields.items():
         kind = field.annotation
+        parts: list[tuple[str, type[_Given]]]
         if name == "sources":
             parts = [(f"sources.{_quoted(holder)}", SourceFacts) for holder in holders]
         elif name == "identifiers":

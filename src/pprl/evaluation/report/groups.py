@@ -64,9 +64,7 @@ def read_groups(holder: str, given: pd.DataFrame | str | PathLike[str]) -> pd.Da
     return table.assign(record_id=ids.astype(str))
 
 
-def subgroups(
-    holder: str, table: pd.DataFrame, linked: Linked, least: int
-) -> list[Subgroup]:
+def subgroups(holder: str, table: pd.DataFrame, linked: Linked, least: int) -> list[Subgroup]:
     """Break a holder's linkage down by each column of its groups.
 
     Records that the table does not have, and empty values, are ``not stated``.
@@ -95,8 +93,8 @@ def subgroups(
         if unknown:
             extra = pd.DataFrame([[missing, unknown - missing]], [NOT_STATED], [True, False])
             counts = counts.add(extra, fill_value=0).astype(int)
-        label, merged = _merge_small(counts, least)
-        counts = counts.groupby(label, sort=False).sum()
+        label, groups, merged = _reported(counts, linked.open, least)
+        counts = _merged(counts, label)
         if len(counts) > MOST:
             raise UsageError(
                 f"{variable!r} of {holder!r} has {len(counts):,} groups; at most {MOST} can be "
@@ -107,39 +105,57 @@ def subgroups(
             Subgroup(
                 holder=holder,
                 variable=str(variable),
-                groups=_groups(counts, linked.open, recall, least),
+                groups=groups
+                and [
+                    one.model_copy(update={"recall": figure(*recall[one.group])})
+                    if one.group in recall
+                    else one
+                    for one in groups
+                ],
                 merged=merged,
             )
         )
     return made
 
 
-def _merge_small(counts: pd.DataFrame, least: int) -> tuple[dict[str, str], int]:
-    """Name the group that each group is reported in, so that none has few records."""
+def _reported(
+    counts: pd.DataFrame, may_show: bool, least: int
+) -> tuple[dict[str, str], list[Group] | None, int]:
+    """Merge the smallest groups until none has few records and counts can be withheld safely.
+
+    Returns the group that each is reported in, the groups, and how many were merged.
+    """
     sizes = counts.sum(axis=1).sort_values(kind="stable")
-    small = int((sizes < least).sum())
-    while small and small < len(sizes) and sizes.iloc[:small].sum() < least:
-        small += 1
     kept = {str(name): str(name) for name in counts.index}
-    return kept | {str(name): OTHER for name in sizes.index[:small]}, small
+    small = int((sizes < least).sum())
+    while True:
+        if small == 1 or 0 < sizes.iloc[:small].sum() < least:
+            small = min(small + 1, len(sizes))
+        label = kept | {str(name): OTHER for name in sizes.index[:small]}
+        groups = _groups(_merged(counts, label), may_show, least)
+        if groups is not None or small == len(sizes):
+            return label, groups, small
+        small += 1
 
 
-def _groups(
-    counts: pd.DataFrame, may_show: bool, recall: Mapping[str, tuple[int, int]], least: int
-) -> list[Group] | None:
+def _merged(counts: pd.DataFrame, label: Mapping[str, str]) -> pd.DataFrame:
+    """Add up the groups that are reported as one."""
+    return counts.groupby(counts.index.map(dict(label)), sort=False).sum()
+
+
+def _groups(counts: pd.DataFrame, may_show: bool, least: int) -> list[Group] | None:
     cells = counts.to_numpy(np.int64)
     sizes, totals = cells.sum(axis=1), cells.sum(axis=0)
     if (sizes < least).any():
         return None
-    hidden = np.ones(len(cells), bool)
+    hidden = [True] * len(cells)
     if may_show:
         mask = withhold(cells.reshape(-1).tolist(), two_columns(len(cells)), least)
         if mask is None:
             return None
-        hidden = mask.reshape(-1, 2).any(axis=1)
+        hidden = [bool(pair.any()) for pair in mask.reshape(-1, 2)]
     groups = []
     for name, (yes, no), withheld in zip(counts.index, cells.tolist(), hidden, strict=True):
-        known = recall.get(str(name))
         groups.append(
             Group(
                 group=str(name),
@@ -148,10 +164,11 @@ def _groups(
                 unlinked=Count(value=None if withheld else no),
                 linkage_rate=None if withheld else figure(yes, yes + no),
                 difference=None if withheld else _difference(yes, no, *totals.tolist()),
-                recall=None if known is None else figure(*known),
+                recall=None,
             )
         )
-    return groups
+    last = {OTHER: 1, NOT_STATED: 2}
+    return sorted(groups, key=lambda one: (last.get(one.group, 0), one.group))
 
 
 def _difference(linked: int, unlinked: int, all_linked: int, all_unlinked: int) -> float | None:
@@ -184,7 +201,7 @@ def _recall(
     mask = withhold(cells.reshape(-1).tolist(), two_columns(len(cells)), least)
     if mask is None:
         return {}
-    shown = ~mask.reshape(-1, 2).any(axis=1)
+    shown = [not pair.any() for pair in mask.reshape(-1, 2)]
     return {
         str(name): (int(yes), int(yes + no))
         for name, (yes, no), show in zip(names, cells, shown, strict=True)

@@ -39,8 +39,8 @@ def render(report: LinkageReport) -> str:
     )
     environment.filters |= {
         "count": said,
+        "difference": difference,
         "figure": figure,
-        "number": lambda value: "-" if value is None else f"{value:,}",
         "share": share,
         "words": lambda name: str(name).replace("_", " "),
     }
@@ -81,9 +81,15 @@ def figure(value: Figure | None, digits: int = 1) -> str:
     """Write a proportion with its interval."""
     if value is None:
         return "-"
-    return f"{share(value.value, digits)} ({100 * value.low:.{digits}f} to " + (
-        f"{100 * value.high:.{digits}f})"
-    )
+    low, high = (f"{100 * end:.{digits}f}" for end in (value.low, value.high))
+    return f"{share(value.value, digits)} ({low} to {high})"
+
+
+def difference(value: float | None) -> str:
+    """Write a standardised difference."""
+    if value is None:
+        return "-"
+    return "0.00" if abs(value) < 0.005 else f"{value:+.2f}"
 
 
 def _title(report: LinkageReport) -> str:
@@ -106,7 +112,11 @@ def _pictures(report: LinkageReport) -> dict[str, str]:
     found: dict[str, str] = {}
 
     def add(
-        name: str, draw: Callable[..., matplotlib.figure.Figure], text: str, *more: Any, **options: Any
+        name: str,
+        draw: Callable[..., matplotlib.figure.Figure],
+        text: str,
+        *more: Any,
+        **options: Any,
     ) -> None:
         found[name] = inline(draw(*(more or (report,)), **options), name, text)
 

@@ -84,8 +84,8 @@ class Outcome:
         figures = {name: self.rounded(quality[name]) for name in ("precision", "recall", "f1")}
         names = ("true_positives", "false_positives", "false_negatives", "links", "true_pairs")
         counts = {name: quality[name] for name in names if quality.get(name) is not None}
-        others = {
-            name: round(float(quality[name]), 4)
+        others: dict[str, float] = {
+            str(name): round(float(quality[name]), 4)
             for name in ("bcubed_precision", "bcubed_recall", "bcubed_f1", "cluster_f1")
             if name in quality
         }
@@ -146,7 +146,9 @@ def _of_clusters(run: Run, clusters: Clusters, least: int) -> Outcome:
     mask = None
     if not hidden:
         mask = withhold([n for pair in numbers for n in pair], two_columns(len(numbers)), least)
-    shown = [False] * len(numbers) if mask is None else (~mask.reshape(-1, 2).any(axis=1)).tolist()
+    shown = (
+        [False] * len(numbers) if mask is None else [not pair.any() for pair in mask.reshape(-1, 2)]
+    )
     return Outcome(
         kind="clusters",
         linked_ids=tuple(frame["record_id"][part & together].to_numpy() for part in parts),

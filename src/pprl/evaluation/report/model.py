@@ -13,7 +13,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from pprl.evaluation.report.facts import (
     IdentifierFacts,
     MatchingFacts,
-    PlausibilityFacts,
     PreprocessingFacts,
     ResultFacts,
     SeparationFacts,
@@ -159,7 +158,13 @@ class Bin(_Part):
     low: float
     high: float
     pairs: int
-    links: int
+
+
+class Similarities(_Part):
+    """Candidate pairs by similarity; bins are merged until none has few pairs."""
+
+    links: list[Bin]
+    others: list[Bin]
 
 
 class Rate(_Part):
@@ -173,7 +178,7 @@ class Results(_Part):
     """What was found."""
 
     linkage_rates: list[Rate]
-    similarities: list[Bin] | None = Field(description="Bins are merged until none is small.")
+    similarities: Similarities | None
     cluster_sizes: dict[str, Count] | None = Field(description="Clusters by number of records.")
     conflicts: dict[str, Count] | None
     events: dict[str, Count] | None
@@ -224,7 +229,7 @@ class Cut(_Part):
     precision: Figure | None
     recall: Figure | None
     found: float | None = Field(
-        description="Share of the true links that the lowest threshold is estimated to give."
+        description="Share of the true links estimated at the lowest threshold; rough."
     )
 
 
@@ -232,8 +237,8 @@ class Sensitivity(_Part):
     """Results at other thresholds; cuts stand far enough apart to hide few people."""
 
     chosen: float | None
-    missed_at_least: float | None = Field(
-        description="Estimated true links below the threshold that is used: some of the missed."
+    missed: float | None = Field(
+        description="Estimated true links among the candidates below the threshold; rough."
     )
     estimated: list[Cut] | None
     against_truth: list[Cut] | None

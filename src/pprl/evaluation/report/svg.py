@@ -1,4 +1,4 @@
-"""A figure as SVG that stands in a page: in the page's colours and font, with an alternative text."""
+"""A figure as SVG that stands in a page: in its colours and font, with an alternative text."""
 
 from __future__ import annotations
 
@@ -6,10 +6,15 @@ import re
 from html import escape
 from typing import TYPE_CHECKING
 
-from pprl.evaluation._drawing import FAINT, INK, MUTED, RULE, SERIES, to_svg
+from pprl.evaluation.plots._drawing import FAINT, INK, MUTED, RULE, SERIES, to_svg
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+
+def _round(attribute: str) -> str:
+    return re.sub(r"(\d\.\d{2})\d+", r"\1", attribute)
+
 
 _COLOURS = {INK: "ink", MUTED: "muted", RULE: "rule", FAINT: "faint"} | {
     colour: f"series-{at}" for at, colour in enumerate(SERIES, start=1)
@@ -41,12 +46,11 @@ def inline(figure: Figure, name: str, text: str) -> str:
         svg = svg.replace(colour, f"var(--{variable})")
     svg = re.sub(r"font-family: [^;\"]+;?\s*", "", svg)
     svg = re.sub(r"font: ([\d.]+px) [^;\"]+", r"font-size: \1", svg)
-    svg = re.sub(r"(\d\.\d{2})\d+", r"\1", svg)
+    svg = re.sub(r' (?:d|x|y|transform)="[^"]+"', lambda found: _round(found[0]), svg)
     head, rest = svg.split(">", 1)
-    box = re.search(r'viewBox="[^"]+"', head)
-    assert box is not None, "matplotlib writes a viewBox"
+    box = head[head.index("viewBox=") :].split('"')[1]
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
-        f'{box[0]} role="img" aria-labelledby="{name}-title">'
+        f'viewBox="{box}" role="img" aria-labelledby="{name}-title">'
         f'<title id="{name}-title">{escape(text)}</title>{rest}'
     )

@@ -114,7 +114,7 @@ def _of_errors(run: Run, truth: bool) -> list[str]:
         if not truth:
             said.append(
                 "Recall is not known. Matches that look like non-matches cannot be seen without a "
-                "truth; estimates of what was missed are lower bounds."
+                "truth; the estimate of what was missed is rough and leaves these out."
             )
     if run.similarities is None:
         said.append("The run kept no similarities; their distribution is missing here.")

@@ -21,7 +21,7 @@ LINKS, DOUBT = SERIES[:2]
 WIDTH = 4.6
 """Inches; a picture is read at about 72 pixels to the inch, on a telephone as on a desk."""
 
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "axes.axisbelow": True,
     "axes.edgecolor": MUTED,
     "axes.grid": True,
@@ -109,3 +109,16 @@ def whole(value: float, _: object = None) -> str:
 def percent(value: float, _: object = None) -> str:
     """Write a share for an axis."""
     return f"{100 * value:.4g} %"
+
+
+def shorter(name: str) -> str:
+    """Cut a long name for an axis."""
+    return name if len(name) <= 18 else name[:17] + "\N{HORIZONTAL ELLIPSIS}"
+
+
+def no_minor_ticks(axes: Axes) -> None:
+    """Leave out the minor ticks of logarithmic axes."""
+    from matplotlib.ticker import NullLocator
+
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_minor_locator(NullLocator())
