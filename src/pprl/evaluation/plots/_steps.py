@@ -43,12 +43,12 @@ def flow(report: LinkageReport) -> Figure:
     if content.compared >= 1e10:
         compared = f"{content.compared / 1e9:,.1f} billion"
     rows.append([("compared", f"{compared} pairs")])
-    rows.append([("candidates", f"{content.candidates:,} pairs")])
+    rows.append([("candidates", f"{_said(content.candidates)} pairs")])
     rows.append([(content.kind, _said(content.links))])
     if many:
         singles = sum(one.unlinked.value or 0 for one in content.sources)
         known = all(one.unlinked.value is not None for one in content.sources)
-        rows.append([("records on their own", f"{singles:,}" if known else "withheld")])
+        rows.append([("single records", f"{singles:,}" if known else "withheld")])
     else:
         rows.append([(one.holder, f"{_said(one.unlinked)} unlinked") for one in content.sources])
     with style():
@@ -68,7 +68,7 @@ def blocking_funnel(report: LinkageReport) -> Figure:
     steps = {
         "all pairs": report.flow.pairs,
         "compared": report.flow.compared,
-        "candidates": report.flow.candidates,
+        "candidates": report.flow.candidates.value,
         report.flow.kind: report.flow.links.value,
     }
     shown = {name: value for name, value in steps.items() if value}

@@ -174,7 +174,7 @@ def _flow(run: Run, outcome: Outcome, sources: list[Source]) -> Flow:
         ],
         pairs=int((run.facts.get("blocking") or {}).get("all_pairs", run.facts["pairs_compared"])),
         compared=int(run.facts["pairs_compared"]),
-        candidates=int(run.facts["pairs_above"]),
+        candidates=Count(value=None if outcome.hidden else int(run.facts["pairs_above"])),
         kind=outcome.kind,
         links=outcome.links,
     )

@@ -27,6 +27,7 @@ def shown(value: int | None, least: int) -> Count | None:
 
 
 def source(run: Run, at: int, facts: Facts, least: int) -> Source:
+    """Describe a file by its header and by what its holder gave."""
     info, holder = run.inputs[at], run.holders[at]
     given = facts.sources.get(holder)
     number = {name: getattr(given, name, None) for name in _COUNTS}
@@ -53,6 +54,7 @@ def source(run: Run, at: int, facts: Facts, least: int) -> Source:
 
 
 def identifiers(run: Run, facts: Facts, least: int) -> list[Identifier]:
+    """Say how often each field is filled, unless that gives few people away."""
     found = []
     for field in run.inputs[0].present:
         shares = []
@@ -75,6 +77,7 @@ def identifiers(run: Run, facts: Facts, least: int) -> list[Identifier]:
 
 
 def encoding(run: Run) -> Encoding:
+    """Describe how values became filters."""
     info = run.inputs[0]
     return Encoding(
         scheme="CLK: keyed Bloom filter of a record's tokens",

@@ -125,7 +125,7 @@ def _pictures(report: LinkageReport) -> dict[str, str]:
         "flow",
         plots.flow,
         f"Flow from {sum(one.encoded for one in content.sources):,} records through "
-        f"{content.compared:,} compared pairs and {content.candidates:,} candidates to "
+        f"{content.compared:,} compared pairs and {said(content.candidates)} candidates to "
         f"{said(content.links)} {content.kind}.",
     )
     if report.results.similarities:

@@ -147,7 +147,7 @@ class Flow(_Part):
     sources: list[SourceFlow]
     pairs: int
     compared: int
-    candidates: int
+    candidates: Count
     kind: Literal["links", "clusters"]
     links: Count = Field(description="Links, or clusters with two records or more.")
 
