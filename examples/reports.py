@@ -89,9 +89,7 @@ def dealt() -> tuple[dict[str, pd.DataFrame], pd.DataFrame]:
     holder = "clinic " + (1 + (turn + person) % 5).astype(str)
     known = pd.DataFrame({"holder": holder, "record_id": people["rec_id"], "person_id": person})
     keep = turn < 5
-    tables = {
-        str(name): table for name, table in people[keep].groupby(holder[keep], sort=True)
-    }
+    tables = {str(name): table for name, table in people[keep].groupby(holder[keep], sort=True)}
     return tables, known[keep]
 
 

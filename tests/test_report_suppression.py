@@ -71,9 +71,7 @@ def test_tables_of_two_columns_withstand_an_attack(rows: list[tuple[int, int]]) 
     columns=st.integers(2, 4),
     values=st.lists(st.integers(0, 50), min_size=16, max_size=16),
 )
-def test_tables_of_any_size_withstand_an_attack(
-    rows: int, columns: int, values: list[int]
-) -> None:
+def test_tables_of_any_size_withstand_an_attack(rows: int, columns: int, values: list[int]) -> None:
     counts = np.array(values[: rows * columns])
     at = np.arange(rows * columns)
     sums = np.array(
@@ -118,7 +116,9 @@ def test_merged_bins_are_empty_or_large_and_lose_nothing(counts: list[int]) -> N
 def run_of(linked: list[list[int]], unlinked: list[list[int]]) -> tuple[Run, dict, np.ndarray]:
     """Two files of one-to-one links, whose left records have groups 0, 1, and so on."""
     yes, no = (np.array(part) for part in (linked, unlinked))
-    groups = np.concatenate([np.repeat(np.arange(len(yes)), yes), np.repeat(np.arange(len(no)), no)])
+    groups = np.concatenate(
+        [np.repeat(np.arange(len(yes)), yes), np.repeat(np.arange(len(no)), no)]
+    )
     n, links = len(groups), int(yes.sum())
     infos = [
         encodings_of(np.zeros((size, 8), np.uint8), holder).info
