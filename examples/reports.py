@@ -109,7 +109,7 @@ def take(page: Path) -> None:
                 )
                 picture = page.with_name(f"{width}-{scheme}.png").resolve()
                 options = ["--headless", "--no-sandbox", "--hide-scrollbars", "--disable-gpu"]
-                subprocess.run(
+                subprocess.run(  # noqa: S603 - a browser, on a page of our own
                     [
                         *(browser, *options, f"--blink-settings=preferredColorScheme={setting}"),
                         *(f"--window-size={width},{height}", f"--screenshot={picture}"),

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tomllib
 from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -222,10 +223,7 @@ def test_everything_in_it_is_of_the_run(
     assert content.sensitivity.chosen is not None
     assert content.sensitivity.estimated is not None
     assert links in {cut.links for cut in content.sensitivity.estimated}
-    assert all(
-        b.links - a.links >= 10
-        for a, b in zip(content.sensitivity.estimated, content.sensitivity.estimated[1:])
-    )
+    assert all(b.links - a.links >= 10 for a, b in pairwise(content.sensitivity.estimated))
     assert content.sensitivity.against_truth is not None
     last = content.sensitivity.against_truth[-1]
     assert (last.links, last.precision) == (links, true.precision)
@@ -282,7 +280,7 @@ def test_the_page_stands_alone_and_can_be_read(
     levels = [int(tag[1]) for tag, _ in page.tags if tag in {"h1", "h2", "h3", "h4"}]
     assert levels[0] == 1
     assert levels.count(1) == 1
-    assert all(after - before <= 1 for before, after in zip(levels, levels[1:], strict=False))
+    assert all(after - before <= 1 for before, after in pairwise(levels))
     assert all("scope" in attributes for attributes in page.all("th"))
     # Wide tables scroll, also by keyboard.
     assert all(
@@ -434,7 +432,7 @@ def test_files_that_cannot_be_read(linked: tuple[pprl.LinkResult, Any], tmp_path
     (tmp_path / "bad.toml").write_text("= 3")
     with pytest.raises(UnreadableFile, match="TOML"):
         report(linked[0], facts=tmp_path / "bad.toml")
-    with pytest.raises(UnreadableFile, match="no linkage.json"):
+    with pytest.raises(UnreadableFile, match=r"no linkage\.json"):
         report(tmp_path)
     (tmp_path / "linkage.json").write_text("[]")
     with pytest.raises(UnreadableFile, match="not a JSON object"):
@@ -454,9 +452,9 @@ def test_wrong_groups_are_refused(
         report(result, groups={"xandria": table.drop(columns="record_id")})
     with pytest.raises(RecordIdError):
         report(result, groups={"xandria": pd.concat([table, table.head(1)])})
+    twice = pd.concat([table, table.assign(record_id="other" + table["record_id"])])
     with pytest.raises(UsageError, match="another holder's"):
-        more = table.assign(record_id="other" + table["record_id"])
-        report(result, groups={"xandria": pd.concat([table, more])})
+        report(result, groups={"xandria": twice})
     with pytest.raises(UsageError, match="record ids"):
         report(result, groups={"quorra": table})
     # Groups of a part of the records leave the rest not stated.
@@ -528,3 +526,35 @@ def test_notebooks_show_no_record(linked: tuple[pprl.LinkResult, pd.DataFrame]) 
         assert a.info.key_check not in html
     few = pprl.evaluate(result.links, truth.head(1))
     Page(few._repr_html_())
+
+
+def test_a_review_and_an_evaluation_are_taken_over(folder: Path, tmp_path: Path) -> None:
+    for file in folder.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    result, truth = pprl.Links.load(folder / "links.parquet"), folder / "truth.csv"
+    quality = pprl.evaluate(result, truth).to_dict()
+    share = {"value": 0.9, "low": 0.85, "high": 0.95}
+    (tmp_path / "quality.json").write_text(
+        json.dumps(quality | {"blocking": {"pairs_completeness": share}})
+    )
+    review = {"precision": share, "recall": share, "f1": share, "answered": 80, "unsure": 2}
+    (tmp_path / "review.json").write_text(json.dumps(review))
+    facts = json.loads((tmp_path / "linkage.json").read_text())
+    blocking = {"compared": 1000, "all_pairs": 250_000, "keyless": [3, 0]}
+    blocking |= {"dropped_blocks": {"lsh": 2}, "dropped_pairs": 40, "reduction_ratio": 0.996}
+    (tmp_path / "linkage.json").write_text(
+        json.dumps(facts | {"blocking": blocking, "pairs_compared": 1000, "ambiguous": 4})
+    )
+    content = report(tmp_path, tmp_path / "report.html")
+    assert [one.method for one in content.error_rates] == ["estimate", "review", "truth"]
+    assert content.error_rates[1].counts == {"answered": 80}
+    assert content.error_rates[2].precision == report(folder, truth=truth).error_rates[1].precision
+    assert content.blocking.pairs_completeness is not None
+    assert content.blocking.reduction_ratio == 0.996
+    assert [one.value for one in content.blocking.keyless or ()] == [None, 0]
+    assert content.matching.ambiguous is not None
+    assert content.matching.ambiguous.value is None
+    page = (tmp_path / "report.html").read_text()
+    Page(page)
+    assert "90.0 % (85.0 to 95.0)" in page
+    assert "40 pairs were not compared" in page

@@ -20,6 +20,7 @@ from pprl.evaluation.report.model import (
     Blocking,
     Count,
     Cut,
+    Figure,
     Flow,
     LinkageReport,
     Matching,
@@ -91,6 +92,7 @@ def build(
             rates
             for rates in (
                 outcome.estimated(run),
+                outcome.reviewed(run),
                 judged.rates(outcome) if judged else outcome.evaluated(run),
             )
             if rates is not None
@@ -134,6 +136,7 @@ def _blocking(run: Run, least: int) -> Blocking:
         pairs=pairs,
         compared=compared,
         reduction_ratio=round(1 - compared / pairs, 6) if pairs else 0.0,
+        pairs_completeness=_pairs_completeness(run, pairs == compared),
         keyless=[one for one in keyless if one] if report else None,
         dropped_blocks=sum(report.get("dropped_blocks", {}).values()),
         dropped_pairs=int(report.get("dropped_pairs", 0)),
@@ -145,6 +148,14 @@ def _blocking(run: Run, least: int) -> Blocking:
             for name in (run.inputs[0].blocking if report else ())
         },
     )
+
+
+def _pairs_completeness(run: Run, every_pair: bool) -> Figure | None:
+    """Take it from an evaluation that looked at the candidate pairs."""
+    found = ((run.quality or {}).get("blocking") or {}).get("pairs_completeness")
+    if every_pair or not found:
+        return None
+    return Figure(**{name: round(found[name], 4) for name in ("value", "low", "high")})
 
 
 def _matching(run: Run, facts: Facts, least: int) -> Matching:

@@ -113,6 +113,9 @@ class SoftwareFacts(_Given):
     author: str | None = Field(default=None, description="Organisation that made the linkage.")
 
 
+_DESCRIPTION = frozenset({"run", "dataset", "distribution", "publisher", "creators", "contact"})
+
+
 class Facts(_Given):
     """Everything that users give to a linkage report.
 
@@ -146,8 +149,10 @@ class Facts(_Given):
             raise UnreadableFile(f"{path}: there is no such file.") from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError):
             raise UnreadableFile(f"{path} cannot be read as TOML.") from None
+        # One file may serve this report and the FAIR description of the same linkage.
+        ours = {name: part for name, part in content.items() if name not in _DESCRIPTION}
         try:
-            return cls.model_validate(content)
+            return cls.model_validate(ours)
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"])

@@ -14,6 +14,11 @@ if TYPE_CHECKING:
     import matplotlib.figure
 
 WITHHELD = "withheld"
+METHODS = {
+    "estimate": "estimated",
+    "review": "clerical review",
+    "truth": "against the truth",
+}
 
 
 def render(report: LinkageReport) -> str:
@@ -41,6 +46,7 @@ def render(report: LinkageReport) -> str:
         "count": said,
         "difference": difference,
         "figure": figure,
+        "method": METHODS.__getitem__,
         "share": share,
         "words": lambda name: str(name).replace("_", " "),
     }

@@ -73,6 +73,21 @@ class Outcome:
             note=note,
         )
 
+    def reviewed(self, run: Run) -> ErrorRates | None:
+        """Return what a clerical review of a sample found."""
+        if run.review is None or self.few:
+            return None
+        names = ("false_links", "missed_matches", "answered")
+        counts = {name: round(run.review[name], 1) for name in names if name in run.review}
+        return ErrorRates(
+            method="review",
+            unit="links",
+            counts=None if self.hidden else counts,
+            note="From a clerical review of a sample of pairs, with intervals of 95 %; recall is "
+            "of the matches among the pairs that could be drawn, and so an upper bound.",
+            **{name: self.rounded(run.review[name]) for name in ("precision", "recall", "f1")},
+        )
+
     def evaluated(self, run: Run) -> ErrorRates | None:
         """Return what an earlier evaluation against a truth found."""
         if run.quality is None or self.few:

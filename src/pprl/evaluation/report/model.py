@@ -111,6 +111,9 @@ class Blocking(_Part):
     pairs: int = Field(description="Pairs of rows there are.")
     compared: int
     reduction_ratio: float
+    pairs_completeness: Figure | None = Field(
+        description="Share of true pairs that were compared; needs a truth and the pairs."
+    )
     keyless: list[Count] | None = Field(description="Rows without a blocking key, by file.")
     dropped_blocks: int
     dropped_pairs: int
@@ -188,7 +191,7 @@ class Results(_Part):
 class ErrorRates(_Part):
     """How often links are wrong and matches are missed."""
 
-    method: Literal["estimate", "truth"]
+    method: Literal["estimate", "review", "truth"]
     unit: str
     precision: Figure | None
     recall: Figure | None

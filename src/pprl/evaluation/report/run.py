@@ -34,6 +34,7 @@ class Run:
         found: Links or clusters.
         estimate: The content of ``estimate.json``, where there is one.
         quality: The content of ``quality.json``, where somebody evaluated.
+        review: The content of ``review.json``, where there was a clerical review.
         curve: Estimates at other cuts, of an automatic threshold.
         similarities: Pairs and links by similarity.
         conflicts: Where clusters and similarity disagree.
@@ -46,6 +47,7 @@ class Run:
     found: Links | Clusters
     estimate: dict[str, Any] | None = None
     quality: dict[str, Any] | None = None
+    review: dict[str, Any] | None = None
     curve: pa.Table | None = None
     similarities: pa.Table | None = None
     conflicts: pa.Table | None = None
@@ -112,6 +114,7 @@ class Run:
             found=kind.load(there / which),
             estimate=_json(there / "estimate.json"),
             quality=_json(there / "quality.json"),
+            review=_json(there / "review.json"),
             curve=_table(there / "curve.parquet", _CURVE),
             similarities=_table(there / "similarities.parquet", _SIMILARITIES),
             conflicts=_table(there / "conflicts.parquet", ("reason",)),
