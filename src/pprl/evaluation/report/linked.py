@@ -85,7 +85,9 @@ class Outcome:
             counts=None if self.hidden else counts,
             note="From a clerical review of a sample of pairs, with intervals of 95 %; recall is "
             "of the matches among the pairs that could be drawn, and so an upper bound.",
-            **{name: self.rounded(run.review[name]) for name in ("precision", "recall", "f1")},
+            precision=self.rounded(run.review["precision"]),
+            recall=self.rounded(run.review["recall"]),
+            f1=self.rounded(run.review["f1"]),
         )
 
     def evaluated(self, run: Run) -> ErrorRates | None:
