@@ -2,7 +2,8 @@
 
 Usage: python benchmarks/bench_report.py [--pairs N] [--docs PAGE]
 
-Times are CPU seconds, the medians of three drawings to SVG on N pairs, 1,000,000 unless others are asked for.
+Times are CPU seconds, the medians of three drawings to SVG on N pairs, 1,000,000 unless others
+are asked for.
 """
 
 from __future__ import annotations
