@@ -77,6 +77,15 @@ class Quality:
     blocking: BlockingQuality | None = None
     subgroups: tuple[Subgroup, ...] = ()
 
+    def _repr_html_(self) -> str:
+        from pprl.exchange._html import card, intervals, share
+
+        figures = {"precision": self.precision, "recall": self.recall, "F1": self.f1}
+        rows = {name: share(one.value, one.low, one.high) for name, one in figures.items()}
+        rows |= {"links": f"{self.links:,}", "true pairs": f"{self.true_pairs:,}"}
+        bars = {name: (one.value, one.low, one.high) for name, one in figures.items()}
+        return card("Quality", rows, picture=intervals(bars))
+
     def to_dict(self) -> dict[str, Any]:
         """Return the content of ``quality.json``."""
         return asdict(self)
