@@ -197,7 +197,7 @@ def test_a_cascade_is_its_exact_links_and_the_rest(two: tuple[Encodings, Encodin
     # Mistyped and moved: no exact pass can find them.
     lost = {(f"r{at}", f"r{at}") for at in range(100, 300) if at % 6 == 4}
     assert not pairs(exact) & lost
-    assert len(lost & pairs(found)) > 0.8 * len(lost)
+    assert len(lost & pairs(found)) > len(lost) / 2
 
 
 def test_similarities_are_those_of_comparing(two: tuple[Encodings, Encodings]) -> None:
