@@ -25,7 +25,7 @@ from pprl.linkage.cascade import exact_clusters
 
 HERE = Path(__file__).parent
 THRESHOLD = 0.62
-"""Chosen once for this schema, with the truth of another made-up population."""
+"""Chosen for this schema with the truth of made-up people; see the README."""
 CENTRES = {"small": 12, "full": 75}
 PATIENTS = synthetic.Register(
     name="patients",

@@ -20,7 +20,7 @@ from pprl.linkage.cascade import exact_clusters
 
 HERE = Path(__file__).parent
 THRESHOLD = 0.62
-"""Chosen once for this schema, with the truth of another made-up population."""
+"""Chosen for this schema with the truth of made-up people; see the README."""
 AGES = ((0, 0.01), (40, 0.02), (70, 0.12), (90, 0.2))
 REGISTERS = {
     # One row a tumour; names as they were at birth.

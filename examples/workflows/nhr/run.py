@@ -20,7 +20,7 @@ from pprl.linkage.cascade import exact_clusters
 
 HERE = Path(__file__).parent
 THRESHOLD = 0.62
-"""Chosen once for this schema, with the truth of another made-up population."""
+"""Chosen for this schema with the truth of made-up people; see the README."""
 PROCEDURES = synthetic.Register(
     name="procedures",
     coverage=((0, 0.002), (50, 0.03), (75, 0.12), (90, 0.08)),
