@@ -67,10 +67,12 @@ def main() -> None:
                 "--holder", name, "--seal-to", str(identity.to_public()), "-o", sealed,
             )  # fmt: skip
         files = [unit / f"{name}.clk.parquet.age" for name in STATIONS]
-        job = unit / "job"
+        job, opened = unit / "job", ("--identity", unit / "identity.txt")
+        # Two files show by their own neighbours where links end; clusters take that threshold.
+        linked = json.loads(_common.pprl("link", *files, "-o", unit / "links", *opened, "--json"))
         _common.pprl(
             "link", *files, "-o", job, "--deduplicated", "all",
-            "--identity", unit / "identity.txt",
+            "--threshold", linked["threshold"], *opened,
         )  # fmt: skip
         _common.pprl(
             "pseudonyms", job, "-k", unit / "unit.key", "--project", PROJECT, "--version", VERSION
