@@ -21,7 +21,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pprl import Quality, evaluate, synthetic
+from pprl import LinkageKey, Quality, evaluate, synthetic
 from pprl.exchange.files import write_json
 from pprl.exchange.links import SCHEMA, Clusters, Links
 
@@ -94,6 +94,15 @@ def options(name: str, description: str, **persons: int) -> argparse.Namespace:
         parser.error(f"{given.output} is not empty; delete it or name another folder with -o")
     given.output.mkdir(parents=True, exist_ok=True)
     return given
+
+
+def project_key() -> LinkageKey:
+    """Return the made-up project's key.
+
+    It is always the same, so that a figure can be made again; another key moves small files'
+    figures by a point. A real project's comes from ``pprl keygen``.
+    """
+    return LinkageKey.from_secret(b"of made-up people, known to all!")
 
 
 def population(folder: Path, persons: int) -> Path:

@@ -18,7 +18,17 @@ import pandas as pd
 import pyarrow as pa
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from _common import COLUMNS, ERRORS, SEED, Clock, Figure, finish, options, true_pairs
+from _common import (
+    COLUMNS,
+    ERRORS,
+    SEED,
+    Clock,
+    Figure,
+    finish,
+    options,
+    project_key,
+    true_pairs,
+)
 
 import pprl
 from pprl import synthetic
@@ -100,7 +110,7 @@ def expect(
         seed: Another number is another simulation.
     """
     table = synthetic.population_table(persons, seed=seed) if people is None else people
-    schema, key = schema_of(identifiers), pprl.LinkageKey.generate()
+    schema, key = schema_of(identifiers), project_key()
     drawn = [
         synthetic.register_table(
             table,

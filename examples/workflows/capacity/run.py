@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import _common
-from _common import COLUMNS, ERRORS, SEED, Clock, Figure, finish, options
+from _common import COLUMNS, ERRORS, SEED, Clock, Figure, finish, options, project_key
 
 import pprl
 from pprl import synthetic
@@ -87,7 +87,7 @@ def main() -> None:
 
     # Centres. One of them at the command line, as each would; the others by the same function.
     schema_file, key_file = HERE / "schema.toml", folder / "project.key"
-    _common.pprl("keygen", key_file)
+    project_key().save(key_file)
     names = {field: name for field, name in REDCAP.items() if field != "record_id"}
     maps = [word for pair in names.items() for word in ("--map", "=".join(pair))]
     encoded = [path.with_suffix(".clk.parquet") for path in files]

@@ -13,7 +13,18 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from _common import COLUMNS, ERRORS, Clock, Figure, draw, finish, options, population, true_pairs
+from _common import (
+    COLUMNS,
+    ERRORS,
+    Clock,
+    Figure,
+    draw,
+    finish,
+    options,
+    population,
+    project_key,
+    true_pairs,
+)
 
 import pprl
 from pprl import synthetic
@@ -103,7 +114,7 @@ def main() -> None:
         survey = survey.append_column(name, blank)
 
     # Both holders: they share the schema and the key, the linkage unit has neither.
-    key = pprl.LinkageKey.generate()
+    key = project_key()
     schema = pprl.Schema.load(HERE / "schema.toml")
     with clock.counted():
         a = pprl.encode(survey, schema, key, id_column="record_id", holder="survey")

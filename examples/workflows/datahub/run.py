@@ -23,6 +23,7 @@ from _common import (
     finish,
     options,
     population,
+    project_key,
     short,
     true_pairs,
 )
@@ -68,7 +69,7 @@ def main() -> None:
     ).stdout.strip()
 
     key_file = folder / "project.key"
-    key = pprl.LinkageKey.generate()
+    key = project_key()
     key.save(key_file)
     config = HERE / "pipeline.toml"
     approved = _fair.sha256(config)

@@ -16,7 +16,19 @@ import pyrage
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import _common
 import _fair
-from _common import COLUMNS, ERRORS, SEED, Clock, Figure, draw, finish, judge, options, population
+from _common import (
+    COLUMNS,
+    ERRORS,
+    SEED,
+    Clock,
+    Figure,
+    draw,
+    finish,
+    judge,
+    options,
+    population,
+    project_key,
+)
 
 import pprl
 from pprl import synthetic
@@ -56,8 +68,8 @@ def main() -> None:
     _common.pprl("keygen", unit / "unit.key", "--pseudonyms")
     # Stations: one key between them.
     keys = [roles[name] / "project.key" for name in STATIONS]
-    _common.pprl("keygen", keys[0])
-    pprl.LinkageKey.load(keys[0]).save(keys[1])
+    for path in keys:
+        project_key().save(path)
 
     with clock.counted():
         for (name, (data, _)), key in zip(drawn.items(), keys, strict=True):

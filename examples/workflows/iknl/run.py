@@ -12,7 +12,19 @@ import pandas as pd
 import pyarrow.compute as pc
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from _common import COLUMNS, ERRORS, Clock, Figure, draw, finish, judge, options, population, short
+from _common import (
+    COLUMNS,
+    ERRORS,
+    Clock,
+    Figure,
+    draw,
+    finish,
+    judge,
+    options,
+    population,
+    project_key,
+    short,
+)
 
 import pprl
 from pprl import synthetic
@@ -64,7 +76,7 @@ def main() -> None:
     drawn[DEATHS] = deaths(people)
     truth = pd.concat([one.assign(holder=name) for name, (_, one) in drawn.items()])
 
-    key = pprl.LinkageKey.generate()
+    key = project_key()
     schema = pprl.Schema.load(HERE / "schema.toml")
     with clock.counted():
         files = [

@@ -23,6 +23,7 @@ from _common import (
     finish,
     options,
     population,
+    project_key,
     true_pairs,
 )
 
@@ -96,7 +97,7 @@ def main() -> None:
     objected = cohort["record_id"][rng.random(len(cohort)) < 0.04]
     objected.to_frame().to_csv(folder / "objected.csv", index=False)
 
-    key = pprl.LinkageKey.generate()
+    key = project_key()
     schema = pprl.Schema.load(HERE / "schema.toml")
     with clock.counted():
         a = pprl.encode(

@@ -12,7 +12,19 @@ import numpy as np
 import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from _common import COLUMNS, ERRORS, SEED, Clock, Figure, draw, finish, options, population, short
+from _common import (
+    COLUMNS,
+    ERRORS,
+    SEED,
+    Clock,
+    Figure,
+    draw,
+    finish,
+    options,
+    population,
+    project_key,
+    short,
+)
 
 import pprl
 from pprl import synthetic
@@ -52,7 +64,7 @@ def main() -> None:
     hospital = hospitals(procedures, truth["person_id"].to_numpy(), number)
     late = procedures["event_date"].to_numpy(str) >= "2023-01-01"
 
-    key = pprl.LinkageKey.generate()
+    key = project_key()
     schema = pprl.Schema.load(HERE / "schema.toml")
 
     def deliver(year: str, rows: np.ndarray) -> list[pprl.Encodings]:

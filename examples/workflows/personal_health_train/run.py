@@ -20,7 +20,18 @@ import pyarrow as pa
 import pyrage
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from _common import COLUMNS, ERRORS, Clock, Figure, draw, finish, judge, options, population
+from _common import (
+    COLUMNS,
+    ERRORS,
+    Clock,
+    Figure,
+    draw,
+    finish,
+    judge,
+    options,
+    population,
+    project_key,
+)
 
 import pprl
 from pprl import synthetic
@@ -86,7 +97,7 @@ def settings(folder: Path, data: list[Path], unit: int) -> dict[str, object]:
         store.mkdir(parents=True)
     (stores["unit"] / "identity.txt").write_text(f"{identity}\n")
     pprl.PseudonymKey.generate().save(stores["unit"] / "unit.key")
-    key = pprl.LinkageKey.generate()
+    key = project_key()
     nodes = []
     for name in STATIONS:
         key.save(stores[name] / "project.key")
@@ -180,7 +191,7 @@ def main() -> None:
         }
     if found is None:
         sys.exit("neither Python 3.11 nor 3.13 is here; nothing was shown")
-    schema, key = pprl.Schema.load(HERE / "schema.toml"), pprl.LinkageKey.generate()
+    schema, key = pprl.Schema.load(HERE / "schema.toml"), project_key()
     files = [
         pprl.encode(path, schema, key, id_column="record_id", holder=name)
         for name, (path, _) in drawn.items()

@@ -26,6 +26,7 @@ from _common import (
     judge,
     options,
     population,
+    project_key,
 )
 
 import pprl
@@ -59,7 +60,7 @@ def main() -> None:
     cohort_file, cohort_truth = draw(people, COHORT)
     lab_file, lab_truth = draw(people, SAMPLES)
 
-    key = pprl.LinkageKey.generate()
+    key = project_key()
     schema = pprl.Schema.load(HERE / "schema.toml")
     with clock.counted():
         files = [

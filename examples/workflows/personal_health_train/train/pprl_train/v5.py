@@ -1,7 +1,7 @@
 """The train for vantage6 5: the algorithm module of its image.
 
-`encode` and `assign` are declared as central steps, since only those have a token, and without one a
-node cannot ask which organisation started the task.
+`encode` and `assign` are declared as central steps, since only those have a token, and without one
+a node cannot ask which organisation started the task.
 """
 
 from __future__ import annotations
