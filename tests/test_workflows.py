@@ -30,7 +30,7 @@ def run(name: str, folder: Path) -> dict:
     done = subprocess.run(command, capture_output=True, text=True)
     assert not done.returncode, done.stderr[-2000:]
     figure = json.loads((folder / "figure.json").read_text())
-    assert figure["precision"] > 0.97
+    assert figure["precision"] > 0.95
     assert figure["gain"] > 2
     assert figure["recall"] > 0.93
     assert f"{figure['records']:,} records, {figure['links']:,} links" in done.stdout
