@@ -6,16 +6,16 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from os import PathLike
-from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
 
-from pprl.errors import MissingColumn, RecordIdError, UnreadableFile, UsageError
+from pprl.errors import MissingColumn, RecordIdError, UsageError
 from pprl.evaluation.report.curves import figure
 from pprl.evaluation.report.model import Count, Group, Subgroup
 from pprl.evaluation.report.suppression import two_columns, withhold
+from pprl.evaluation.tables import read_table
 
 Groups: TypeAlias = "Mapping[str, pd.DataFrame | str | PathLike[str]]"
 """For a holder, a table or CSV or Parquet file: ``record_id`` and columns of groups."""
@@ -53,7 +53,7 @@ def read_groups(holder: str, given: pd.DataFrame | str | PathLike[str]) -> pd.Da
         MissingColumn: There is no ``record_id``, or nothing beside it.
         RecordIdError: A record is there twice, or without an id.
     """
-    table = given if isinstance(given, pd.DataFrame) else _read(Path(given))
+    table = given if isinstance(given, pd.DataFrame) else read_table(given)
     if "record_id" not in table.columns or len(table.columns) < 2:
         raise MissingColumn(
             f"the groups of {holder!r} need a column record_id and at least one with groups."
@@ -207,16 +207,3 @@ def _recall(
         for name, (yes, no), show in zip(names, cells, shown, strict=True)
         if show
     }
-
-
-def _read(path: Path) -> pd.DataFrame:
-    if not path.is_file():
-        raise UnreadableFile(f"{path}: there is no such file.")
-    try:
-        if path.suffix == ".parquet":
-            return pd.read_parquet(path)
-        return pd.read_csv(path, dtype=str, keep_default_na=False)
-    except (ValueError, OSError) as error:
-        raise UnreadableFile(
-            f"{path} cannot be read as a table ({type(error).__name__})."
-        ) from None
