@@ -19,7 +19,7 @@ from pprl import demo
 from pprl.cli import app
 from pprl.errors import MissingColumn, PprlWarning, UnreadableFile, UsageError
 from pprl.exchange.encodings import Encodings
-from pprl.kernels.agglomerate import agglomerate
+from pprl.kernels.agglomerate import BY_LEAST, BY_MEAN, BY_SUM, agglomerate
 from pprl.linkage.pool import Pool, all_pairs_within
 from pprl.linkage.within import NOWHERE, find_gap, raise_by_contrast
 
@@ -46,7 +46,7 @@ def plainly(
     unknown: float,
     slack: float,
     group: list[int],
-    by_sum: bool,
+    by: int,
 ) -> list[int]:
     """Join clusters as the definition says, going through all pairs of clusters each time."""
     clusters = [[i] for i in range(n)]
@@ -54,11 +54,14 @@ def plainly(
     def gain(x: list[int], y: list[int]) -> float:
         values = [known.get((min(i, j), max(i, j))) for i in x for j in y]
         total = sum(unknown if value is None else value for value in values)
+        if by == BY_LEAST:
+            least = min(unknown if value is None else value for value in values)
+            return least if least >= 0 else -np.inf
         if max(-1 if value is None else value for value in values) < 0:
             return -np.inf
         if total / len(values) < -slack:
             return -np.inf
-        return total if by_sum else total / len(values)
+        return total if by == BY_SUM else total / len(values)
 
     while True:
         allowed = []
@@ -89,21 +92,26 @@ def graphs(draw: st.DrawFn) -> tuple[int, dict[tuple[int, int], float], list[int
     seed = draw(st.integers(0, 2**32 - 1))
     excess = np.random.default_rng(seed).uniform(-0.2, 0.3, len(chosen))
     group = draw(st.lists(st.integers(-1, 3), min_size=n, max_size=n))
-    return n, dict(zip(chosen, excess.tolist(), strict=True)), group, draw(st.booleans())
+    return (
+        n,
+        dict(zip(chosen, excess.tolist(), strict=True)),
+        group,
+        draw(st.sampled_from([BY_MEAN, BY_SUM, BY_LEAST])),
+    )
 
 
 @settings(max_examples=300, deadline=None)
 @given(graphs())
 def test_kernel_against_the_definition(
-    case: tuple[int, dict[tuple[int, int], float], list[int], bool],
+    case: tuple[int, dict[tuple[int, int], float], list[int], int],
 ) -> None:
-    n, known, group, by_sum = case
+    n, known, group, by = case
     ends = np.array(sorted(known), np.int64).reshape(-1, 2)
     excess = np.array([known[i, j] for i, j in ends.tolist()], np.float64)
     label = np.empty(n, np.int64)
     columns = (np.ascontiguousarray(ends[:, 0]), np.ascontiguousarray(ends[:, 1]), excess)
-    agglomerate(*columns, -0.1, 0.04, np.array(group), 4, by_sum, label)
-    assert label.tolist() == plainly(n, known, -0.1, 0.04, group, by_sum)
+    agglomerate(*columns, -0.1, 0.04, np.array(group), 4, by, label)
+    assert label.tolist() == plainly(n, known, -0.1, 0.04, group, by)
 
 
 def test_pairs_within_labels() -> None:
@@ -115,7 +123,7 @@ def test_pairs_within_labels() -> None:
     assert list(zip(pairs.left, pairs.right, strict=True)) == [(1, 5), (0, 2), (0, 4), (2, 4)]
 
 
-@pytest.mark.parametrize("rule", ["average", "correlation"])
+@pytest.mark.parametrize("rule", ["average", "complete", "correlation"])
 def test_three_files(rule: str) -> None:
     bits = people(40)
     files = [
