@@ -168,7 +168,8 @@ def cluster(
     _warn_repeats(pool, pairs, groups)
     joined = pairs if previous is None else previous.with_links(pairs)
     used = choose_rule(precision) if rule == "auto" else rule
-    labels = join(pool, joined, cut, groups, used)
+    earlier = None if previous is None else previous.cluster
+    labels = join(pool, joined, cut, groups, used, earlier)
     if previous is not None:
         labels = previous.untouched(joined, labels)
     ids, events = name_clusters(pool, labels, previous)

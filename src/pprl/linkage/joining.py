@@ -24,6 +24,7 @@ LARGEST = 400
 _UNKNOWN = -0.1
 _SLACK = 0.02
 _TRUSTED = 0.97
+_KEPT = 0.05
 
 
 def check_rule(rule: str) -> None:
@@ -52,7 +53,12 @@ def components(pairs: Pairs, n: int) -> NDArray[np.int64]:
 
 
 def join(
-    pool: Pool, pairs: Pairs, threshold: float, groups: NDArray[np.int64], rule: Rule
+    pool: Pool,
+    pairs: Pairs,
+    threshold: float,
+    groups: NDArray[np.int64],
+    rule: Rule,
+    earlier: NDArray[np.int64] | None = None,
 ) -> NDArray[np.int64]:
     """Join records into clusters.
 
@@ -77,6 +83,8 @@ def join(
         threshold: Dice similarity.
         groups: (n,) from `Pool.groups`.
         rule: Which clusters are joined first, and which may be.
+        earlier: (n,) number of each record's cluster in an earlier delivery, -1 for new ones.
+            Pairs within one count 0.05 more, so that it comes apart only for a good reason.
 
     Returns:
         (n,) the smallest record number of each record's cluster.
@@ -88,6 +96,8 @@ def join(
     left = np.concatenate([inside.left, rest.left])
     right = np.concatenate([inside.right, rest.right])
     excess = np.concatenate([found, rest.similarity]) - threshold
+    if earlier is not None:
+        excess[(earlier[left] == earlier[right]) & (earlier[left] >= 0)] += _KEPT
     order = np.lexsort((right, left))
     cluster = np.empty(len(pool), np.int64)
     agglomerate(
