@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pandas as pd
@@ -20,6 +21,9 @@ from pprl.cli import app
 from pprl.errors import MissingColumn, PprlWarning, UnreadableFile, UsageError
 from pprl.exchange.encodings import Encodings
 from pprl.kernels.agglomerate import BY_LEAST, BY_MEAN, BY_SUM, agglomerate
+from pprl.linkage.compare import Pairs
+from pprl.linkage.deliveries import load_previous
+from pprl.linkage.joining import Rule, choose_rule, join
 from pprl.linkage.pool import Pool, all_pairs_within
 from pprl.linkage.within import NOWHERE, find_gap, raise_by_contrast
 
@@ -364,6 +368,42 @@ def test_merge_and_split_are_events() -> None:
     assert result.facts(a.info)["events"] == {"split": 2, "merge": 2}
     untouched = pprl.cluster(a, b, threshold=0.99, against=earlier)
     assert untouched.clusters.table.equals(earlier.table)
+
+
+@pytest.mark.parametrize(("shared", "kept"), [(77, True), (70, False)])
+def test_an_earlier_cluster_comes_apart_only_for_a_good_reason(shared: int, kept: bool) -> None:
+    """Two records of one earlier cluster, and a new one that is like the first of them."""
+    bits = np.zeros((3, BITS), bool)
+    bits[0, :100] = True
+    bits[1, :shared] = bits[1, 200 : 300 - shared] = True
+    bits[2, :95] = bits[2, 300:305] = True
+    pool = Pool.of([encodings_of(np.packbits(bits, axis=1), "a")])
+    anybody, earlier = np.full(3, -1), np.array([0, 0, -1])
+    pairs = Pairs(np.array([0, 0]), np.array([1, 2]), np.array([1.0, 0.95]))
+    for rule in get_args(Rule):
+        alone = join(pool, pairs, 0.8, anybody, rule)
+        assert alone.tolist() == [0, 1, 0]
+    after = join(pool, pairs, 0.8, anybody, "average", earlier)
+    assert after.tolist() == [0, 0 if kept else 1, 0]
+
+
+def test_the_rule_follows_how_false_the_pairs_are() -> None:
+    assert [choose_rule(share) for share in (None, 0.99, 0.9)] == ["average", "average", "complete"]
+    first, _ = deliveries()
+    assert pprl.cluster(*first, threshold=0.8).rule == "average"
+    assert pprl.cluster(*first, threshold=0.8, rule="complete").rule == "complete"
+
+
+def test_an_earlier_job_says_its_rule(tmp_path: Path) -> None:
+    first, _ = deliveries()
+    made = pprl.cluster(*first, threshold=0.8, rule="complete")
+    made.clusters.save(tmp_path / "clusters.parquet")
+    facts = made.facts(*(one.info for one in first))
+    (tmp_path / "linkage.json").write_text(json.dumps(facts))
+    assert load_previous(tmp_path)[1:] == (0.8, "complete")
+    (tmp_path / "linkage.json").write_text(json.dumps(facts | {"clustering": "best"}))
+    with pytest.raises(UnreadableFile, match="which threshold and rule"):
+        load_previous(tmp_path)
 
 
 def test_earlier_delivery_must_be_there() -> None:
