@@ -391,7 +391,9 @@ def write_docs(rows: list[dict[str, Any]], page: Path) -> None:
     """Write the tables between the page's markers; those without rows stay as they are."""
     frame = pd.DataFrame(rows)
     beside = frame[frame["rule"].notna()] if "rule" in frame else frame.iloc[:0]
-    best = beside.loc[beside.groupby(["set", "rule"])["pairwise_f1"].idxmax()]
+    best = beside
+    if len(beside):
+        best = beside.loc[beside.groupby(["set", "rule"])["pairwise_f1"].idxmax()]
     chosen = [
         ("At the automatic threshold, all rules on the same pairs", beside, "auto"),
         ("At each rule's best threshold, chosen with the truth", best, None),
