@@ -42,9 +42,8 @@ def block_keys(
         has = np.logical_and.reduce([rows >= 0 for rows, _ in columns])
         numbers = np.zeros(int(has.sum()), np.int64)
         for rows, values in columns:
-            numbers = number_distinct((numbers * (len(values) + 1) + rows[has]).astype(np.uint64))[
-                0
-            ]
+            codes = numbers * (len(values) + 1) + rows[has]
+            numbers = number_distinct(codes.astype(np.uint64))[0].astype(np.int64)
         ids, firsts = number_distinct(numbers.astype(np.uint64), len(numbers) + 1)
         keyed = np.empty(len(firsts), np.uint64)
         for number, row in enumerate(np.flatnonzero(has)[firsts].tolist()):

@@ -27,7 +27,7 @@ from pprl.linkage.compare import (
 )
 from pprl.linkage.conflicts import find_conflicts
 from pprl.linkage.deliveries import Previous, name_clusters
-from pprl.linkage.joining import Rule, check_rule, join
+from pprl.linkage.joining import Rule, RuleChoice, check_rule, choose_rule, join
 from pprl.linkage.pool import Pool
 from pprl.linkage.within import find_threshold
 
@@ -47,7 +47,7 @@ class ClusterResult:
         threshold: The Dice similarity that records of one person have on average; above 1
             where none was found.
         how: ``auto``, or ``fixed`` where the threshold was given.
-        rule: Which clusters were joined first.
+        rule: Which clusters were joined first, and which might be.
         deduplicated: Holders of whose records a cluster has at most one.
         pairs_compared: Number of pairs of rows that were compared, not counting the
             sample for an automatic threshold.
@@ -130,7 +130,7 @@ def cluster(
     *files: Encodings,
     threshold: float | Literal["auto"] = "auto",
     deduplicated: bool | Collection[str] = True,
-    rule: Rule = "average",
+    rule: RuleChoice = "auto",
     blocking: Blocking | None = None,
     against: Clusters | None = None,
     workers: int | None = None,
@@ -148,7 +148,9 @@ def cluster(
         deduplicated: True where no file has two records of one person, so that a cluster has
             at most one of each; False where every file may; or the names of the
             holders whose files have none.
-        rule: ``average`` or ``correlation``; see `pprl.linkage.joining`.
+        rule: ``average``, ``complete`` or ``correlation``, see `pprl.linkage.joining`; ``auto``
+            takes ``complete`` where an automatic threshold has many false pairs above it,
+            and else ``average``.
         blocking: `KeyBlocking` or `HammingLSH`; without it every pair is compared.
         against: The clusters of an earlier delivery. Its records, among those of
             ``files``, are not compared with each other again; its cluster ids are kept.
@@ -193,7 +195,9 @@ def cluster(
     pairs = pairs.take(pairs.similarity >= cut)
     _warn_repeats(pool, pairs, groups)
     joined = pairs if previous is None else previous.with_links(pairs)
-    labels = join(pool, joined, cut, groups, rule)
+    used = choose_rule(precision) if rule == "auto" else rule
+    earlier = None if previous is None else previous.cluster
+    labels = join(pool, joined, cut, groups, used, earlier)
     if previous is not None:
         labels = previous.untouched(joined, labels)
     ids, events = name_clusters(pool, labels, previous)
@@ -209,7 +213,7 @@ def cluster(
         events=events,
         threshold=float(cut),
         how="auto" if threshold == "auto" else "fixed",
-        rule=rule,
+        rule=used,
         deduplicated=tuple(
             name for at, name in enumerate(pool.names) if (groups[pool.file == at] >= 0).any()
         ),
@@ -226,7 +230,7 @@ def dedupe(
     a: Encodings,
     *,
     threshold: float | Literal["auto"] = "auto",
-    rule: Rule = "average",
+    rule: RuleChoice = "auto",
     blocking: Blocking | None = None,
     against: Clusters | None = None,
     workers: int | None = None,
