@@ -85,8 +85,9 @@ def repeats_people(
 ) -> bool:
     """Tell whether a file has duplicates that the other file shows it should not have.
 
-    At some similarity that few pairs between the files reach, four times as many pairs within
-    this file reach it as chance allows, judged by the other file.
+    At some similarity of the pairs between the files, four times as many pairs within this file
+    reach it as the other file lets expect, and yet too few for it to be what many strangers
+    come to.
 
     Args:
         between: (m,) similarities of the one-to-one pairs between the files, falling.
@@ -98,7 +99,8 @@ def repeats_people(
     levels = between[np.unique(np.geomspace(1, max(len(between), 1), 24).astype(int) - 1)]
     pairs, others = (_reach(one.similarity, levels) for one in (within, other))
     expected = (others + _SURPRISE) * (n * (n - 1.0)) / max(n_other * (n_other - 1.0), 1.0)
-    return bool((pairs > _TIMES * np.maximum(expected, _SURPRISE)).any())
+    many = pairs > _TIMES * np.maximum(expected, _SURPRISE)
+    return bool((many & (pairs <= n / 4)).any())
 
 
 def find_cut(
