@@ -154,22 +154,22 @@ def count_misses(planes, places, first, last, allowed, levels, counters):  # typ
 
 @inline
 def read_counter(counters, levels, lane):  # type: ignore[no-untyped-def]
-    """Read one lane's counter."""
-    part = lane >> 6
+    """Read one lane's counter, with what overflowed."""
+    at = lane >> 6
     shift = np.uint64(lane & 63)
     value = _ZERO
-    for level in range(levels):
-        value |= ((counters[WORDS * level + part] >> shift) & _ONE) << np.uint64(level)
+    for level in range(levels + 1):
+        value |= ((counters[WORDS * level + at] >> shift) & _ONE) << np.uint64(level)
     return np.int64(value)
 
 
 @inline
 def read_counters(counters, levels, values):  # type: ignore[no-untyped-def]
-    """Read all lanes' counters into ``values`` (LANES,) uint64."""
+    """Read all lanes' counters, with what overflowed, into ``values`` (LANES,)."""
     for part in range(WORDS):
         for lane in range(64):
             values[64 * part + lane] = _ZERO
-        for level in range(levels):
+        for level in range(levels + 1):
             word = counters[WORDS * level + part]
             for lane in range(64):
                 bit = (word >> np.uint64(lane)) & _ONE
@@ -258,14 +258,16 @@ def pairs_above(
                 alive += np.int64(popcount64(~counters[WORDS * levels + part]))
             if alive > _DENSE:
                 read_counters(counters, levels, values)
-                for lane in range(first_lane, LANES):
+                # Unsigned, an index is not looked at for being from the end; and without a
+                # branch on what is wanted, none is guessed wrong half the time.
+                at = np.uint64(count)
+                for lane in range(np.uint64(first_lane), np.uint64(LANES)):
                     shared = whole - np.int64(values[lane])
-                    over = (counters[WORDS * levels + (lane >> 6)] >> np.uint64(lane & 63)) & _ONE
-                    out_row[count] = r
-                    out_place[count] = t * LANES + lane
-                    out_shared[count] = shared
-                    if over == _ZERO and shared >= need[kinds[lane]]:
-                        count += 1
+                    out_row[at] = r
+                    out_place[at] = np.int64(lane) + t * LANES
+                    out_shared[at] = shared
+                    at += np.uint64(shared >= need[np.uint64(kinds[lane])])
+                count = np.int64(at)
                 continue
             for part in range(WORDS):
                 left = ~counters[WORDS * levels + part]

@@ -99,6 +99,7 @@ class Tiling:
         tile_low = self.tile_kinds[:, 0].copy()
         last_lanes = np.minimum(np.arange(1, n_tiles + 1) * LANES, len(self.order)) - 1
         tile_high = self.tile_kinds.reshape(-1)[last_lanes]
+        out = [np.empty(_OUTPUT, np.int32) for _ in range(3)]
         for first in range(start, end, _ROWS):
             last = min(first + _ROWS, end)
             numbers = np.arange(first, last)
@@ -111,7 +112,6 @@ class Tiling:
             first_place = -1 if self.row_order is None else first
             at = np.array([max(first_place, 0) // LANES, 0])
             while at[0] < n_tiles:
-                out = [np.empty(_OUTPUT, np.int32) for _ in range(3)]
                 count = pairs_above(
                     places,
                     starts,
