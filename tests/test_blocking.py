@@ -17,7 +17,7 @@ import pprl
 from conftest import SCHEMA_TOML, encodings_of
 from pprl.errors import MissingDependency, PprlWarning, SchemaError, UsageError
 from pprl.kernels import join
-from pprl.linkage import blocking
+from pprl.linkage import blocks, lsh
 from pprl.linkage.blocking import HammingLSH, KeyBlocking
 from pprl.linkage.compare import blocked_pairs, scored_pairs
 from test_compare import as_list, random_filters
@@ -98,8 +98,8 @@ def test_union_of_passes(seed: int, within: bool, top: int | None, workers: int)
     other = None if within else b
     second = keys[0] if within else keys[1]
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(blocking, "_TASK_PAIRS", 50)
-        patched.setattr(blocking, "_OUTPUT", 3)
+        patched.setattr(blocks, "_TASK_PAIRS", 50)
+        patched.setattr(blocks, "_OUTPUT", 3)
         made, report = blocked_pairs(a, other, 0.4, KeyBlocking(), workers=workers)
         best, _ = blocked_pairs(a, other, 0.4, KeyBlocking(), top=top, workers=workers)
     shares = ((keys[0][:, None] == second[None]) & (second[None] > 0)).any(axis=2)
@@ -129,12 +129,12 @@ def test_large_blocks_are_reported() -> None:
 def test_kernels_equal_their_python(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(3)
     a, b = (encodings_of(random_filters(rng, n, 16)) for n in (40, 30))
-    lsh = HammingLSH(recall=0.9, similarity=0.7)
-    compiled = as_list(blocked_pairs(a, b, 0.5, lsh)[0])
-    monkeypatch.setattr(blocking, "pairs_in_blocks", join.pairs_in_blocks.py_func)
-    monkeypatch.setattr(blocking, "sample_bits", join.sample_bits.py_func)
+    how = HammingLSH(recall=0.9, similarity=0.7)
+    compiled = as_list(blocked_pairs(a, b, 0.5, how)[0])
+    monkeypatch.setattr(blocks, "pairs_in_blocks", join.pairs_in_blocks.py_func)
+    monkeypatch.setattr(lsh, "sample_bits", join.sample_bits.py_func)
     with np.errstate(over="ignore"):
-        assert as_list(blocked_pairs(a, b, 0.5, lsh)[0]) == compiled
+        assert as_list(blocked_pairs(a, b, 0.5, how)[0]) == compiled
 
 
 def typed_badly(rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray]:
@@ -154,14 +154,14 @@ def typed_badly(rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarra
 def test_lsh_reaches_its_recall() -> None:
     rng = np.random.default_rng(7)
     a, b = (encodings_of(rows) for rows in typed_badly(rng, 2000))
-    lsh = HammingLSH(recall=0.97, similarity=0.85)
+    how = HammingLSH(recall=0.97, similarity=0.85)
     every = {(i, j) for i, j, _ in as_list(scored_pairs(a, b, 0.8))}
     assert len(every) >= 1990
-    found, report = blocked_pairs(a, b, 0.8, lsh)
+    found, report = blocked_pairs(a, b, 0.8, how)
     assert {(i, j) for i, j, _ in as_list(found)} <= every
     assert len(found) / len(every) >= 0.96
     assert report.reduction_ratio > 0.95
-    again, _ = blocked_pairs(a, b, 0.8, lsh, workers=1)
+    again, _ = blocked_pairs(a, b, 0.8, how, workers=1)
     assert as_list(again) == as_list(found)
 
 

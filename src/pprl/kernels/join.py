@@ -31,7 +31,8 @@ def pairs_in_blocks(
 ) -> int:
     """Collect the pairs of a pass with the needed number of common bits; return the count.
 
-    A pair that shares an earlier pass's key was met there and is left out.
+    A pair that shares an earlier pass's key was met there and is left out; so is one whose
+    keys of this pass differ, which share a block where a key was cut short for sorting.
 
     Args:
         blocks: (k, 4) first place and number in ``order_a``, and in ``order_b``, of the
@@ -69,6 +70,9 @@ def pairs_in_blocks(
                 j = order_b[place]
                 if within and j <= i:
                     continue
+                need = needed[kinds_a[i], kinds_b[j]]
+                if keys_a[i, at_pass] != keys_b[j, at_pass]:
+                    continue
                 met = False
                 for earlier in range(at_pass):
                     key = keys_a[i, earlier]
@@ -78,10 +82,12 @@ def pairs_in_blocks(
                 if met:
                     continue
                 compared[0] += 1
+                if need > words_a.shape[1] * 64:
+                    continue
                 shared = np.uint64(0)
                 for word in range(words_a.shape[1]):
                     shared += popcount64(words_a[i, word] & words_b[j, word])
-                if np.int64(shared) >= needed[kinds_a[i], kinds_b[j]]:
+                if np.int64(shared) >= need:
                     out_a[count] = i
                     out_b[count] = j
                     out_shared[count] = shared

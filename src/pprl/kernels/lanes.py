@@ -13,17 +13,20 @@ Source of the adders: Muła, Kurz, Lemire, Faster population counts using AVX2
 instructions (The Computer Journal 61(1), 2018), after Harley and Seal.
 """
 
+# ruff: noqa: ARG005 (numba matches calls by the names of the arguments)
+
 from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numba.core.cgutils
+import numba.core.datamodel.models
+import numba.core.types
+import numba.extending
 import numpy as np
-from llvmlite import ir
-from numba.core import cgutils, types
-from numba.core.datamodel.models import PrimitiveModel
-from numba.extending import lower_builtin, register_model, type_callable
+from llvmlite import ir  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
 WORDS = 4
@@ -42,19 +45,27 @@ _ONES = np.uint64(2**64 - 1)
 _VECTOR = ir.VectorType(ir.IntType(64), WORDS)
 _WIDE = ir.IntType(LANES)
 
+# numba's own annotations do not cover these.
+_cgutils: Any = numba.core.cgutils
+_extending: Any = numba.extending
+_models: Any = numba.core.datamodel.models
+_types: Any = numba.core.types
 
-class _LanesType(types.Type):  # type: ignore[misc]
+
+class _LanesType(_types.Type):  # type: ignore[misc]
     def __init__(self) -> None:
-        super().__init__(name="Lanes")
+        _types.Type.__init__(self, name="Lanes")
 
 
-_LANES = _LanesType()
+_LANES: Any = _LanesType()
 
 
-@register_model(_LanesType)
-class _LanesModel(PrimitiveModel):  # type: ignore[misc]
+class _LanesModel(_models.PrimitiveModel):  # type: ignore[misc]
     def __init__(self, manager: Any, kind: Any) -> None:
-        super().__init__(manager, kind, _VECTOR)
+        _models.PrimitiveModel.__init__(self, manager, kind, _VECTOR)
+
+
+_extending.register_model(_LanesType)(_LanesModel)
 
 
 def load(words: NDArray[np.uint64], at: int) -> Lanes:
@@ -123,77 +134,73 @@ def _pointer(context: Any, builder: Any, kind: Any, array: Any, at: Any) -> Any:
     return builder.bitcast(builder.gep(data, [at]), _VECTOR.as_pointer())
 
 
-@type_callable(load)  # type: ignore[untyped-decorator]
-def _(_: Any) -> Any:
-    return lambda words, at: _LANES
-
-
-@lower_builtin(load, types.Array, types.Integer)  # type: ignore[untyped-decorator]
-def _(context: Any, builder: Any, signature: Any, given: Any) -> Any:
+def _emit_load(context: Any, builder: Any, signature: Any, given: Any) -> Any:
     return builder.load(_pointer(context, builder, signature.args[0], *given), align=8)
 
 
-@type_callable(store)  # type: ignore[untyped-decorator]
-def _(_: Any) -> Any:
-    return lambda words, at, value: types.void
-
-
-@lower_builtin(store, types.Array, types.Integer, _LanesType)  # type: ignore[untyped-decorator]
-def _(context: Any, builder: Any, signature: Any, given: Any) -> Any:
+def _emit_store(context: Any, builder: Any, signature: Any, given: Any) -> Any:
     pointer = _pointer(context, builder, signature.args[0], given[0], given[1])
     builder.store(given[2], pointer, align=8)
     return context.get_dummy_value()
 
 
-@type_callable(all_lanes)  # type: ignore[untyped-decorator]
-def _(_: Any) -> Any:
-    return lambda value: types.boolean
-
-
-@lower_builtin(all_lanes, _LanesType)  # type: ignore[untyped-decorator]
-def _(_: Any, builder: Any, __: Any, given: Any) -> Any:
+def _emit_all_lanes(_: Any, builder: Any, __: Any, given: Any) -> Any:
     wide = builder.bitcast(given[0], _WIDE)
     return builder.icmp_unsigned("==", wide, ir.Constant(_WIDE, -1))
 
 
-@type_callable(add_planes)  # type: ignore[untyped-decorator]
-def _(_: Any) -> Any:
-    return lambda planes, places, at, counters: types.UniTuple(_LANES, len(counters) + 1)
+def _emit_and(_: Any, builder: Any, __: Any, given: Any) -> Any:
+    return builder.and_(*given)
 
 
-@lower_builtin(add_planes, types.Array, types.Array, types.Integer, types.UniTuple)  # type: ignore[untyped-decorator]
-def _(context: Any, builder: Any, signature: Any, given: Any) -> Any:
+def _emit_or(_: Any, builder: Any, __: Any, given: Any) -> Any:
+    return builder.or_(*given)
+
+
+def _emit_xor(_: Any, builder: Any, __: Any, given: Any) -> Any:
+    return builder.xor(*given)
+
+
+def _emit_add_planes(context: Any, builder: Any, signature: Any, given: Any) -> Any:
     planes, places, at, counters = given
     planes_kind, places_kind = signature.args[:2]
     first = builder.gep(context.make_array(places_kind)(context, builder, places).data, [at])
 
     def plane(number: int) -> Any:
         place = builder.load(builder.gep(first, [ir.Constant(at.type, number)]))
-        return builder.load(
-            _pointer(context, builder, planes_kind, planes, builder.sext(place, at.type)), align=8
-        )
+        pointer = _pointer(context, builder, planes_kind, planes, builder.sext(place, at.type))
+        return builder.load(pointer, align=8)
 
     def add(a: Any, b: Any, c: Any) -> tuple[Any, Any]:
         differ = builder.xor(a, b)
         twos = builder.or_(builder.and_(a, b), builder.and_(differ, c))
         return builder.xor(differ, c), twos
 
-    sums = _add_planes(plane, cgutils.unpack_tuple(builder, counters), add)
+    sums = _add_planes(plane, _cgutils.unpack_tuple(builder, counters), add)
     return context.make_tuple(builder, signature.return_type, sums)
 
 
-def _define(operation: Any, instruction: str) -> None:
-    """Give planes an operator."""
+_TYPES: tuple[tuple[Any, Callable[..., Any]], ...] = (
+    (load, lambda words, at: _LANES),
+    (store, lambda words, at, value: _types.void),
+    (all_lanes, lambda value: _types.boolean),
+    (add_planes, lambda planes, places, at, counters: _types.UniTuple(_LANES, len(counters) + 1)),
+    *(
+        (operation, lambda a, b: _LANES if a is _LANES and b is _LANES else None)
+        for operation in (operator.and_, operator.or_, operator.xor)
+    ),
+)
+for _function, _type in _TYPES:
+    _extending.type_callable(_function)(lambda _, of=_type: of)
 
-    @type_callable(operation)  # type: ignore[untyped-decorator]
-    def _(_: Any) -> Any:
-        return lambda a, b: _LANES if a is _LANES and b is _LANES else None
-
-    @lower_builtin(operation, _LanesType, _LanesType)  # type: ignore[untyped-decorator]
-    def _(_: Any, builder: Any, __: Any, given: Any) -> Any:
-        return getattr(builder, instruction)(*given)
-
-
-_define(operator.and_, "and_")
-_define(operator.or_, "or_")
-_define(operator.xor, "xor")
+_ARRAY, _INTEGER = _types.Array, _types.Integer
+for _emit, _function, *_kinds in (
+    (_emit_load, load, _ARRAY, _INTEGER),
+    (_emit_store, store, _ARRAY, _INTEGER, _LanesType),
+    (_emit_all_lanes, all_lanes, _LanesType),
+    (_emit_and, operator.and_, _LanesType, _LanesType),
+    (_emit_or, operator.or_, _LanesType, _LanesType),
+    (_emit_xor, operator.xor, _LanesType, _LanesType),
+    (_emit_add_planes, add_planes, _ARRAY, _ARRAY, _INTEGER, _types.UniTuple),
+):
+    _extending.lower_builtin(_function, *_kinds)(_emit)

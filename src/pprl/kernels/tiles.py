@@ -91,7 +91,7 @@ def list_planes(
             up with the place of the zero plane to a multiple of `STEP`.
         places: Output, room for them and one more.
     """
-    at = 0
+    at = np.int64(0)
     for row in range(rows.shape[0]):
         starts[row] = at
         for one in range(order.shape[0]):
@@ -225,7 +225,7 @@ def pairs_above(
         out_shared: Output, the number of common bits of each pair.
     """
     capacity = out_row.shape[0]
-    count = 0
+    count = np.int64(0)
     first_row = start[1]
     for t in range(start[0], tiles.shape[0]):
         planes = tiles[t]
@@ -249,11 +249,11 @@ def pairs_above(
             if count + LANES > capacity:
                 start[0] = t
                 start[1] = r
-                return count
+                return int(count)
             need = needed[row_kinds[r]]
             # A lane's counter is this less its common bits.
             whole = (1 << levels) - 1 - allowed + row_bits[r]
-            alive = 0
+            alive = np.int64(0)
             for part in range(WORDS):
                 alive += np.int64(popcount64(~counters[WORDS * levels + part]))
             if alive > _DENSE:
@@ -274,14 +274,14 @@ def pairs_above(
                 while left != _ZERO:
                     lowest = left & (~left + _ONE)
                     left ^= lowest
-                    lane = 64 * part + np.int64(popcount64(lowest - _ONE))
-                    shared = whole - read_counter(counters, levels, lane)
-                    if lane >= first_lane and shared >= need[kinds[lane]]:
+                    place = 64 * part + np.int64(popcount64(lowest - _ONE))
+                    shared = whole - read_counter(counters, levels, place)
+                    if place >= first_lane and shared >= need[kinds[place]]:
                         out_row[count] = r
-                        out_place[count] = t * LANES + lane
+                        out_place[count] = t * LANES + place
                         out_shared[count] = shared
                         count += 1
         first_row = 0
     start[0] = tiles.shape[0]
     start[1] = 0
-    return count
+    return int(count)

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from pprl.errors import PprlWarning, UsageError
 from pprl.exchange.encodings import EncodingInfo, Encodings, check_compatible, warn_absent_fields
 from pprl.exchange.links import Clusters
-from pprl.linkage.blocking import Blocking, BlockingReport
+from pprl.linkage.blocking import Blocking
+from pprl.linkage.blocks import BlockingReport
 from pprl.linkage.compare import (
     MAX_PAIRS,
     Pairs,
@@ -121,7 +122,7 @@ def cluster(
             at most one of each; False where every file may; or the names of the
             holders whose files have none.
         rule: ``average`` or ``correlation``; see `pprl.linkage.joining`.
-        blocking: `KeyBlocking` or `HammingLSH`; without it every pair is compared.
+        blocking: A value of `pprl.linkage.blocking`; without it every pair is compared.
         against: The clusters of an earlier delivery. Its records, among those of
             ``files``, are not compared with each other again; its cluster ids are kept.
         workers: Threads; all processors by default. The result does not depend on it.

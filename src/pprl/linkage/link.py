@@ -13,7 +13,8 @@ from pprl.errors import PprlWarning, UsageError
 from pprl.exchange.encodings import EncodingInfo, Encodings, check_compatible, warn_absent_fields
 from pprl.exchange.links import Links
 from pprl.linkage.auto import Estimate, decide
-from pprl.linkage.blocking import Blocking, BlockingReport
+from pprl.linkage.blocking import Blocking
+from pprl.linkage.blocks import BlockingReport
 from pprl.linkage.cluster import ClusterResult, cluster
 from pprl.linkage.compare import (
     MAX_PAIRS,
@@ -137,7 +138,7 @@ def link(
         matching: ``one-to-one`` (greedy, best first), ``optimal`` (one-to-one of the greatest
             sum), ``one-to-many`` (a left record may have several partners), ``many-to-one``
             or ``many-to-many``; see `pprl.linkage.match`.
-        blocking: `KeyBlocking` or `HammingLSH`, with a threshold that is given.
+        blocking: A value of `pprl.linkage.blocking`, with a threshold that is given.
         workers: Threads; all processors by default. The result does not depend on it.
         max_pairs: Stop with an error when more pairs than this reach the threshold.
         progress: Called with the pairs compared so far and in all.

@@ -1,0 +1,317 @@
+"""Finding blocks, comparing the pairs in them, and saying what was left out."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from pprl.exchange.encodings import Encodings
+from pprl.exchange.threads import in_order, threads
+from pprl.kernels.join import pairs_in_blocks
+from pprl.linkage.blocking import Blocking, KeyBlocking, Method, PSig, as_union
+from pprl.linkage.similarity import Measure, fewest_common_bits, similarity
+from pprl.linkage.tiling import Chunk, Tiling
+
+_TASK_PAIRS = 4_000_000
+_TASK_ROWS = 1024
+_OUTPUT = 1 << 16
+
+
+@dataclass(frozen=True)
+class PassReport:
+    """What one pass, or all tables of an LSH together, compared and passed over.
+
+    Attributes:
+        name: The pass of the schema, or the way of blocking.
+        blocks: Blocks of records of both files, or of two or more of one.
+        pairs: Pairs in them, those met in an earlier pass among them.
+        dropped_blocks: Blocks that were passed over for their size; not among ``blocks``.
+        dropped_pairs: Pairs in them.
+        largest_dropped: Rows of either file in the largest of them.
+    """
+
+    name: str
+    blocks: int
+    pairs: int
+    dropped_blocks: int
+    dropped_pairs: int
+    largest_dropped: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class BlockingReport:
+    """What blocking left out.
+
+    Attributes:
+        compared: Pairs of rows that were compared, each counted once.
+        all_pairs: Pairs of rows there are.
+        keyless: Rows of each file without any key, which no block reaches.
+        purged: Rows of each file all of whose keys are of blocks that were passed over.
+        unreachable: ``compare`` where rows without a key were compared with all others.
+        passes: What each pass did, in order.
+    """
+
+    compared: int
+    all_pairs: int
+    keyless: tuple[int, int]
+    purged: tuple[int, int]
+    unreachable: str
+    passes: tuple[PassReport, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, for ``linkage.json``."""
+        return dataclasses.asdict(self) | {
+            "dropped_blocks": self.dropped_blocks,
+            "dropped_pairs": self.dropped_pairs,
+            "reduction_ratio": self.reduction_ratio,
+        }
+
+    @property
+    def dropped_blocks(self) -> dict[str, int]:
+        """Blocks that were passed over, by pass."""
+        return {one.name: one.dropped_blocks for one in self.passes if one.dropped_blocks}
+
+    @property
+    def dropped_pairs(self) -> int:
+        """Pairs in them; a pair may be in several, and in one that was compared."""
+        return sum(one.dropped_pairs for one in self.passes)
+
+    @property
+    def reduction_ratio(self) -> float:
+        """The share of pairs that were not compared."""
+        return 1 - self.compared / self.all_pairs if self.all_pairs else 0.0
+
+
+class BlockedComparison:
+    """Compares the pairs of two files, or of one with itself, that share a key."""
+
+    def __init__(
+        self, a: Encodings, b: Encodings | None, threshold: float, measure: Measure, how: Blocking
+    ) -> None:
+        union = as_union(how)
+        self._a, self._b, self._measure, self._threshold = a, b or a, measure, threshold
+        self._within = b is None
+        self._unreachable = union.unreachable
+        keys = [method.keys(a, self._b) for method in union.methods]
+        # Copies: keys of blocks that are passed over are struck out.
+        self._keys = [np.concatenate(part, axis=1) for part in zip(*keys, strict=True)]
+        self._columns: list[tuple[str, Method]] = []
+        for method, (made, _) in zip(union.methods, keys, strict=True):
+            names = _pass_names(method, a, made.shape[1])
+            self._columns += [(name, method) for name in names]
+        if self._within:
+            self._keys[1] = self._keys[0]
+        self._words = self._a.words, self._b.words
+        self._keyless = [~keys.any(axis=1) for keys in self._keys]
+        self._bits = [one.popcounts() for one in (a, self._b)]
+        (x, kinds_a), (y, kinds_b) = (np.unique(bits, return_inverse=True) for bits in self._bits)
+        self._kinds = kinds_a, kinds_b
+        self._needed = fewest_common_bits(measure, threshold, x, y, a.info.bits)
+        self._compared = 0
+        self._passes: dict[str, PassReport] = {}
+        self.share_done = 0.0
+
+    def chunks(self, workers: int | None) -> Iterator[Chunk]:
+        """Yield rows and similarities of pairs at or above the threshold, pass by pass."""
+        n_threads = threads(workers)
+        with ThreadPoolExecutor(n_threads) as pool:
+            for at in range(len(self._columns)):
+                orders, blocks = self._blocks(at)
+                parts = list(_tasks(blocks))
+                tasks = (pool.submit(self._compare, at, part, orders) for part in parts)
+                done = enumerate(in_order(tasks, 2 * n_threads), start=1)
+                for number, (found, compared) in done:
+                    self._compared += compared
+                    self.share_done = (at + number / len(parts)) / len(self._columns)
+                    yield from found
+            if self._unreachable == "compare":
+                yield from self._unreached(pool, 2 * n_threads)
+
+    def report(self) -> BlockingReport:
+        """Say what was compared and what was not; complete when all chunks were taken."""
+        n, m = len(self._a), len(self._b)
+        keyless = [int(none.sum()) for none in self._keyless]
+        left = [int((~keys.any(axis=1)).sum()) for keys in self._keys]
+        return BlockingReport(
+            self._compared,
+            n * (n - 1) // 2 if self._within else n * m,
+            (keyless[0], keyless[1]),
+            (left[0] - keyless[0], left[1] - keyless[1]),
+            self._unreachable,
+            tuple(self._passes.values()),
+        )
+
+    def _blocks(self, at: int) -> tuple[list[NDArray[np.int64]], NDArray[np.int64]]:
+        """Find the keys of a pass that both files have, and the rows that have them."""
+        name, method = self._columns[at]
+        sides = self._keys[:1] if self._within else self._keys
+        widths = max(int(keys[:, at].max(initial=0)) for keys in self._keys).bit_length()
+        runs = [_runs(keys[:, at], widths, max(map(len, self._keys))) for keys in sides]
+        (keys_a, starts_a, counts_a, order_a) = runs[0]
+        (keys_b, starts_b, counts_b, order_b) = runs[-1]
+        place = np.searchsorted(keys_b, keys_a)
+        in_both = place < len(keys_b)
+        in_both[in_both] = keys_b[place[in_both]] == keys_a[in_both]
+        here = place[in_both]
+        blocks = np.stack(
+            [starts_a[in_both], counts_a[in_both], starts_b[here], counts_b[here]], axis=1
+        )
+        if self._within:
+            blocks = blocks[blocks[:, 1] > 1]
+        x, y = blocks[:, 1], blocks[:, 3]
+        pairs = x * (x - 1) // 2 if self._within else x * y
+        keep = x * y <= method.largest_block
+        if isinstance(method, PSig):
+            keep &= method.keeps(x, y, len(self._a), len(self._b))
+        # What is not compared here must not count as met when a later pass looks back.
+        dropped = blocks[~keep]
+        self._keys[0][order_a[_spread(dropped[:, 0], dropped[:, 1])], at] = 0
+        self._keys[1][order_b[_spread(dropped[:, 2], dropped[:, 3])], at] = 0
+        self._note(name, pairs, keep, x, y)
+        return [order_a, order_b], blocks[keep]
+
+    def _note(
+        self,
+        name: str,
+        pairs: NDArray[np.int64],
+        keep: NDArray[np.bool_],
+        x: NDArray[np.int64],
+        y: NDArray[np.int64],
+    ) -> None:
+        before = self._passes.get(name, PassReport(name, 0, 0, 0, 0, (0, 0)))
+        largest = before.largest_dropped
+        if not keep.all():
+            at = np.argmax(np.where(keep, -1, pairs))
+            largest = max(largest, (int(x[at]), int(y[at])), key=lambda rows: rows[0] * rows[1])
+        self._passes[name] = PassReport(
+            name,
+            before.blocks + int(keep.sum()),
+            before.pairs + int(pairs[keep].sum()),
+            before.dropped_blocks + int((~keep).sum()),
+            before.dropped_pairs + int(pairs[~keep].sum()),
+            largest,
+        )
+
+    def _compare(
+        self, at: int, blocks: NDArray[np.int64], orders: list[NDArray[np.int64]]
+    ) -> tuple[list[Chunk], int]:
+        start, compared, found = np.zeros(2, np.int64), np.zeros(1, np.int64), []
+        room = max(_OUTPUT, int(blocks[:, 3].max(initial=0)))
+        out = [np.empty(room, np.int64) for _ in range(3)]
+        while start[0] < len(blocks):
+            count = pairs_in_blocks(
+                blocks,
+                orders[0],
+                orders[1],
+                self._keys[0],
+                self._keys[1],
+                at,
+                self._within,
+                self._words[0],
+                self._words[1],
+                self._kinds[0],
+                self._kinds[1],
+                self._needed,
+                start,
+                compared,
+                out[0],
+                out[1],
+                out[2],
+            )
+            left, right, shared = (column[:count].copy() for column in out)
+            x, y = self._bits[0][left], self._bits[1][right]
+            score = similarity(self._measure, shared, x, y, self._a.info.bits)
+            found.append((left, right, score))
+        return found, int(compared[0])
+
+    def _unreached(self, pool: ThreadPoolExecutor, ahead: int) -> Iterator[Chunk]:
+        """Compare the rows without a key with all others, each pair once."""
+        everything = np.arange(len(self._a)), np.arange(len(self._b))
+        # Empty filters are similar to nothing.
+        alone = [
+            np.flatnonzero(none & (bits > 0))
+            for none, bits in zip(self._keyless, self._bits, strict=True)
+        ]
+        rest = [np.setdiff1d(every, one) for every, one in zip(everything, alone, strict=True)]
+        parts: list[tuple[NDArray[np.int64], NDArray[np.int64] | None]]
+        if self._within:
+            parts = [(alone[0], rest[0]), (alone[0], None)]
+        else:
+            parts = [(alone[0], everything[1]), (rest[0], alone[1])]
+        for rows, others in parts:
+            if not len(rows) or (others is not None and not len(others)):
+                continue
+            second = None if others is None else _rows(self._b, others)
+            tiling = Tiling.make(_rows(self._a, rows), second, self._threshold, self._measure)
+            self._compared += tiling.pairs_before(len(rows))
+            compare = partial(_all_chunks, tiling, len(rows))
+            tasks = (pool.submit(compare, at) for at in range(0, len(rows), _TASK_ROWS))
+            for found in in_order(tasks, ahead):
+                for left, right, score in found:
+                    i, j = rows[left], (rows if others is None else others)[right]
+                    if self._within:
+                        i, j = np.minimum(i, j), np.maximum(i, j)
+                    yield i, j, score
+
+
+def _runs(
+    keys: NDArray[np.uint64], width: int, n: int
+) -> tuple[NDArray[np.uint64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Sort rows by key: the distinct keys, where each begins, how many, and the row numbers.
+
+    Key and row number are sorted as one word, the quickest way there is; where they do not
+    fit into one, the key is cut short, and rows of several keys may stand as one.
+    """
+    row_bits = max(n - 1, 1).bit_length()
+    shift = np.uint64(row_bits)
+    rows = np.flatnonzero(keys)
+    cut = keys[rows] >> np.uint64(max(width + row_bits - 64, 0))
+    packed = np.sort((cut << shift) | rows.astype(np.uint64))
+    order = (packed & ((np.uint64(1) << shift) - np.uint64(1))).astype(np.int64)
+    packed >>= shift
+    starts = np.flatnonzero(np.append(True, packed[1:] != packed[:-1])[: len(packed)])
+    return packed[starts], starts, np.diff(np.append(starts, len(packed))), order
+
+
+def _spread(starts: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """List the places of runs: start, start + 1, ... for each."""
+    before = np.cumsum(counts) - counts
+    places: NDArray[np.int64] = np.arange(counts.sum()) + np.repeat(starts - before, counts)
+    return places
+
+
+def _rows(one: Encodings, rows: NDArray[np.int64]) -> Encodings:
+    """Take some rows, without what comparing filters does not need."""
+    return dataclasses.replace(
+        one,
+        record_ids=one.record_ids.take(pa.array(rows)),
+        clks=one.clks[rows],
+        variants=None,
+        present=None,
+        block_keys=None,
+    )
+
+
+def _pass_names(method: Method, a: Encodings, passes: int) -> list[str]:
+    if isinstance(method, (KeyBlocking, PSig)):
+        return method.names(a)
+    return [method.label] * passes
+
+
+def _all_chunks(tiling: Tiling, end: int, start: int) -> list[Chunk]:
+    return list(tiling.compare(start, min(start + _TASK_ROWS, end)))
+
+
+def _tasks(blocks: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+    """Cut blocks into tasks of about the same number of pairs."""
+    if len(blocks):
+        task = np.cumsum(blocks[:, 1] * blocks[:, 3]) // _TASK_PAIRS
+        yield from np.split(blocks, np.flatnonzero(np.diff(task)) + 1)
