@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Annotated, Literal
 
 import pydantic
 from pydantic import BaseModel, ConfigDict
@@ -18,11 +18,15 @@ class _Value(BaseModel):
 class KeyPart(_Value):
     """What a blocking key takes from a field's cleaned value.
 
-    First the phonetic code, then so many characters of it, from the start or the end.
+    First the phonetic code; of it the characters at some places, counted from 0; of these so
+    many from the start or the end. A value without all of the places is missing.
     """
 
     field: str
     code: PhoneticCode | None = None
+    at: tuple[Annotated[int, pydantic.Field(ge=0)], ...] | None = pydantic.Field(
+        default=None, min_length=1
+    )
     first: int | None = pydantic.Field(default=None, ge=1)
     last: int | None = pydantic.Field(default=None, ge=1)
 

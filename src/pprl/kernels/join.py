@@ -31,8 +31,7 @@ def pairs_in_blocks(
 ) -> int:
     """Collect the pairs of a pass with the needed number of common bits; return the count.
 
-    A pair that shares an earlier pass's key was met there and is left out; so is one whose
-    keys of this pass differ, which share a block where a key was cut short for sorting.
+    A pair that shares an earlier pass's key was met there and is left out.
 
     Args:
         blocks: (k, 4) first place and number in ``order_a``, and in ``order_b``, of the
@@ -71,8 +70,6 @@ def pairs_in_blocks(
                 if within and j <= i:
                     continue
                 need = needed[kinds_a[i], kinds_b[j]]
-                if keys_a[i, at_pass] != keys_b[j, at_pass]:
-                    continue
                 met = False
                 for earlier in range(at_pass):
                     key = keys_a[i, earlier]

@@ -106,15 +106,24 @@ class LambdaFold:
         if not 1 <= self.bits <= 63 or not 1 <= self.tables <= MOST_TABLES:
             raise UsageError(f"lambda-fold takes 1 to 63 bits and 1 to {MOST_TABLES} tables.")
 
-    def keys(self, a: Encodings, b: Encodings) -> Keys:
+    def keys(self, a: Encodings, b: Encodings, places: NDArray[np.int64] | None = None) -> Keys:
         """Return the keys of both files, (n, tables) uint64, 0 for an empty CLK.
+
+        Bits are drawn from ``places``, without it from all.
 
         Raises:
             UsageError: The CLKs have fewer bits than a selection.
         """
         if a.info.bits < self.bits:
             raise UsageError(f"CLKs of {a.info.bits} bits have no selections of {self.bits}.")
-        return _sampled_keys(a, b, self.seed, np.arange(a.info.bits), self.bits, self.tables)
+        return _sampled_keys(
+            a,
+            b,
+            self.seed,
+            np.arange(a.info.bits) if places is None else places,
+            self.bits,
+            self.tables,
+        )
 
     def recall(self, a: Encodings, b: Encodings, similarity: float) -> float:
         """Expect this share of the pairs of a Dice similarity to agree in some selection."""
