@@ -14,7 +14,9 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import os
 import pickle
+import platform
 import re
 import subprocess
 import sys
@@ -23,6 +25,7 @@ import time
 import warnings
 from pathlib import Path
 
+import llvmlite.binding
 import numpy as np
 import pyarrow as pa
 from bitarray import bitarray
@@ -163,12 +166,65 @@ def growth(clks: np.ndarray, sizes: list[int]) -> list[dict[str, float]]:
     return found
 
 
+SPEED = HERE.parent / "docs" / "explanation" / "speed.md"
+
+
+def machine() -> str:
+    """This machine and the versions that matter."""
+    import numba
+
+    model = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
+    return (
+        f"{model[1] if model else platform.machine()} "
+        f"({llvmlite.binding.get_host_cpu_name()}), {len(os.sched_getaffinity(0))} processors, "
+        f"Python {platform.python_version()}, numba {numba.__version__}, NumPy {np.__version__}"
+    )
+
+
+def write_speed(part: str, lines: list[str]) -> None:
+    """Put lines between a part's markers in docs/explanation/speed.md."""
+    begin, end = f"<!-- {part}: begin -->", f"<!-- {part}: end -->"
+    text = SPEED.read_text()
+    before, rest = text.split(begin)
+    body = "\n".join([machine() + ":", "", *lines])
+    SPEED.write_text(f"{before}{begin}\n{body}\n{end}{rest.split(end)[1]}")
+
+
+def speed_tables(
+    runs: list[dict[str, object]], grown: list[dict[str, float]], files: dict[str, float]
+) -> list[str]:
+    """Lay the figures out in Markdown."""
+    lines = [
+        "| work | threshold | anonlink | FAISS | pprl | pprl, 2 threads | pprl / anonlink | "
+        "2 threads / anonlink | pprl / FAISS |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {run['work']} | {run['threshold']} | {run['anonlink_m_per_s']:.1f} | "
+        f"{run['faiss_m_per_s']:.0f} | {run['pprl_one_thread_m_per_s']:.0f} | "
+        f"{run['pprl_two_threads_m_per_s']:.0f} | {run['ratio_anonlink_one']:.1f} | "
+        f"{run['ratio_anonlink_two']:.1f} | {run['ratio_faiss_one']:.1f} |"
+        for run in runs
+    ]
+    lines += ["", "Million pairs per second; ratios of times. By size, two threads:", ""]
+    lines += ["| records on either side | million pairs/s |", "|---|---|"]
+    lines += [f"| {run['records']:,} | {run['m_per_s']:.0f} |" for run in grown]
+    lines += [
+        "",
+        f"People files to links, {files['records']:,} records on either side: clkhash and "
+        f"anonlink {files['peers_s']:.1f} s, {files['peers_mb']:.0f} MB; pprl "
+        f"{files['pprl_s']:.1f} s, {files['pprl_mb']:.0f} MB; {files['ratio']:.1f} times.",
+    ]
+    return lines
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--records", type=int, default=40_000, help="in each of two files")
     parser.add_argument("--files", type=int, default=20_000, help="people files to links")
     parser.add_argument("--sizes", type=int, nargs="*", default=[10_000, 30_000, 100_000])
     parser.add_argument("--json", type=Path, help="write the figures here")
+    parser.add_argument("--docs", action="store_true", help="write docs/explanation/speed.md")
     parser.add_argument("--link", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
     warnings.simplefilter("ignore")
@@ -191,6 +247,8 @@ def main() -> None:
         print(json.dumps(grown))
         files = files_to_links(folder, given.files)
         print(json.dumps(files))
+    if given.docs:
+        write_speed("compare", speed_tables(runs, grown, files))
     if given.json:
         given.json.write_text(json.dumps({"runs": runs, "growth": grown, "files": files}, indent=2))
 
