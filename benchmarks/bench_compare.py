@@ -199,7 +199,7 @@ def speed_tables(
 ) -> list[str]:
     """Lay the figures out in Markdown."""
     lines = [
-        "| work | from | anonlink | FAISS | pprl | two | pprl/anonlink | two/anonlink | pprl/FAISS |",
+        "| work | from | anonlink | FAISS | pprl | two | pprl/anonlink | two/anonlink | /FAISS |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     lines += [
