@@ -107,7 +107,8 @@ def link(
         return
     links_file, facts_file = output / "links.parquet", output / "linkage.json"
     estimate_file, ambiguous_file = output / "estimate.json", output / "ambiguous.parquet"
-    new_folder(output, [links_file, facts_file, estimate_file, ambiguous_file])
+    curves = [output / "similarities.parquet", output / "curve.parquet"]
+    new_folder(output, [links_file, facts_file, estimate_file, ambiguous_file, *curves])
     left, right = (Encodings.load(file, identity=identity) for file in paths)
     with progress_bar("comparing") as progress:
         result = link_encodings(
@@ -137,8 +138,11 @@ def link(
         write_table(disputed, ambiguous_file)
         facts["ambiguous"] = int(disputed["linked"].to_numpy().sum())
     write_json(facts, facts_file)
+    write_table(result.similarities, curves[0])
     if result.estimate:
         write_json(result.estimate.to_dict(), estimate_file)
+    if result.curve:
+        write_table(result.curve, curves[1])
     if as_json:
         print(json.dumps(facts))
         return

@@ -36,11 +36,14 @@ class Cut:
         links: How many of the ranked links to keep; 0 where there seem to be none.
         false_links: Expected number of false ones among them.
         probability: (links,) float64 estimated chance that each is true, not rising.
+        expected: (m,) float64 expected number of false links down to each rank, of all
+            that were ranked.
     """
 
     links: int
     false_links: float
     probability: NDArray[np.float64]
+    expected: NDArray[np.float64]
 
 
 def find_floor(a: Encodings, b: Encodings) -> float:
@@ -102,7 +105,7 @@ def find_cut(
     below = np.flatnonzero(local < LOCAL_PRECISION)
     links = int(below[0]) if len(below) else m
     probability = np.minimum.accumulate(np.clip(local[:links], 0.0, 1.0))
-    return Cut(links, float(false[links - 1]) if links else 0.0, probability)
+    return Cut(links, float(false[links - 1]) if links else 0.0, probability, false)
 
 
 def _assigned_rate(
