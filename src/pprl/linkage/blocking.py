@@ -9,8 +9,8 @@ and such keys give away what they are made of.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,16 @@ from pprl.errors import UsageError
 from pprl.exchange.encodings import Encodings
 from pprl.linkage.lsh import LARGEST_BLOCK, HammingLSH, Keys, LambdaFold
 
-__all__ = ["Blocking", "BlockingUnion", "HammingLSH", "KeyBlocking", "LambdaFold", "PSig"]
+__all__ = [
+    "Blocking",
+    "BlockingReport",
+    "BlockingUnion",
+    "HammingLSH",
+    "KeyBlocking",
+    "LambdaFold",
+    "PSig",
+    "PassReport",
+]
 
 
 @dataclass(frozen=True)
@@ -133,6 +142,71 @@ Blocking = Method | BlockingUnion
 def as_union(blocking: Blocking) -> BlockingUnion:
     """Return a union, of the one method that was given or of several."""
     return blocking if isinstance(blocking, BlockingUnion) else BlockingUnion((blocking,))
+
+
+@dataclass(frozen=True)
+class PassReport:
+    """What one pass, or all tables of an LSH together, compared and passed over.
+
+    Attributes:
+        name: The pass of the schema, or the way of blocking.
+        blocks: Blocks of records of both files, or of two or more of one.
+        pairs: Pairs in them, those met in an earlier pass among them.
+        dropped_blocks: Blocks that were passed over for their size; not among ``blocks``.
+        dropped_pairs: Pairs in them.
+        largest_dropped: Rows of either file in the largest of them.
+    """
+
+    name: str
+    blocks: int
+    pairs: int
+    dropped_blocks: int
+    dropped_pairs: int
+    largest_dropped: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class BlockingReport:
+    """What blocking left out.
+
+    Attributes:
+        compared: Pairs of rows that were compared, each counted once.
+        all_pairs: Pairs of rows there are.
+        keyless: Rows of each file without any key, which no block reaches.
+        purged: Rows of each file all of whose keys are of blocks that were passed over.
+        unreachable: ``compare`` where rows without a key were compared with all others.
+        passes: What each pass did, in order.
+    """
+
+    compared: int
+    all_pairs: int
+    keyless: tuple[int, int]
+    purged: tuple[int, int]
+    unreachable: str
+    passes: tuple[PassReport, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, for ``linkage.json``."""
+        return asdict(self) | {
+            "dropped_blocks": self.dropped_blocks,
+            "dropped_pairs": self.dropped_pairs,
+            "reduction_ratio": self.reduction_ratio,
+        }
+
+    @property
+    def dropped_blocks(self) -> dict[str, int]:
+        """Blocks that were passed over, by pass."""
+        return {one.name: one.dropped_blocks for one in self.passes if one.dropped_blocks}
+
+    @property
+    def dropped_pairs(self) -> int:
+        """Pairs in them; a pair may be in several, and in one that was compared."""
+        return sum(one.dropped_pairs for one in self.passes)
+
+    @property
+    def reduction_ratio(self) -> float:
+        """The share of pairs that were not compared."""
+        return 1 - self.compared / self.all_pairs if self.all_pairs else 0.0
 
 
 def _names(a: Encodings) -> list[str]:

@@ -6,6 +6,7 @@ import time
 import warnings
 from collections.abc import Collection
 from dataclasses import dataclass
+from os import PathLike
 from typing import Any, Literal
 
 import numpy as np
@@ -15,8 +16,7 @@ from numpy.typing import NDArray
 from pprl.errors import PprlWarning, UsageError
 from pprl.exchange.encodings import EncodingInfo, Encodings, check_compatible, warn_absent_fields
 from pprl.exchange.links import Clusters
-from pprl.linkage.blocking import Blocking
-from pprl.linkage.blocks import BlockingReport
+from pprl.linkage.blocking import Blocking, BlockingReport
 from pprl.linkage.compare import (
     MAX_PAIRS,
     Pairs,
@@ -56,6 +56,9 @@ class ClusterResult:
             rule, a rough estimate; None where the threshold was given.
         blocking: What blocking left out; None where every pair was compared.
         seconds: Wall time.
+        inputs: Headers of the encodings.
+        similarities: ``similarity, pairs, links``: candidate pairs, and those within a
+            cluster, in bins of 0.005 of similarity.
     """
 
     clusters: Clusters
@@ -70,6 +73,8 @@ class ClusterResult:
     expected_precision: float | None
     blocking: BlockingReport | None
     seconds: float
+    inputs: tuple[EncodingInfo, ...] = ()
+    similarities: pa.Table | None = None
 
     def facts(self, *inputs: EncodingInfo) -> dict[str, Any]:
         """Return what was done as plain values, for ``linkage.json``."""
@@ -90,6 +95,28 @@ class ClusterResult:
             "events": None if self.events is None else _counts(self.events["event"]),
             "seconds": round(self.seconds, 3),
         }
+
+    def report(self, path: str | PathLike[str], **options: Any) -> Any:
+        """Write the linkage report; see `pprl.report`, which takes the same options."""
+        # By the front door: the linkage unit's room knows nothing of the evaluator's.
+        import pprl
+
+        write: Any = pprl.report
+        return write(self, path, **options)
+
+    def _repr_html_(self) -> str:
+        from pprl.exchange._html import card
+
+        sizes = self.clusters.table["cluster_id"].value_counts().field("counts").to_numpy()
+        rows = {
+            "files": f"{len(self.inputs):,}",
+            "records": f"{self.clusters.table.num_rows:,}",
+            "clusters": f"{len(sizes):,}, {int((sizes > 1).sum()):,} of several records",
+            "threshold": f"{self.threshold:.3g}, {self.how}",
+            "conflicts": f"{len(self.conflicts):,}",
+            "pairs compared": f"{self.pairs_compared:,}",
+        }
+        return card("Clusters", rows)
 
     def __repr__(self) -> str:
         return (
@@ -191,6 +218,7 @@ def cluster(
         expected_precision=precision,
         blocking=report,
         seconds=time.perf_counter() - start,
+        inputs=tuple(infos),
     )
 
 

@@ -20,8 +20,8 @@ from pprl.exchange.files import whole_file
 from pprl.exchange.links import SCHEMA, Links
 from pprl.exchange.threads import in_order, threads
 from pprl.kernels.pairs import best_in_order
-from pprl.linkage.blocking import Blocking
-from pprl.linkage.blocks import BlockedComparison, BlockingReport
+from pprl.linkage.blocking import Blocking, BlockingReport
+from pprl.linkage.blocks import BlockedComparison
 from pprl.linkage.similarity import Measure, check_measure
 from pprl.linkage.tiling import Tiling
 

@@ -11,6 +11,7 @@ Estimation in Machine Learning, 2012, section 4), which only matches raise above
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,24 +53,29 @@ class Evidence:
         return Pairs(pairs.left, pairs.right, score)
 
 
-def learn(a: Encodings, b: Encodings, between: Pairs, within_a: Pairs, within_b: Pairs) -> Evidence:
+def learn(
+    a: Encodings, b: Encodings, between: Pairs, within: Sequence[tuple[Encodings, Pairs]]
+) -> Evidence:
     """Learn what sets pairs between two files apart from pairs within them.
 
     Args:
         a: Encodings of the first holder.
         b: Encodings of the second holder.
         between: The more similar pairs between the files.
-        within_a: Those within the first file, as similar, without duplicates of a person.
-        within_b: Those within the second file.
+        within: One or both of the files, each with those of its own pairs that are as
+            similar, without duplicates of a person.
     """
     view = View.of(a, b)
-    mine, theirs = Side.of(a, view), Side.of(b, view)
-    kinds = ((mine, theirs, between), (mine, mine, within_a), (theirs, theirs, within_b))
-    n, m = a.info.records, b.info.records
+    kinds = [(Side.of(a, view), Side.of(b, view), between)]
+    for file, pairs in within:
+        side = Side.of(file, view)
+        kinds.append((side, side, pairs))
     # As many pairs as there would be between the files if nobody were in both.
-    shares = [1.0, m / max(n - 1, 1), n / max(m - 1, 1)]
+    possible = a.info.records * b.info.records
+    sizes = [file.info.records for file, _ in within]
+    shares = [1.0, *(2 * possible / max(n * (n - 1), 1) / len(within) for n in sizes)]
     signals = [view.signal(*kind) for kind in kinds]
-    low = _least(signals[1], _PER_RECORD * n, signals[2], _PER_RECORD * m)
+    low = max(_reached_by(_PER_RECORD * n, own) for n, own in zip(sizes, signals[1:], strict=True))
     parts, counts = [], []
     rng = np.random.default_rng(0)
     for kind, signal, share in zip(kinds, signals, shares, strict=True):
@@ -79,7 +85,7 @@ def learn(a: Encodings, b: Encodings, between: Pairs, within_a: Pairs, within_b:
         parts.append(view.features(kind[0], kind[1], kind[2].take(chosen)))
         counts.append(np.full(len(chosen), share * (signal >= low).sum() / max(len(chosen), 1)))
     features, weight = np.concatenate(parts), np.concatenate(counts)
-    is_between = np.repeat([True, False, False], [len(part) for part in parts])
+    is_between = np.arange(len(weight)) < len(parts[0])
     mean, scale = features.mean(axis=0), np.maximum(features.std(axis=0), 1e-9)
     excess = weight[is_between].sum() - weight[~is_between].sum()
     spread = np.sqrt((weight**2).sum())
@@ -91,14 +97,11 @@ def learn(a: Encodings, b: Encodings, between: Pairs, within_a: Pairs, within_b:
     return Evidence(view, mean, scale, found, learned=True)
 
 
-def _least(a: NDArray[np.float64], most_a: int, b: NDArray[np.float64], most_b: int) -> float:
-    """Find the signal that so many pairs of both files reach at most."""
-    return max(
-        float(np.partition(signal, len(signal) - most)[len(signal) - most])
-        if len(signal) > most
-        else 0.0
-        for signal, most in ((a, most_a), (b, most_b))
-    )
+def _reached_by(most: int, signal: NDArray[np.float64]) -> float:
+    """Find the signal that so many pairs reach; 0 if there are no more."""
+    if len(signal) <= most:
+        return 0.0
+    return float(np.partition(signal, len(signal) - most)[len(signal) - most])
 
 
 def _logistic(
