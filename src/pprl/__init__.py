@@ -26,24 +26,31 @@ if TYPE_CHECKING:
     from pprl.holder.keys import LinkageKey
     from pprl.holder.match_keys import with_match_keys
     from pprl.holder.schema import Schema
+    from pprl.linkage.blocking import BlockingUnion, HammingLSH, KeyBlocking, LambdaFold, PSig
     from pprl.linkage.cascade import CascadeResult, cascade, exact_clusters, exact_pass_links
     from pprl.linkage.cluster import ClusterResult, cluster, dedupe
     from pprl.linkage.compare import compare, compare_file
+    from pprl.linkage.explain import explain
     from pprl.linkage.link import LinkResult, link
     from pprl.linkage.pseudonyms import PseudonymKey, pseudonymise
 
 _HOMES = {
     "BlockingQuality": "pprl.evaluation.quality",
+    "BlockingUnion": "pprl.linkage.blocking",
     "CascadeResult": "pprl.linkage.cascade",
     "ClusterQuality": "pprl.evaluation.clusters",
     "ClusterResult": "pprl.linkage.cluster",
     "Clusters": "pprl.exchange.links",
     "EncodingInfo": "pprl.exchange.encodings",
     "Encodings": "pprl.exchange.encodings",
+    "HammingLSH": "pprl.linkage.blocking",
+    "KeyBlocking": "pprl.linkage.blocking",
+    "LambdaFold": "pprl.linkage.blocking",
     "LinkResult": "pprl.linkage.link",
     "LinkageKey": "pprl.holder.keys",
     "LinkageReport": "pprl.evaluation.report.model",
     "Links": "pprl.exchange.links",
+    "PSig": "pprl.linkage.blocking",
     "PseudonymKey": "pprl.linkage.pseudonyms",
     "Quality": "pprl.evaluation.quality",
     "ReviewEstimate": "pprl.evaluation.review_estimate",
@@ -66,6 +73,7 @@ _HOMES = {
     "evaluate_clusters": "pprl.evaluation.clusters",
     "exact_clusters": "pprl.linkage.cascade",
     "exact_pass_links": "pprl.linkage.cascade",
+    "explain": "pprl.linkage.explain",
     "link": "pprl.linkage.link",
     "list_errors": "pprl.evaluation.error_listing",
     "pseudonymise": "pprl.linkage.pseudonyms",
@@ -77,20 +85,23 @@ _HOMES = {
     "with_match_keys": "pprl.holder.match_keys",
 }
 
-_MODULES = {"plots": "pprl.evaluation.plots", "synthetic": "pprl.synthetic"}
-
 __all__ = [
     "BlockingQuality",
+    "BlockingUnion",
     "CascadeResult",
     "ClusterQuality",
     "ClusterResult",
     "Clusters",
     "EncodingInfo",
     "Encodings",
+    "HammingLSH",
+    "KeyBlocking",
+    "LambdaFold",
     "LinkResult",
     "LinkageKey",
     "LinkageReport",
     "Links",
+    "PSig",
     "PseudonymKey",
     "Quality",
     "ReviewEstimate",
@@ -113,6 +124,7 @@ __all__ = [
     "evaluate_clusters",
     "exact_clusters",
     "exact_pass_links",
+    "explain",
     "link",
     "list_errors",
     "pseudonymise",

@@ -10,11 +10,21 @@ import traceback
 import warnings
 from pathlib import Path
 
-from pprl.cli import cascade, evaluation, holder, linkage, report, review
+from pprl.cli import cascade, evaluation, holder, linkage, planning, report, review
 from pprl.cli.console import app, say_error, show_warning
 from pprl.errors import PprlError
 
-__all__ = ["app", "cascade", "evaluation", "holder", "linkage", "main", "report", "review"]
+__all__ = [
+    "app",
+    "cascade",
+    "evaluation",
+    "holder",
+    "linkage",
+    "main",
+    "planning",
+    "report",
+    "review",
+]
 
 
 def main() -> None:

@@ -16,14 +16,22 @@ from pprl.linkage.match import Matching
 if TYPE_CHECKING:
     from pprl.exchange.encodings import Encodings
     from pprl.linkage.auto import Estimate
-    from pprl.linkage.blocking import Blocking
+    from pprl.linkage.blocking import Blocking, Method
 
 Threshold = Annotated[
     str, typer.Option("--threshold", help="auto, or the Dice similarity a link needs, 0 to 1.")
 ]
 BlockBy = Annotated[
-    Literal["none", "keys", "lsh"],
-    typer.Option("--blocking", help="Compare all pairs, or those that share a key or bits."),
+    str,
+    typer.Option(
+        "--blocking",
+        help="none compares all pairs; or, joined by '+', those that share keys, psig, lsh, "
+        "lambda-fold.",
+    ),
+]
+Unreachable = Annotated[
+    Literal["report", "compare"],
+    typer.Option("--unreachable", help="What to do with records without a blocking key."),
 ]
 Workers = Annotated[
     int | None, typer.Option("--workers", help="Threads; all processors by default.")
@@ -64,6 +72,7 @@ def link(
     rule: ClusterRule = "auto",
     against: Against = None,
     blocking: BlockBy = "none",
+    unreachable: Unreachable = "report",
     workers: Workers = None,
     max_pairs: MaxPairs = 100_000_000,
     identity: Identity = None,
@@ -90,7 +99,7 @@ def link(
             threshold,
             rule,
             against,
-            blocking_of(blocking),
+            blocking_of(blocking, unreachable),
             workers,
             max_pairs,
             identity,
@@ -108,7 +117,7 @@ def link(
             right,
             threshold=threshold_of(threshold),
             matching=matching,
-            blocking=blocking_of(blocking),
+            blocking=blocking_of(blocking, unreachable),
             workers=workers,
             max_pairs=max_pairs,
             progress=progress,
@@ -158,6 +167,7 @@ def dedupe(
     rule: ClusterRule = "auto",
     against: Against = None,
     blocking: BlockBy = "none",
+    unreachable: Unreachable = "report",
     workers: Workers = None,
     max_pairs: MaxPairs = 100_000_000,
     identity: Identity = None,
@@ -171,7 +181,7 @@ def dedupe(
         threshold,
         rule,
         against,
-        blocking_of(blocking),
+        blocking_of(blocking, unreachable),
         workers,
         max_pairs,
         identity,
@@ -272,11 +282,31 @@ def pseudonyms(
     out.print("Give each holder its own file only, and research.parquet to the researchers only.")
 
 
-def blocking_of(kind: Literal["none", "keys", "lsh"]) -> Blocking | None:
-    """Turn the option into the value that the library takes."""
-    from pprl.linkage.blocking import HammingLSH, KeyBlocking
+def blocking_of(
+    kinds: str, unreachable: Literal["report", "compare"] = "report"
+) -> Blocking | None:
+    """Turn the options into the value that the library takes.
 
-    return {"none": None, "keys": KeyBlocking(), "lsh": HammingLSH()}[kind]
+    Raises:
+        UsageError: There is no way of blocking of that name.
+    """
+    from pprl.linkage.blocking import BlockingUnion, HammingLSH, KeyBlocking, LambdaFold, PSig
+
+    if kinds == "none":
+        return None
+    ways: dict[str, Method] = {
+        "keys": KeyBlocking(),
+        "psig": PSig(),
+        "lsh": HammingLSH(),
+        "lambda-fold": LambdaFold(),
+    }
+    unknown = [name for name in kinds.split("+") if name not in ways]
+    if unknown:
+        raise UsageError(
+            f"--blocking is none, or some of {', '.join(ways)} joined by '+'; {unknown[0]!r} is "
+            f"none of them."
+        )
+    return BlockingUnion(tuple(ways[name] for name in kinds.split("+")), unreachable)
 
 
 def threshold_of(text: str) -> float | Literal["auto"]:
