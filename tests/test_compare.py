@@ -281,7 +281,6 @@ def test_kernels_equal_their_python(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @settings(deadline=None)
 @given(st.lists(st.integers(0, 40), max_size=300))
-@settings(deadline=None)
 def test_numbering(codes: list[int]) -> None:
     given_codes = np.array(codes, np.uint64)
     order = list(dict.fromkeys(codes))

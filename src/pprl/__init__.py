@@ -85,6 +85,8 @@ _HOMES = {
     "with_match_keys": "pprl.holder.match_keys",
 }
 
+_MODULES = {"plots": "pprl.evaluation.plots", "synthetic": "pprl.synthetic"}
+
 __all__ = [
     "BlockingQuality",
     "BlockingUnion",
