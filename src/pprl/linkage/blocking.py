@@ -199,6 +199,7 @@ class BlockedComparison:
         self._a, self._b, self._how, self._measure = a, b or a, how, measure
         self._within = b is None
         self._keys = how.keys(a, self._b)
+        self._keyless = [int((one == 0).all(axis=1).sum()) for one in self._keys]
         self._bits = [one.popcounts() for one in (a, self._b)]
         (x, kinds_a), (y, kinds_b) = (np.unique(bits, return_inverse=True) for bits in self._bits)
         self._kinds = kinds_a, kinds_b
@@ -226,45 +227,41 @@ class BlockedComparison:
     def report(self) -> BlockingReport:
         """Say what was compared and what was not; complete when all chunks were taken."""
         n, m = len(self._a), len(self._b)
-        keyless = [int((keys == 0).all(axis=1).sum()) for keys in self._keys]
         return BlockingReport(
             self._compared,
             n * (n - 1) // 2 if self._within else n * m,
-            (keyless[0], keyless[1]),
+            (self._keyless[0], self._keyless[1]),
             self._dropped,
             self._dropped_pairs,
         )
 
-    def _blocks(self, at: int) -> tuple[list[NDArray[np.int64]], NDArray[np.int64]]:
-        """Find the keys of a pass that both files have, and the rows that have them."""
-        orders, uniques, starts, counts = [], [], [], []
-        for keys in self._keys:
-            order = np.argsort(keys[:, at], kind="stable")
-            order = order[np.count_nonzero(keys[:, at] == 0) :]
-            unique, start, count = np.unique(keys[order, at], return_index=True, return_counts=True)
-            orders.append(order)
-            uniques.append(unique)
-            starts.append(start)
-            counts.append(count)
-        _, left, right = np.intersect1d(
-            uniques[0], uniques[1], assume_unique=True, return_indices=True
-        )
-        blocks = np.stack(
-            [starts[0][left], counts[0][left], starts[1][right], counts[1][right]], axis=1
-        )
+    def _blocks(
+        self, at: int
+    ) -> tuple[tuple[NDArray[np.int64], NDArray[np.int64]], NDArray[np.int64]]:
+        """Find the keys of a pass that both files have, and the rows that have them.
+
+        The keys of blocks that are passed over are erased, so that later passes do not
+        take their pairs for compared.
+        """
+        orders, blocks = shared_blocks(self._keys[0][:, at], self._keys[1][:, at])
         too_large = blocks[:, 1] * blocks[:, 3] > self._how.largest_block
         if too_large.any():
             by_key = isinstance(self._how, KeyBlocking)
             name = list(self._a.info.blocking)[at] if by_key else "lsh"
             self._dropped[name] = self._dropped.get(name, 0) + int(too_large.sum())
             self._dropped_pairs += int((blocks[too_large, 1] * blocks[too_large, 3]).sum())
+            dropped = self._keys[0][orders[0][blocks[too_large, 0]], at]
+            kept = self._keys[0].copy(), self._keys[1].copy()
+            for keys in kept:
+                keys[np.isin(keys[:, at], dropped), at] = 0
+            self._keys = kept
         return orders, blocks[~too_large]
 
     def _compare(
         self,
         at: int,
         blocks: NDArray[np.int64],
-        orders: list[NDArray[np.int64]],
+        orders: tuple[NDArray[np.int64], NDArray[np.int64]],
         words: tuple[NDArray[np.uint64], NDArray[np.uint64]],
     ) -> tuple[list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]], int]:
         start, compared, found = np.zeros(2, np.int64), np.zeros(1, np.int64), []
@@ -300,6 +297,31 @@ class BlockedComparison:
             )
             found.append((left, right, score))
         return found, int(compared[0])
+
+
+def shared_blocks(
+    keys_a: NDArray[np.uint64], keys_b: NDArray[np.uint64]
+) -> tuple[tuple[NDArray[np.int64], NDArray[np.int64]], NDArray[np.int64]]:
+    """Find the keys that two sets of rows share; 0 is no key.
+
+    Returns:
+        The rows of either set that have a key, by key, and (k, 4) first place and number
+        there of the rows with each shared key, of a and of b.
+    """
+    orders, uniques, starts, counts = [], [], [], []
+    for keys in (keys_a, keys_b):
+        order = np.argsort(keys, kind="stable")
+        order = order[np.count_nonzero(keys == 0) :]
+        unique, start, count = np.unique(keys[order], return_index=True, return_counts=True)
+        orders.append(order)
+        uniques.append(unique)
+        starts.append(start)
+        counts.append(count)
+    _, left, right = np.intersect1d(uniques[0], uniques[1], assume_unique=True, return_indices=True)
+    blocks = np.stack(
+        [starts[0][left], counts[0][left], starts[1][right], counts[1][right]], axis=1
+    )
+    return (orders[0], orders[1]), blocks
 
 
 def _tasks(blocks: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:

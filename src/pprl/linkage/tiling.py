@@ -51,8 +51,22 @@ class Tiling:
     @classmethod
     def make(cls, a: Encodings, b: Encodings | None, threshold: float, measure: Measure) -> Tiling:
         """Lay out ``b``, or without it ``a`` for a comparison with itself."""
-        words, row_bits = a.words, a.popcounts()
-        others, other_bits = (words, row_bits) if b is None else (b.words, b.popcounts())
+        return cls.of_words(
+            a.words, None if b is None else b.words, threshold, measure, a.info.bits
+        )
+
+    @classmethod
+    def of_words(
+        cls,
+        words: NDArray[np.uint64],
+        b: NDArray[np.uint64] | None,
+        threshold: float,
+        measure: Measure,
+        bits: int,
+    ) -> Tiling:
+        """Lay out CLKs as (n, w) words: ``b``, or without it ``words`` themselves."""
+        row_bits = count_bits(words)
+        others, other_bits = (words, row_bits) if b is None else (b, count_bits(b))
         n, width = others.shape
         worth_planning = n >= LANES and len(words) * n >= _WORTH_PLANNING
         bit_order = _telling_bits_first(others) if worth_planning else None
@@ -66,7 +80,7 @@ class Tiling:
         y, kinds = np.unique(other_bits[order], return_inverse=True)
         # One more column, for lanes without a record.
         needed = np.full((len(x), len(y) + 1), UNREACHABLE)
-        needed[:, :-1] = fewest_common_bits(measure, threshold, x, y, a.info.bits)
+        needed[:, :-1] = fewest_common_bits(measure, threshold, x, y, bits)
         least = np.minimum.accumulate(needed[:, ::-1], axis=1)[:, ::-1].copy()
         stop = width // 4 * 2 if width >= 12 else 0
         if worth_planning and width >= 8:
@@ -92,7 +106,7 @@ class Tiling:
             least,
             possible,
             stop,
-            a.info.bits,
+            bits,
             measure,
         )
 

@@ -1,0 +1,88 @@
+"""Doing one part. A part reads files, writes one file, and knows nothing of other parts' state."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from pprl.exchange.rows import EncodingsFile
+from pprl.linkage.job.decide import order_of, write_links
+from pprl.linkage.job.join import write_bucket_pairs, write_tile_pairs
+from pprl.linkage.job.manifest import Manifest, manifest_of
+from pprl.linkage.job.rows import write_buckets
+from pprl.linkage.job.scores import dice
+from pprl.linkage.job.spill import RunWriter, merged
+
+LINKS = "links"
+
+Facts = dict[str, Any]
+
+
+def part_path(folder: str | Path, name: str) -> Path:
+    """Say where the file of a part is."""
+    return Path(folder) / f"{name}.parquet"
+
+
+def run_part(manifest_path: str, name: str) -> Facts:
+    """Do a part, unless its file is there already; safe to do twice at once.
+
+    Args:
+        manifest_path: The job's manifest, which says everything else.
+        name: The part's name in the plan.
+
+    Returns:
+        What to count.
+    """
+    manifest = manifest_of(manifest_path)
+    path = part_path(manifest.folder, name)
+    if path.exists():
+        return {}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    made = _run(manifest, name, path)
+    pa.default_memory_pool().release_unused()
+    return made
+
+
+def _run(manifest: Manifest, name: str, path: Path) -> Facts:
+    plan, job = manifest.plan, manifest.job
+    kind = name.partition("/")[0]
+    order = order_of(job.linkage.matching)
+    if kind == "rows":
+        chunk = plan.chunk_parts()[name]
+        file = EncodingsFile.open(getattr(job.inputs, chunk.side).path)
+        return write_buckets(file, chunk, plan.passes, path)
+    if kind == "runs":
+        parts = [part_path(manifest.folder, one) for one in plan.merge_parts()[name]]
+        with RunWriter(path, order, plan.spill) as writer:
+            for pairs in merged(parts, order):
+                writer.append_sorted(pairs)
+            writer.end_run()
+        return {"merged": writer.found}
+    if kind == LINKS:
+        names = list(plan.merge_parts()) or list(plan.pair_parts())
+        parts = [part_path(manifest.folder, one) for one in names]
+        return write_links(parts, plan.records, job.linkage.matching, path, plan.spill)
+    a, b = plan.pair_parts()[name]
+    floor = floor_of(manifest)
+    if not plan.passes:
+        files = (
+            EncodingsFile.open(job.inputs.left.path),
+            EncodingsFile.open(job.inputs.right.path),
+        )
+        chunks = (plan.chunks[a], plan.chunks[b])
+        return write_tile_pairs(files, chunks, plan, floor, dice, order, path)
+    left, right = (
+        [part_path(manifest.folder, one) for one, c in plan.chunk_parts().items() if c.side == side]
+        for side in ("left", "right")
+    )
+    return write_bucket_pairs(plan, a, b, left, right, floor, dice, order, path)
+
+
+def floor_of(manifest: Manifest) -> float:
+    """Return the similarity from which pairs are kept."""
+    threshold = manifest.job.linkage.threshold
+    if threshold == "auto":
+        raise NotImplementedError
+    return threshold
