@@ -11,12 +11,9 @@ import pytest
 
 import pprl
 from conftest import encodings_of
-from pprl.errors import JobChanged, JobError, JobLocked, OutputExists, PprlError, UnreadableFile
 from pprl.linkage.blocking import KeyBlocking
-from pprl.linkage.engine import LocalEngine
 from pprl.linkage.job import plan as planning
 from pprl.linkage.job.config import Job
-from pprl.linkage.job.lock import owned
 from pprl.linkage.job.run import run_job
 from test_compare import random_filters
 
@@ -68,6 +65,7 @@ def job_in(folder: Path, output: str = "out", **changes: Any) -> Job:
         },
         "linkage": {"threshold": 0.55},
         "output": {"folder": str(folder / output)},
+        "blocking": {"method": "keys"},
         "resources": {"memory": "1GiB", "workers": 2},
     }
     for name, value in changes.items():
@@ -86,10 +84,10 @@ def test_the_same_as_in_memory(
         linkage={"threshold": 0.55, "matching": matching},
         blocking={"method": method, "largest_block": largest},
     )
-    with pytest.warns(match="passed over") if method == "keys" else _nothing():
+    with pytest.warns(match="passed over") if method == "keys" else Nothing():
         made = run_job(job)
     blocking = KeyBlocking(largest) if method == "keys" else None
-    with pytest.warns(match="passed over") if method == "keys" else _nothing():
+    with pytest.warns(match="passed over") if method == "keys" else Nothing():
         expected = pprl.link(
             *files, threshold=0.55, matching=matching, blocking=blocking, workers=1
         )
@@ -101,7 +99,7 @@ def test_the_same_as_in_memory(
         assert made.facts[name] == facts[name]
 
 
-class _nothing:
+class Nothing:
     def __enter__(self) -> None: ...
     def __exit__(self, *_: object) -> None: ...
 

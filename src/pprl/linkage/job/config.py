@@ -44,8 +44,8 @@ class Inputs(_Options):
 class BlockingOptions(_Options):
     """Which pairs are compared."""
 
-    method: Literal["keys", "none"] = Field(
-        default="keys", description="Pairs that share a holders' blocking key, or every pair."
+    method: Literal["none", "keys"] = Field(
+        default="none", description="Every pair, or those that share a holders' blocking key."
     )
     passes: tuple[str, ...] | None = Field(
         default=None, min_length=1, description="Names of the passes to use; all by default."
@@ -80,7 +80,7 @@ class LinkageOptions(_Options):
 
     @model_validator(mode="after")
     def _can_be(self) -> Self:
-        if self.threshold != "auto" and not 0.0 <= self.threshold <= 1.0:
+        if isinstance(self.threshold, float) and not 0.0 <= self.threshold <= 1.0:
             raise ValueError("the threshold must be between 0 and 1, or 'auto'")
         if self.threshold == "auto" and self.matching != "one-to-one":
             raise ValueError("the automatic threshold needs one-to-one matching")
@@ -127,14 +127,6 @@ class Job(_Options):
     linkage: LinkageOptions = LinkageOptions()
     output: OutputOptions
     resources: Resources = Resources()
-
-    @model_validator(mode="after")
-    def _can_be(self) -> Self:
-        if self.linkage.threshold == "auto" and self.blocking.method == "none":
-            raise ValueError(
-                "the automatic threshold of a job needs blocking by keys; give a threshold"
-            )
-        return self
 
     @classmethod
     def load(cls, path: str | PathLike[str], changes: Sequence[str] = ()) -> Job:
