@@ -190,6 +190,8 @@ def _print_plan(job: Job, plan: Plan, as_json: bool) -> None:
     place = Path(job.resources.scratch or job.output.folder)
     while not place.exists():
         place = place.parent
+    seconds = expected_seconds(plan, job.linkage.threshold == "auto")
+    free = shutil.disk_usage(place).free
     facts = {
         "records": plan.records,
         "pairs": plan.pairs,
@@ -205,9 +207,9 @@ def _print_plan(job: Job, plan: Plan, as_json: bool) -> None:
         "records_without_key": plan.keyless,
         "parts": len(plan.chunk_parts()) + len(plan.pair_parts()) + len(plan.merge_parts()) + 1,
         "workers": plan.workers,
-        "expected_seconds": round(expected_seconds(plan), 1),
+        "expected_seconds": round(seconds, 1),
         "disk_bytes": expected_disk(plan),
-        "disk_free": shutil.disk_usage(place).free,
+        "disk_free": free,
     }
     if as_json:
         print(json.dumps(facts))
@@ -216,12 +218,13 @@ def _print_plan(job: Job, plan: Plan, as_json: bool) -> None:
     for one in plan.passes:
         over = f", {one.dropped_pairs:,} passed over" if one.dropped else ""
         lines.append(f"  {one.name}: {sum(one.pairs):,} pairs in {len(one.pairs)} parts{over}")
-    lines += [
-        f"{facts['parts']:,} parts, about {_duration(expected_seconds(plan))} with "
-        f"{plan.workers} workers",
+    lines.append(
+        f"{facts['parts']:,} parts, about {_duration(seconds)} with {plan.workers} workers"
+    )
+    lines.append(
         f"{expected_disk(plan) / 1e9:,.2f} GB on disk, and 24 bytes for each pair at or above the "
-        f"threshold; {shutil.disk_usage(place).free / 1e9:,.0f} GB are free",
-    ]
+        f"threshold; {free / 1e9:,.0f} GB are free"
+    )
     out.print("\n".join(lines), highlight=False, soft_wrap=True)
 
 

@@ -128,6 +128,15 @@ class Job(_Options):
     output: OutputOptions
     resources: Resources = Resources()
 
+    @model_validator(mode="after")
+    def _can_be(self) -> Self:
+        if self.linkage.threshold == "auto" and self.blocking.method == "none":
+            raise ValueError(
+                "linkage.threshold: a job finds it only with blocking.method = 'keys'; give a "
+                "number from 0 to 1"
+            )
+        return self
+
     @classmethod
     def load(cls, path: str | PathLike[str], changes: Sequence[str] = ()) -> Job:
         """Read a job file.

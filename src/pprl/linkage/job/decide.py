@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pprl.kernels.assignment import greedy
+from pprl.linkage.auto import Decision
 from pprl.linkage.compare import Pairs
+from pprl.linkage.job.auto import Judge
 from pprl.linkage.job.config import JobMatching
 from pprl.linkage.job.spill import Order, RunWriter, merged
+
+_POINTS = 2_000
 
 
 def order_of(matching: JobMatching) -> Order:
@@ -20,13 +25,20 @@ def order_of(matching: JobMatching) -> Order:
 
 
 def write_links(
-    parts: Sequence[Path], records: tuple[int, int], matching: JobMatching, path: Path, spill: int
+    parts: Sequence[Path],
+    records: tuple[int, int],
+    matching: JobMatching,
+    path: Path,
+    spill: int,
+    judge: Judge | None = None,
 ) -> dict[str, int]:
     """Choose the links among the pairs of many parts; they come out by left and right record.
 
-    The rule is that of `pprl.linkage.match.match`.
+    The rule is that of `pprl.linkage.match.match`; a judge then keeps the best.
     """
     stream = merged(parts, order_of(matching))
+    if judge:
+        stream = judge.watch(stream)
     with RunWriter(path, "by-record", spill) as writer:
         if matching == "many-to-many":
             for pairs in _once(stream):
@@ -35,10 +47,31 @@ def write_links(
             chosen = list(_chosen(stream, records, matching))
             links = Pairs.concat(chosen)
             chosen.clear()
+            if judge:
+                decision = judge.cut(links)
+                links = decision.kept
+                writer.facts |= _of_decision(decision)
             order = np.argsort(_by_both(links, records[1]), kind="stable")
             writer.append_sorted(links.take(order))
         writer.end_run()
     return {"links": writer.found}
+
+
+def _of_decision(decision: Decision) -> dict[str, Any]:
+    """Say what was decided; the chance that a link is true, at some of the similarities."""
+    similarity = decision.kept.similarity
+    least = float(similarity[-1]) if len(similarity) else None
+    some = np.unique(np.linspace(0, max(len(similarity) - 1, 0), _POINTS).astype(np.int64))
+    some = some[: len(similarity)]
+    # Rising, as interpolation needs it.
+    points, places = np.unique(similarity[some], return_index=True)
+    return {
+        "threshold": least,
+        "estimate": decision.estimate.to_dict(),
+        "ranked": len(decision.ranked),
+        "points": points.tolist(),
+        "probability": decision.cut.probability[some[places]].tolist(),
+    }
 
 
 def _by_both(links: Pairs, n_right: int) -> NDArray[np.int64]:

@@ -66,15 +66,15 @@ def pairs_of_bucket(
     if sizes[0] < sizes[1]:
         held = joined(bucket_rows(left, at, bucket), sizes[0])
         if held is not None:
-            held = _by_key(held, at)
+            held = by_key(held, at)
             for rows in bucket_rows(right, at, bucket):
-                yield from compare_rows(held, _by_key(rows, at), at, floor, bits)
+                yield from compare_rows(held, by_key(rows, at), at, floor, bits)
         return
     held = joined(bucket_rows(right, at, bucket), sizes[1])
     if held is not None:
-        held = _by_key(held, at)
+        held = by_key(held, at)
         for rows in bucket_rows(left, at, bucket):
-            yield from compare_rows(_by_key(rows, at), held, at, floor, bits)
+            yield from compare_rows(by_key(rows, at), held, at, floor, bits)
 
 
 def compare_rows(
@@ -144,7 +144,7 @@ def _add(writer: RunWriter, found: Found, floor: float, score: Score) -> None:
     writer.add(pairs if scores is dice else pairs.take(scores >= floor))
 
 
-def _by_key(rows: Rows, at: int) -> Rows:
+def by_key(rows: Rows, at: int) -> Rows:
     """Put rows beside those they are compared with."""
     return rows.take(np.argsort(rows.keys[:, at], kind="stable"))
 

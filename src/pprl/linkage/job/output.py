@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +15,7 @@ from pprl.exchange.files import whole_file
 from pprl.exchange.links import SCHEMA
 from pprl.exchange.rows import EncodingsFile
 from pprl.linkage.compare import Pairs
-from pprl.linkage.job.spill import cannot_write, opened, read_group
+from pprl.linkage.job.spill import cannot_write, opened, read_facts, read_group
 
 
 def save_links(
@@ -31,30 +32,35 @@ def save_links(
             whole_file(out) as temporary,
             pq.ParquetWriter(temporary, SCHEMA, compression="zstd") as writer,
         ):
-            for pairs, probability in _batches(chosen, batch):
+            facts = read_facts(chosen)
+            for pairs in _batches(chosen, batch):
                 columns = [
                     ids_of(files[0], pairs.left),
                     ids_of(files[1], pairs.right),
                     pa.array(pairs.similarity),
-                    pa.nulls(len(pairs), pa.float64()) if probability is None else probability,
+                    _probability(pairs, facts),
                 ]
                 writer.write_table(pa.table(columns, schema=SCHEMA))
     except OSError as error:
         raise cannot_write(out, error) from None
 
 
-def _batches(chosen: Path, batch: int) -> Iterator[tuple[Pairs, pa.Array | None]]:
+def _probability(pairs: Pairs, facts: Mapping[str, Any]) -> pa.Array:
+    if not facts.get("points"):
+        return pa.nulls(len(pairs), pa.float64())
+    return pa.array(np.interp(pairs.similarity, facts["points"], facts["probability"]))
+
+
+def _batches(chosen: Path, batch: int) -> Iterator[Pairs]:
     with opened(chosen) as file:
         held: list[Pairs] = []
-        waiting = 0
         for group in range(file.num_row_groups):
             held.append(read_group(file, chosen, group))
-            waiting += len(held[-1])
-            if waiting >= batch:
-                yield Pairs.concat(held), None
-                held, waiting = [], 0
+            if sum(map(len, held)) >= batch:
+                yield Pairs.concat(held)
+                held = []
         if held:
-            yield Pairs.concat(held), None
+            yield Pairs.concat(held)
 
 
 def ids_of(file: EncodingsFile, records: NDArray[np.int64]) -> pa.Array:

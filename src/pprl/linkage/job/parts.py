@@ -8,14 +8,17 @@ from typing import Any
 import pyarrow as pa
 
 from pprl.exchange.rows import EncodingsFile
+from pprl.linkage.job.auto import Judge, Null, null_parts, write_floor, write_null
 from pprl.linkage.job.decide import order_of, write_links
 from pprl.linkage.job.join import write_bucket_pairs, write_tile_pairs
 from pprl.linkage.job.manifest import Manifest, manifest_of
+from pprl.linkage.job.plan import SIDES
 from pprl.linkage.job.rows import write_buckets
 from pprl.linkage.job.scores import dice
-from pprl.linkage.job.spill import RunWriter, merged
+from pprl.linkage.job.spill import RunWriter, merged, read_facts
 
 LINKS = "links"
+FLOOR = "floor"
 
 Facts = dict[str, Any]
 
@@ -63,9 +66,20 @@ def _run(manifest: Manifest, name: str, path: Path) -> Facts:
     if kind == LINKS:
         names = list(plan.merge_parts()) or list(plan.pair_parts())
         parts = [part_path(manifest.folder, one) for one in names]
-        return write_links(parts, plan.records, job.linkage.matching, path, plan.spill)
-    a, b = plan.pair_parts()[name]
+        judge = _judge(manifest) if job.linkage.threshold == "auto" else None
+        return write_links(parts, plan.records, job.linkage.matching, path, plan.spill, judge)
+    left, right = (
+        [part_path(manifest.folder, one) for one, c in plan.chunk_parts().items() if c.side == side]
+        for side in SIDES
+    )
+    if kind == FLOOR:
+        return write_floor(plan, left, right, dice, path)
     floor = floor_of(manifest)
+    if kind == "null":
+        side, at = null_parts(plan)[name]
+        paths = left if side == "left" else right
+        return write_null(plan, side, at, paths, floor, job.linkage.sample, dice, path)
+    a, b = plan.pair_parts()[name]
     if not plan.passes:
         files = (
             EncodingsFile.open(job.inputs.left.path),
@@ -73,10 +87,6 @@ def _run(manifest: Manifest, name: str, path: Path) -> Facts:
         )
         chunks = (plan.chunks[a], plan.chunks[b])
         return write_tile_pairs(files, chunks, plan, floor, dice, order, path)
-    left, right = (
-        [part_path(manifest.folder, one) for one, c in plan.chunk_parts().items() if c.side == side]
-        for side in ("left", "right")
-    )
     return write_bucket_pairs(plan, a, b, left, right, floor, dice, order, path)
 
 
@@ -84,5 +94,13 @@ def floor_of(manifest: Manifest) -> float:
     """Return the similarity from which pairs are kept."""
     threshold = manifest.job.linkage.threshold
     if threshold == "auto":
-        raise NotImplementedError
+        return float(read_facts(part_path(manifest.folder, FLOOR))["floor"])
     return threshold
+
+
+def _judge(manifest: Manifest) -> Judge:
+    paths: dict[str, list[Path]] = {side: [] for side in SIDES}
+    for name, (side, _) in null_parts(manifest.plan).items():
+        paths[side].append(part_path(manifest.folder, name))
+    nulls = Null.load(paths["left"]), Null.load(paths["right"])
+    return Judge(nulls, manifest.plan.records, floor_of(manifest))

@@ -19,11 +19,12 @@ from pprl.exchange.rows import EncodingsFile
 from pprl.exchange.threads import threads
 from pprl.linkage.blocking import BlockingReport
 from pprl.linkage.engine import Engine, LocalEngine
+from pprl.linkage.job.auto import null_parts
 from pprl.linkage.job.config import InputFile, Job
 from pprl.linkage.job.lock import owned
 from pprl.linkage.job.manifest import Manifest, check_unchanged, input_digests, versions
 from pprl.linkage.job.output import save_links
-from pprl.linkage.job.parts import LINKS, part_path, run_part
+from pprl.linkage.job.parts import FLOOR, LINKS, part_path, run_part
 from pprl.linkage.job.plan import Plan, make_plan
 from pprl.linkage.job.spill import read_facts
 from pprl.linkage.job.watch import Progress, Watch, costs
@@ -172,13 +173,17 @@ def _sweep(*folders: Path) -> None:
 
 def _do_parts(manifest: Manifest, own: Path, engine: Engine, progress: Progress | None) -> None:
     plan = manifest.plan
+    auto = manifest.job.linkage.threshold == "auto"
     stages = {
         "sorting rows": list(plan.chunk_parts()),
+        "sampling": [FLOOR] if auto else [],
         "comparing": list(plan.pair_parts()),
+        "sampling neighbours": list(null_parts(plan)) if auto else [],
         "merging": list(plan.merge_parts()),
         "choosing links": [LINKS],
     }
-    watch = Watch(progress, costs(plan))
+    expected = costs(plan)
+    watch = Watch(progress, {name: expected[name] for names in stages.values() for name in names})
     counter = _PairCounter(manifest)
     done = {
         name: part_path(manifest.folder, name).exists()
@@ -240,6 +245,18 @@ def _finish(
     out = folder / "links.parquet"
     if not out.exists():
         save_links(chosen, files, plan.batch, out)
+    decided = read_facts(chosen)
+    auto = job.linkage.threshold == "auto"
+    if auto and not decided["found"]:
+        warnings.warn(
+            "no links: no records of the two files are more alike than records within one "
+            "file are. Is there anybody who is in both?",
+            PprlWarning,
+            stacklevel=3,
+        )
+    estimate_file = folder / "estimate.json"
+    if auto and not estimate_file.exists():
+        write_json(decided["estimate"], estimate_file)
     parts = [read_facts(part_path(manifest.folder, name)) for name in plan.pair_parts()]
     compared = sum(part["compared"] for part in parts)
     report = None
@@ -254,13 +271,13 @@ def _finish(
     facts = {
         "library": files[0].info.library,
         "inputs": [file.info.model_dump(mode="json") for file in files],
-        "rule": "fixed",
-        "threshold": job.linkage.threshold,
+        "rule": "auto" if auto else "fixed",
+        "threshold": decided["threshold"] if auto else job.linkage.threshold,
         "matching": job.linkage.matching,
         "pairs_compared": compared,
-        "pairs_above": sum(part["found"] for part in parts),
+        "pairs_above": decided["ranked"] if auto else sum(part["found"] for part in parts),
         "blocking": report,
-        "links": read_facts(chosen)["found"],
+        "links": decided["found"],
         "seconds": round(seconds + time.perf_counter() - start, 3),
     }
     write_json(facts, folder / "linkage.json")
@@ -272,4 +289,5 @@ def _clear(manifest: Manifest) -> None:
     """Remove the parts of a job that is done."""
     for name in ("rows", "pairs", "runs", "null"):
         shutil.rmtree(Path(manifest.folder) / name, ignore_errors=True)
-    part_path(manifest.folder, LINKS).unlink(missing_ok=True)
+    for name in (FLOOR, LINKS):
+        part_path(manifest.folder, name).unlink(missing_ok=True)

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from pprl.linkage.job.plan import Plan
+from pprl.linkage.job.auto import null_parts
+from pprl.linkage.job.plan import SIDES, Plan
 
 # Seconds on one core, measured by benchmarks/bench_job.py; a plan's estimate and the weights
 # of the stages for the time left.
@@ -112,14 +113,22 @@ def costs(plan: Plan) -> dict[str, float]:
             pairs = (one.end - one.start) * (other.end - other.start)
             made[name] = _PART + pairs * (_PAIR + plan.words * _WORD)
     last = _PART + sum(plan.rows) * 1e-6
-    return made | dict.fromkeys([*plan.merge_parts(), "links"], last)
+    null = {
+        name: _PART + plan.rows[SIDES.index(side)] * row
+        for name, (side, _) in null_parts(plan).items()
+    }
+    return made | null | dict.fromkeys([*plan.merge_parts(), "floor", "links"], last)
 
 
-def expected_seconds(plan: Plan) -> float:
+def expected_seconds(plan: Plan, auto: bool) -> float:
     """Estimate how long the parts take with the plan's workers."""
-    made = costs(plan)
+    made = {name: cost for name, cost in costs(plan).items() if auto or not _of_auto(name)}
     alone = made.pop("links")
     return alone + sum(made.values()) / plan.workers
+
+
+def _of_auto(name: str) -> bool:
+    return name == "floor" or name.startswith("null/")
 
 
 def expected_disk(plan: Plan) -> int:
