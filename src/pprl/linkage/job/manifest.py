@@ -20,7 +20,7 @@ from pprl.linkage.job.plan import Plan
 
 # Where files lie and how fast the work goes may change; the result is the same.
 _FREE = {"inputs.left.path", "inputs.right.path", "output.folder", "resources.scratch"}
-_AT_MOST = {"resources.memory", "resources.workers"}
+_BOUNDED = {"resources.memory", "resources.workers"}
 
 
 class Manifest(BaseModel):
@@ -98,9 +98,7 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version()} | {name: version(name) for name in names}
 
 
-def check_unchanged(
-    old: Manifest, job: Job, workers: int, memory: int, digests: Mapping[str, str]
-) -> None:
+def check_unchanged(old: Manifest, job: Job, digests: Mapping[str, str]) -> None:
     """Refuse to resume what is not the same job.
 
     Raises:
@@ -117,14 +115,10 @@ def check_unchanged(
     )
     changes += [
         f"{name} was {before.get(name)!r} and is {now.get(name)!r}"
-        for name in sorted({*before, *now} - _FREE - _AT_MOST)
+        for name in sorted({*before, *now} - _FREE - _BOUNDED)
         if before.get(name) != now.get(name)
     ]
-    if workers > old.plan.workers:
-        changes.append(
-            f"resources.workers was {old.plan.workers} and is {workers}, more than the plan's "
-            f"memory is for"
-        )
+    memory = job.resources.memory_bytes
     if memory < old.plan.memory:
         changes.append(
             f"resources.memory was {old.plan.memory >> 20:,} MiB and is {memory >> 20:,} MiB, less "

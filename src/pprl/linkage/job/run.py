@@ -92,7 +92,9 @@ def run_job(
             return JobResult(folder, json.loads(done.read_text(encoding="utf-8")))
         _sweep(folder, own, Path(manifest.folder))
         start = time.perf_counter()
-        _do_parts(manifest, own, engine or LocalEngine(job.resources.workers), progress)
+        # More threads than planned for would need more memory.
+        workers = min(threads(job.resources.workers), manifest.plan.workers)
+        _do_parts(manifest, own, engine or LocalEngine(workers), progress)
         return _finish(manifest, files, folder, time.perf_counter() - start + begun)
 
 
@@ -128,8 +130,7 @@ def _begin(
             )
         old = Manifest.load(path)
         digests = input_digests(dict(zip(("left", "right"), files, strict=True)))
-        workers = threads(job.resources.workers)
-        check_unchanged(old, job, workers, job.resources.memory_bytes, digests)
+        check_unchanged(old, job, digests)
         # Parts are told where the inputs are now.
         moved = old.model_copy(update={"job": job})
         if moved != old:
