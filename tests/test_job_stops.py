@@ -343,9 +343,7 @@ def test_an_address_that_fsspec_knows(tmp_path: Path) -> None:
     assert bytes_of(tmp_path / "out") == bytes_of(tmp_path / "whole")
 
 
-def test_no_secret_or_record_in_the_folder(
-    tmp_path: Path, files: tuple[pprl.Encodings, ...]
-) -> None:
+def test_no_record_in_the_folder(tmp_path: Path) -> None:
     """The manifest holds no record id; the folder of a job that is done holds nothing else."""
     run_job(job_in(tmp_path))
     text = (tmp_path / "out" / "job" / "manifest.json").read_text()

@@ -106,7 +106,7 @@ class DaskEngine:
             for name in names
         }
         try:
-            for future in as_completed(futures):
+            for future in as_completed(futures, loop=self.client.loop):
                 try:
                     facts = future.result()
                 except killed_worker:

@@ -80,6 +80,7 @@ class Plan(_Value):
         passes: Blocking passes; empty where every pair is compared.
         tiles: Pairs of places in ``chunks`` to compare with each other, without blocking.
         spill: Pairs that a part holds before it writes them, sorted.
+        fan_in: Files that are merged at once.
         batch: Links whose record ids are looked up at once.
         workers: Threads of a process.
         memory: Its memory in bytes.
@@ -94,6 +95,7 @@ class Plan(_Value):
     passes: tuple[Pass, ...]
     tiles: tuple[tuple[int, int], ...]
     spill: int
+    fan_in: int
     batch: int
     workers: int
     memory: int
@@ -124,10 +126,10 @@ class Plan(_Value):
     def merge_parts(self) -> dict[str, list[str]]:
         """Name the parts that merge others, where there are too many to merge at once."""
         names = list(self.pair_parts())
-        if len(names) <= FAN_IN:
+        if len(names) <= self.fan_in:
             return {}
-        cuts = range(0, len(names), FAN_IN)
-        return {f"runs/{at:05}": names[cut : cut + FAN_IN] for at, cut in enumerate(cuts)}
+        cuts = range(0, len(names), self.fan_in)
+        return {f"runs/{at:05}": names[cut : cut + self.fan_in] for at, cut in enumerate(cuts)}
 
 
 def make_plan(job: Job, left: EncodingsFile, right: EncodingsFile) -> Plan:
@@ -177,6 +179,7 @@ def make_plan(job: Job, left: EncodingsFile, right: EncodingsFile) -> Plan:
         passes=tuple(passes),
         tiles=tuple(tiles),
         spill=int(np.clip(each // (8 * 4 * _PAIR), 4096, 1 << 23)),
+        fan_in=FAN_IN,
         batch=int(np.clip(free // (8 * 100), 4096, 1 << 21)),
         workers=workers,
         memory=memory,
