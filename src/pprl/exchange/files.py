@@ -49,12 +49,12 @@ def whole_file(path: str | PathLike[str]) -> Iterator[Path]:
             os.fsync(written.fileno())
         _refuse_existing(target)
         temporary.replace(target)
-        _sync_folder(target.parent)
+        sync_folder(target.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Make a new name in a folder last through a loss of power, where the system can."""
     try:
         handle = os.open(folder, os.O_RDONLY)

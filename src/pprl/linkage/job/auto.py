@@ -20,7 +20,7 @@ from pprl.linkage.job.join import by_key, compare_rows
 from pprl.linkage.job.plan import SIDES, Plan, Side
 from pprl.linkage.job.rows import Rows, bucket_rows
 from pprl.linkage.job.scores import Score
-from pprl.linkage.job.spill import SCHEMA, RunWriter, merged, part_file, read_facts, write_facts
+from pprl.linkage.job.spill import SCHEMA, merged, part_file, read_facts, sorted_part, write_facts
 from pprl.linkage.threshold import LOCAL_PRECISION, Cut, false_links, without_duplicates
 
 _NEIGHBOURS = 20
@@ -82,7 +82,7 @@ def write_null(
     filled = np.flatnonzero(np.array(rows))
     chosen = filled[:: max(len(filled) // _NULL_BUCKETS, 1)]
     step = max(int(np.array(rows)[chosen].sum()) // sample, 1)
-    with RunWriter(path, "by-record", plan.spill) as writer:
+    with sorted_part(path, "by-record", plan.spill) as writer:
         sampled = 0
         for bucket in chosen.tolist():
             some = _every(paths, at, bucket, step)
@@ -138,7 +138,7 @@ class Null:
         made = []
         for path in paths:
             facts = read_facts(path)
-            pairs = Pairs.concat(list(merged([path], "by-record")))
+            pairs = Pairs.concat(list(merged([path], "by-record", _GRID)))
             made.append((pairs, int(facts["sampled"]), int(facts["rows"])))
         ends = [end for pairs, _, _ in made for end in (pairs.left, pairs.right)]
         records = np.unique(np.concatenate([np.empty(0, np.int64), *ends]))

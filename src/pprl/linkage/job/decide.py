@@ -36,7 +36,7 @@ def write_links(
 
     The rule is that of `pprl.linkage.match.match`; a judge then keeps the best.
     """
-    stream = merged(parts, order_of(matching))
+    stream = merged(parts, order_of(matching), spill)
     if judge:
         stream = judge.watch(stream)
     with RunWriter(path, "by-record", spill) as writer:

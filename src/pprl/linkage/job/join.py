@@ -16,7 +16,7 @@ from pprl.linkage.compare import Pairs
 from pprl.linkage.job.plan import Chunk, Plan
 from pprl.linkage.job.rows import Rows, bucket_rows, joined, read_chunk
 from pprl.linkage.job.scores import Score
-from pprl.linkage.job.spill import Order, RunWriter
+from pprl.linkage.job.spill import Order, RunWriter, sorted_part
 from pprl.linkage.similarity import fewest_common_bits, similarity
 from pprl.linkage.tiling import Tiling
 
@@ -37,12 +37,13 @@ def write_bucket_pairs(
     floor: float,
     score: Score,
     order: Order,
+    limit: int,
     path: Path,
 ) -> dict[str, int]:
     """Compare the pairs of a bucket that share the pass's key and no earlier pass's."""
     one = plan.passes[at]
     sizes = one.left_rows[bucket], one.right_rows[bucket]
-    with RunWriter(path, order, plan.spill) as writer:
+    with sorted_part(path, order, plan.spill, limit) as writer:
         compared = 0
         for found in pairs_of_bucket(plan.bits, at, bucket, left, right, sizes, floor):
             compared += found[-1]
@@ -124,13 +125,15 @@ def write_tile_pairs(
     floor: float,
     score: Score,
     order: Order,
+    limit: int,
     path: Path,
 ) -> dict[str, int]:
     """Compare every row of a chunk with every row of another."""
     left, right = (read_chunk(file, chunk, ()) for file, chunk in zip(files, chunks, strict=True))
     tiling = Tiling.of_words(left.words, right.words, floor, "dice", plan.bits)
     compared = len(left) * len(right)
-    with RunWriter(path, order, plan.spill, {"compared": compared}) as writer:
+    with sorted_part(path, order, plan.spill, limit) as writer:
+        writer.facts["compared"] = compared
         for start in range(0, len(left), _TILE_ROWS):
             for i, j, dice in tiling.compare(start, min(start + _TILE_ROWS, len(left))):
                 _add(writer, (left, right, i, j, dice, 0), floor, score)

@@ -59,7 +59,7 @@ def _run(manifest: Manifest, name: str, path: Path) -> Facts:
     if kind == "runs":
         parts = [part_path(manifest.folder, one) for one in plan.merge_parts()[name]]
         with RunWriter(path, order, plan.spill) as writer:
-            for pairs in merged(parts, order):
+            for pairs in merged(parts, order, plan.spill):
                 writer.append_sorted(pairs)
             writer.end_run()
         return {"merged": writer.found}
@@ -80,14 +80,15 @@ def _run(manifest: Manifest, name: str, path: Path) -> Facts:
         paths = left if side == "left" else right
         return write_null(plan, side, at, paths, floor, job.linkage.sample, dice, path)
     a, b = plan.pair_parts()[name]
+    most = job.linkage.max_pairs
     if not plan.passes:
         files = (
             EncodingsFile.open(job.inputs.left.path),
             EncodingsFile.open(job.inputs.right.path),
         )
         chunks = (plan.chunks[a], plan.chunks[b])
-        return write_tile_pairs(files, chunks, plan, floor, dice, order, path)
-    return write_bucket_pairs(plan, a, b, left, right, floor, dice, order, path)
+        return write_tile_pairs(files, chunks, plan, floor, dice, order, most, path)
+    return write_bucket_pairs(plan, a, b, left, right, floor, dice, order, most, path)
 
 
 def floor_of(manifest: Manifest) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -15,8 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from pprl.errors import UnreadableFile
-from pprl.exchange.files import whole_file
+from pprl.errors import TooManyPairs, UnreadableFile
+from pprl.exchange.files import sync_folder, whole_file
 from pprl.linkage.compare import Pairs
 
 Order = Literal["best-first", "by-record"]
@@ -27,7 +28,7 @@ SCHEMA = pa.schema([("left", pa.int64()), ("right", pa.int64()), ("similarity", 
 FACTS = b"pprl-part"
 """The metadata entry in which a part says what it holds."""
 
-_GROUP = 1 << 14
+_GROUP = 1 << 13
 
 _Key = tuple[float, float, float]
 
@@ -106,12 +107,15 @@ class RunWriter:
         path: The part.
         order: The order of a run.
         most: Pairs that are held.
+        limit: Pairs that it may have in all.
         facts: What the part says of itself beside its runs.
+        found: Pairs written so far.
     """
 
     path: Path
     order: Order
     most: int
+    limit: int | None = None
     facts: dict[str, Any] = field(default_factory=dict)
     found: int = 0
     _held: list[Pairs] = field(default_factory=list)
@@ -128,6 +132,11 @@ class RunWriter:
         """Take pairs in any order."""
         self._held.append(pairs)
         self._waiting += len(pairs)
+        if self.limit is not None and self.found + self._waiting > self.limit:
+            raise TooManyPairs(
+                f"one part alone has more than {self.limit:,} pairs at or above the threshold. "
+                f"Raise the threshold, or allow more (linkage.max_pairs)."
+            )
         if self._waiting >= self.most:
             self._flush()
 
@@ -139,6 +148,11 @@ class RunWriter:
         """End the run that was appended to."""
         if self._groups > (self._ends[-1] if self._ends else 0):
             self._ends.append(self._groups)
+
+    @property
+    def runs(self) -> int:
+        """Runs that were written."""
+        return len(self._ends)
 
     def _flush(self) -> None:
         if self._waiting:
@@ -170,6 +184,28 @@ class RunWriter:
         return None
 
 
+@contextmanager
+def sorted_part(
+    path: Path, order: Order, most: int, limit: int | None = None
+) -> Iterator[RunWriter]:
+    """Write a part of one sorted run, however many pairs are added; whole or not at all."""
+    spool = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
+    try:
+        with RunWriter(spool, order, most, limit) as writer:
+            yield writer
+        if writer.runs <= 1:
+            spool.replace(path)
+            sync_folder(path.parent)
+            return
+        with RunWriter(path, order, most) as final:
+            final.facts |= writer.facts
+            for pairs in merged([spool], order, most):
+                final.append_sorted(pairs)
+            final.end_run()
+    finally:
+        spool.unlink(missing_ok=True)
+
+
 def sort_pairs(pairs: Pairs, order: Order) -> Pairs:
     """Put pairs in order."""
     keys = _keys(pairs, order)
@@ -182,11 +218,12 @@ def _keys(pairs: Pairs, order: Order) -> tuple[NDArray[Any], NDArray[Any], NDArr
     return pairs.left, pairs.right, -pairs.similarity
 
 
-def merged(paths: Sequence[Path], order: Order) -> Iterator[Pairs]:
-    """Merge the runs of several parts; yields pairs in order, piece by piece.
+def merged(paths: Sequence[Path], order: Order, most: int) -> Iterator[Pairs]:
+    """Merge the runs of several parts; yields pairs in order, some ``most`` at once.
 
-    Of each run one row group is held. All pairs up to the earliest last pair among these are
-    next: they are taken from each run and sorted together.
+    Of each run one row group is held, and of that some next pairs are looked at. All pairs up
+    to the earliest of their last ones are next: they are taken from each run and sorted
+    together.
 
     Raises:
         UnreadableFile: A part is damaged.
@@ -200,7 +237,9 @@ def merged(paths: Sequence[Path], order: Order) -> Iterator[Pairs]:
                 cursors.append(_Cursor(file, path, start, end, order))
                 start = end
         while cursors:
-            horizon = min((one.last for one in cursors if one.has_more), default=None)
+            step = max(most // len(cursors), 64)
+            ends = [one.end_of(step) for one in cursors]
+            horizon = min((end for end in ends if end is not None), default=None)
             piece = Pairs.concat([one.take(horizon) for one in cursors])
             cursors = [one for one in cursors if one.alive]
             if len(piece):
@@ -208,51 +247,51 @@ def merged(paths: Sequence[Path], order: Order) -> Iterator[Pairs]:
 
 
 class _Cursor:
-    """A run that is read one row group after the other."""
+    """A run that is read row group by row group."""
 
     def __init__(self, file: pq.ParquetFile, path: Path, start: int, end: int, order: Order):
         self._file, self._path, self._next, self._end = file, path, start, end
         self._order: Order = order
         self._at = 0
-        self._load()
-
-    @property
-    def has_more(self) -> bool:
-        return self._next < self._end
+        self._pairs = Pairs.concat([])
+        self._keys = _keys(self._pairs, order)
 
     @property
     def alive(self) -> bool:
-        return self.has_more or self._at < len(self._pairs)
+        return self._next < self._end or self._at < len(self._pairs)
 
-    @property
-    def last(self) -> _Key:
+    def end_of(self, step: int) -> _Key | None:
+        """Look at the last of so many next pairs; None where the run ends with them."""
+        if len(self._pairs) - self._at < step and self._next < self._end:
+            held = [self._pairs.take(np.arange(self._at, len(self._pairs)))]
+            while sum(map(len, held)) < step and self._next < self._end:
+                held.append(read_group(self._file, self._path, self._next))
+                self._next += 1
+            self._pairs, self._at = Pairs.concat(held), 0
+            self._keys = _keys(self._pairs, self._order)
+        place = self._at + step - 1
+        if place >= len(self._pairs) - 1 and self._next == self._end:
+            return None
         first, second, third = self._keys
-        return first[-1], second[-1], third[-1]
+        return first[place], second[place], third[place]
 
     def take(self, horizon: _Key | None) -> Pairs:
         """Give the pairs up to a horizon; all of them without one."""
         end = len(self._pairs) if horizon is None else self._count(horizon)
         piece = self._pairs.take(np.arange(self._at, end))
         self._at = end
-        if end == len(self._pairs) and self.has_more:
-            self._load()
         return piece
 
     def _count(self, horizon: _Key) -> int:
-        low, high = 0, len(self._pairs)
+        """Find the end of the pairs up to a horizon."""
+        low, high = self._at, len(self._pairs)
         for key, value in zip(self._keys, horizon, strict=True):
             part = key[low:high]
             low, high = (
-                low + int(np.searchsorted(part, value, side="left")),
-                low + int(np.searchsorted(part, value, side="right")),
+                low + int(part.searchsorted(value, side="left")),
+                low + int(part.searchsorted(value, side="right")),
             )
         return high
-
-    def _load(self) -> None:
-        self._pairs = read_group(self._file, self._path, self._next)
-        self._keys = _keys(self._pairs, self._order)
-        self._next += 1
-        self._at = 0
 
 
 def read_group(file: pq.ParquetFile, path: Path, group: int) -> Pairs:
