@@ -192,7 +192,7 @@ print(facts["pairs_above"], resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >
 
 
 def test_the_memory_limit_is_obeyed(tmp_path: Path) -> None:
-    """Five million pairs, of 24 bytes and more each, where there is room for much fewer."""
+    """Nearly five million pairs, of 24 bytes and more each, where there is room for much fewer."""
     rng = np.random.default_rng(2)
     for side in "ab":
         clks = np.packbits(rng.random((2400, 256)) < 0.3, axis=1)
@@ -210,7 +210,7 @@ def test_the_memory_limit_is_obeyed(tmp_path: Path) -> None:
         check=True,
     )
     found, peak = map(int, done.stdout.split())
-    assert found > 5_000_000
+    assert found > 4_500_000
     assert peak < 470
 
 

@@ -12,7 +12,7 @@ from pprl.linkage.job.plan import SIDES, Plan
 
 # Seconds on one core, measured by benchmarks/bench_job.py; a plan's estimate and the weights
 # of the stages for the time left.
-_ROW, _ROW_WORD = 0.4e-6, 0.03e-6
+_ROW, _ROW_WORD = 0.8e-6, 0.06e-6
 _KEYED_PAIR, _KEYED_WORD = 4e-9, 0.35e-9
 _PAIR, _WORD = 0.1e-9, 0.08e-9
 _PART = 0.02
@@ -112,7 +112,7 @@ def costs(plan: Plan) -> dict[str, float]:
             one, other = plan.chunks[a], plan.chunks[b]
             pairs = (one.end - one.start) * (other.end - other.start)
             made[name] = _PART + pairs * (_PAIR + plan.words * _WORD)
-    last = _PART + sum(plan.rows) * 1e-6
+    last = _PART + sum(plan.rows) * 2e-6
     null = {
         name: _PART + plan.rows[SIDES.index(side)] * row
         for name, (side, _) in null_parts(plan).items()
