@@ -32,7 +32,7 @@ from pprl.linkage.engine import LocalEngine
 from pprl.linkage.job.config import Job
 from pprl.linkage.job.run import plan_job, run_job
 from pprl.linkage.job.watch import JobProgress
-from test_job import bytes_of, files, holder, job_in, small_parts
+from test_job import Dying, Killed, bytes_of, files, holder, job_in, small_parts
 
 __all__ = ["files", "small_parts"]
 
@@ -86,7 +86,7 @@ def test_terminated(tmp_path: Path) -> None:
     """SIGTERM ends the command at once, says so, and lets go of the folder."""
     rng = np.random.default_rng(1)
     for side in ("a", "b"):
-        holder(rng, 20_000, side).save(tmp_path / f"{side}-large.clk.parquet")
+        holder(rng, 8_000, side).save(tmp_path / f"{side}-large.clk.parquet")
     arguments = [f"{tmp_path}/a-large.clk.parquet", f"{tmp_path}/b-large.clk.parquet"]
     arguments += ["-o", str(tmp_path / "t"), "--threshold", "0.9", "--resume"]
     command = [sys.executable, "-c", "from pprl.cli import main; main()", "link", *arguments]
@@ -223,6 +223,21 @@ def test_a_full_disk(tmp_path: Path) -> None:
     assert not [*(tmp_path / "out").rglob("*.part")]
     run_job(job, resume=True)
     assert bytes_of(tmp_path / "out") == bytes_of(tmp_path / "whole")
+
+
+def test_jobs_share_a_scratch_folder(tmp_path: Path) -> None:
+    """One that was left half-done does not lend its parts to another."""
+    scratch = {"scratch": str(tmp_path / "scratch")}
+    with pytest.raises(Killed):
+        run_job(job_in(tmp_path, "first", resources=scratch), engine=Dying(60))
+    second = job_in(tmp_path, "second", resources=scratch, linkage={"threshold": 0.6})
+    run_job(second)
+    run_job(job_in(tmp_path, "whole", linkage={"threshold": 0.6}))
+    assert bytes_of(tmp_path / "second") == bytes_of(tmp_path / "whole")
+    (left,) = (tmp_path / "scratch").iterdir()
+    assert [*left.rglob("*.parquet")]
+    run_job(job_in(tmp_path, "first", resources=scratch), resume=True)
+    assert not [*(tmp_path / "scratch").iterdir()]
 
 
 def test_a_threshold_too_low(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from pprl.cli.console import err, out, say_error
-from pprl.errors import PprlError, UsageError
+from pprl.errors import UsageError
 
 if TYPE_CHECKING:
     from pprl.linkage.job.config import Job
@@ -116,10 +116,6 @@ def run_from_command_line(
         # Not waiting for the parts in flight, which are done again.
         sys.stdout.flush()
         os._exit(130 if isinstance(stop, KeyboardInterrupt) else 143)
-    except PprlError as error:
-        say_error("error", str(error))
-        sys.stdout.flush()
-        os._exit(error.exit_code)
     _print_result(result, as_json)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from pprl.errors import OutputExists
 from pprl.exchange.rows import EncodingsFile
 from pprl.linkage.job.auto import Judge, Null, null_parts, write_floor, write_null
 from pprl.linkage.job.decide import order_of, write_links
@@ -43,7 +44,11 @@ def run_part(manifest_path: str, name: str) -> Facts:
     if path.exists():
         return {}
     path.parent.mkdir(parents=True, exist_ok=True)
-    made = _run(manifest, name, path)
+    try:
+        made = _run(manifest, name, path)
+    except OutputExists:
+        # Somebody who was given up for lost did it after all.
+        made = {}
     pa.default_memory_pool().release_unused()
     return made
 

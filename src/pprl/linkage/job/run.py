@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
+import uuid
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,6 +29,9 @@ from pprl.linkage.job.parts import FLOOR, LINKS, part_path, run_part
 from pprl.linkage.job.plan import Plan, make_plan
 from pprl.linkage.job.spill import read_facts
 from pprl.linkage.job.watch import Progress, Watch, costs
+
+KINDS = ("rows", "pairs", "runs", "null")
+"""Folders of parts."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +93,7 @@ def run_job(
         manifest, begun = _begin(job, files, own, resume)
         done = folder / "linkage.json"
         if done.exists():
+            _clear(manifest, own)
             return JobResult(folder, json.loads(done.read_text(encoding="utf-8")))
         _sweep(folder, own, Path(manifest.folder))
         start = time.perf_counter()
@@ -145,11 +150,18 @@ def _begin(
         inputs=input_digests(dict(zip(("left", "right"), files, strict=True))),
         job=job,
         plan=plan,
-        folder=str((Path(job.resources.scratch) if job.resources.scratch else own).absolute()),
+        folder=str(_folder_for_parts(job, own)),
     )
     _warn_dropped(plan, job)
     manifest.save(path)
     return manifest, time.perf_counter() - start
+
+
+def _folder_for_parts(job: Job, own: Path) -> Path:
+    """Give every job a folder of its own, so that none takes another's parts for its own."""
+    if job.resources.scratch is None:
+        return own.absolute()
+    return Path(job.resources.scratch).absolute() / f"pprl-{uuid.uuid4().hex[:12]}"
 
 
 def _warn_dropped(plan: Plan, job: Job) -> None:
@@ -167,8 +179,8 @@ def _warn_dropped(plan: Plan, job: Job) -> None:
 def _sweep(*folders: Path) -> None:
     """Remove what parts in flight left behind when their process died."""
     for folder in {path.absolute() for path in folders}:
-        for kind in ("", "rows/", "pairs/", "runs/", "null/"):
-            for file in folder.glob(f"{kind}.*.part"):
+        for kind in ("", *KINDS):
+            for file in (folder / kind).glob(".*.part"):
                 file.unlink(missing_ok=True)
 
 
@@ -282,13 +294,17 @@ def _finish(
         "seconds": round(seconds + time.perf_counter() - start, 3),
     }
     write_json(facts, folder / "linkage.json")
-    _clear(manifest)
+    _clear(manifest, folder / "job")
     return JobResult(folder, facts)
 
 
-def _clear(manifest: Manifest) -> None:
+def _clear(manifest: Manifest, own: Path) -> None:
     """Remove the parts of a job that is done."""
-    for name in ("rows", "pairs", "runs", "null"):
-        shutil.rmtree(Path(manifest.folder) / name, ignore_errors=True)
+    parts = Path(manifest.folder)
+    if parts != own.absolute():
+        shutil.rmtree(parts, ignore_errors=True)
+        return
+    for name in KINDS:
+        shutil.rmtree(parts / name, ignore_errors=True)
     for name in (FLOOR, LINKS):
-        part_path(manifest.folder, name).unlink(missing_ok=True)
+        part_path(parts, name).unlink(missing_ok=True)
