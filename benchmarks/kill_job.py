@@ -128,6 +128,7 @@ def kill_and_resume(
         same += digest(folder / name) == wanted
         shutil.rmtree(folder / name)
         stages["jobs"] += 1
+        print(f"{done} kills, {same} of {stages['jobs']} identical", file=sys.stderr, flush=True)
     return {
         "kills": done,
         "jobs": stages.pop("jobs"),
