@@ -9,6 +9,17 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from pprl.cli.console import AsJson, Folder, Identity, app, out, progress_bar
+from pprl.cli.jobs import (
+    DryRun,
+    JobFile,
+    Memory,
+    Resume,
+    Scheduler,
+    Set,
+    ShowProgress,
+    job_of,
+    run_from_command_line,
+)
 from pprl.errors import UsageError
 from pprl.linkage.joining import RuleChoice
 from pprl.linkage.match import Matching
@@ -22,7 +33,7 @@ Threshold = Annotated[
     str, typer.Option("--threshold", help="auto, or the Dice similarity a link needs, 0 to 1.")
 ]
 BlockBy = Annotated[
-    str,
+    str | None,
     typer.Option(
         "--blocking",
         help="none compares all pairs; or, joined by '+', those that share keys, psig, lsh, "
@@ -51,16 +62,26 @@ Against = Annotated[
 
 @app.command()
 def link(
-    a: Annotated[Path, typer.Argument(help="Encodings of the first holder.")],
-    b: Annotated[Path, typer.Argument(help="Encodings of the second holder.")],
-    output: Folder,
+    a: Annotated[
+        Path | None, typer.Argument(help="Encodings of the first holder.", show_default=False)
+    ] = None,
+    b: Annotated[
+        Path | None, typer.Argument(help="Encodings of the second holder.", show_default=False)
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Folder for the results.")
+    ] = None,
     more: Annotated[
         list[Path] | None, typer.Argument(help="Encodings of further holders; gives clusters.")
     ] = None,
-    threshold: Threshold = "auto",
+    threshold: Annotated[
+        str | None,
+        typer.Option("--threshold", help="auto (default), or the similarity a link needs, 0 to 1."),
+    ] = None,
     matching: Annotated[
-        Matching, typer.Option("--matching", help="How many partners a record may have.")
-    ] = "one-to-one",
+        Matching | None,
+        typer.Option("--matching", help="How many partners a record may have; one-to-one."),
+    ] = None,
     ambiguous: Annotated[
         float | None,
         typer.Option("--ambiguous", help="List links that others come so near to, say 0.05."),
@@ -71,20 +92,58 @@ def link(
     ] = None,
     rule: ClusterRule = "auto",
     against: Against = None,
-    blocking: BlockBy = "none",
+    blocking: BlockBy = None,
     unreachable: Unreachable = "report",
     workers: Workers = None,
-    max_pairs: MaxPairs = 100_000_000,
+    max_pairs: Annotated[
+        int | None, typer.Option("--max-pairs", help="Give up when more pairs reach the threshold.")
+    ] = None,
     identity: Identity = None,
+    job: JobFile = None,
+    changes: Set = None,
+    resume: Resume = False,
+    dry_run: DryRun = False,
+    memory: Memory = None,
+    scheduler: Scheduler = None,
+    show: ShowProgress = None,
     as_json: AsJson = False,
 ) -> None:
-    """Link files of encodings (linkage unit): two into links, more into clusters."""
+    """Link files of encodings (linkage unit): two into links, more into clusters.
+
+    With --job, --resume, --dry-run, --memory or --scheduler as a batch job: on disk, in parts,
+    to be stopped and resumed.
+    """
     from pprl.exchange.encodings import Encodings
     from pprl.exchange.files import new_folder, write_json, write_table
     from pprl.linkage.ambiguity import ambiguous as list_ambiguous
     from pprl.linkage.link import link as link_encodings
 
-    paths = [a, b, *(more or ())]
+    paths = [path for path in (a, b, *(more or ())) if path is not None]
+    given = {
+        "linkage.threshold": threshold,
+        "linkage.matching": matching,
+        "linkage.max_pairs": max_pairs,
+        "blocking.method": blocking,
+        "output.folder": output,
+        "resources.memory": memory,
+        "resources.workers": workers,
+    }
+    others = {
+        "--identity": identity,
+        "--ambiguous": ambiguous,
+        "--against": against,
+        "--deduplicated": deduplicated,
+    }
+    if job or changes or resume or dry_run or memory or scheduler:
+        made = job_of(job, paths, given, changes or (), others)
+        run_from_command_line(
+            made, resume=resume, dry_run=dry_run, scheduler=scheduler, show=show, as_json=as_json
+        )
+        return
+    if len(paths) < 2 or output is None:
+        raise UsageError("name two files of encodings or more, and a folder for the results (-o).")
+    threshold, matching = threshold or "auto", matching or "one-to-one"
+    max_pairs = 100_000_000 if max_pairs is None else max_pairs
     if more or deduplicated is not None or against is not None:
         if ambiguous is not None or matching not in {"one-to-one", "many-to-many"}:
             raise UsageError(
@@ -166,7 +225,7 @@ def dedupe(
     threshold: Threshold = "auto",
     rule: ClusterRule = "auto",
     against: Against = None,
-    blocking: BlockBy = "none",
+    blocking: BlockBy = None,
     unreachable: Unreachable = "report",
     workers: Workers = None,
     max_pairs: MaxPairs = 100_000_000,
@@ -283,7 +342,7 @@ def pseudonyms(
 
 
 def blocking_of(
-    kinds: str, unreachable: Literal["report", "compare"] = "report"
+    kinds: str | None, unreachable: Literal["report", "compare"] = "report"
 ) -> Blocking | None:
     """Turn the options into the value that the library takes.
 
@@ -292,7 +351,7 @@ def blocking_of(
     """
     from pprl.linkage.blocking import BlockingUnion, HammingLSH, KeyBlocking, LambdaFold, PSig
 
-    if kinds == "none":
+    if kinds is None or kinds == "none":
         return None
     ways: dict[str, Method] = {
         "keys": KeyBlocking(),

@@ -21,7 +21,7 @@ def explain(
     threshold: Annotated[
         float, typer.Option("--threshold", help="The Dice similarity that is wanted, 0 to 1.")
     ] = 0.8,
-    blocking: BlockBy = "none",
+    blocking: BlockBy = None,
     unreachable: Unreachable = "report",
     workers: Workers = None,
     identity: Identity = None,

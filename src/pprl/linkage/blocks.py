@@ -93,17 +93,8 @@ class BlockedComparison:
     def _blocks(self, at: int) -> tuple[list[NDArray[np.int64]], NDArray[np.int64]]:
         """Find the keys of a pass that both files have, and the rows that have them."""
         name, method = self._columns[at]
-        sides = self._keys[:1] if self._within else self._keys
-        runs = [_runs(keys[:, at]) for keys in sides]
-        (keys_a, starts_a, counts_a, order_a) = runs[0]
-        (keys_b, starts_b, counts_b, order_b) = runs[-1]
-        place = np.searchsorted(keys_b, keys_a)
-        in_both = place < len(keys_b)
-        in_both[in_both] = keys_b[place[in_both]] == keys_a[in_both]
-        here = place[in_both]
-        blocks = np.stack(
-            [starts_a[in_both], counts_a[in_both], starts_b[here], counts_b[here]], axis=1
-        )
+        other = None if self._within else self._keys[1][:, at]
+        (order_a, order_b), blocks = shared_blocks(self._keys[0][:, at], other)
         if self._within:
             blocks = blocks[blocks[:, 1] > 1]
         x, y = blocks[:, 1], blocks[:, 3]
@@ -200,6 +191,28 @@ class BlockedComparison:
                     if self._within:
                         i, j = np.minimum(i, j), np.maximum(i, j)
                     yield i, j, score
+
+
+def shared_blocks(
+    keys_a: NDArray[np.uint64], keys_b: NDArray[np.uint64] | None
+) -> tuple[tuple[NDArray[np.int64], NDArray[np.int64]], NDArray[np.int64]]:
+    """Find the keys that two sets of rows share, or one has; 0 is no key.
+
+    Returns:
+        The rows of either set that have a key, by key, and (k, 4) first place and number
+        there of the rows with each shared key, of a and of b.
+    """
+    runs = [_runs(keys) for keys in (keys_a, keys_b) if keys is not None]
+    (unique_a, starts_a, counts_a, order_a) = runs[0]
+    (unique_b, starts_b, counts_b, order_b) = runs[-1]
+    place = np.searchsorted(unique_b, unique_a)
+    in_both = place < len(unique_b)
+    in_both[in_both] = unique_b[place[in_both]] == unique_a[in_both]
+    here = place[in_both]
+    blocks = np.stack(
+        [starts_a[in_both], counts_a[in_both], starts_b[here], counts_b[here]], axis=1
+    )
+    return (order_a, order_b), blocks
 
 
 def _runs(

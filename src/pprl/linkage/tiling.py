@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pprl.exchange.encodings import Encodings
+from pprl.exchange.encodings import Encodings, count_bits
 from pprl.kernels.bits import count_columns
 from pprl.kernels.lanes import LANES, STEP, WORDS
 from pprl.kernels.tiles import lay_tiles, list_planes, pairs_above
@@ -50,8 +50,22 @@ class Tiling:
     @classmethod
     def make(cls, a: Encodings, b: Encodings | None, threshold: float, measure: Measure) -> Tiling:
         """Lay out ``b``, or without it ``a`` for a comparison with itself."""
-        words, row_bits = a.words, a.popcounts()
-        others, other_bits = (words, row_bits) if b is None else (b.words, b.popcounts())
+        return cls.of_words(
+            a.words, None if b is None else b.words, threshold, measure, a.info.bits
+        )
+
+    @classmethod
+    def of_words(
+        cls,
+        words: NDArray[np.uint64],
+        b: NDArray[np.uint64] | None,
+        threshold: float,
+        measure: Measure,
+        bits: int,
+    ) -> Tiling:
+        """Lay out CLKs as (n, w) words: ``b``, or without it ``words`` themselves."""
+        row_bits = count_bits(words)
+        others, other_bits = (words, row_bits) if b is None else (b, count_bits(b))
         bit_order = _rarest_first(others)
         order = np.argsort(other_bits, kind="stable")
         n_tiles = -(-len(others) // LANES)
@@ -62,7 +76,7 @@ class Tiling:
         y, kinds = np.unique(other_bits[order], return_inverse=True)
         # One more column, for lanes without a record.
         needed = np.full((len(x), len(y) + 1), UNREACHABLE)
-        needed[:, :-1] = fewest_common_bits(measure, threshold, x, y, a.info.bits)
+        needed[:, :-1] = fewest_common_bits(measure, threshold, x, y, bits)
         least = np.minimum.accumulate(needed[:, ::-1], axis=1)[:, ::-1].copy()
         possible = np.zeros((len(x), len(y) + 2), np.int32)
         np.cumsum(needed < UNREACHABLE, axis=1, out=possible[:, 1:])
@@ -82,7 +96,7 @@ class Tiling:
             needed,
             least,
             possible,
-            a.info.bits,
+            bits,
             measure,
         )
 
