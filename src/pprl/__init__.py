@@ -30,7 +30,10 @@ if TYPE_CHECKING:
     from pprl.linkage.cascade import CascadeResult, cascade, exact_clusters, exact_pass_links
     from pprl.linkage.cluster import ClusterResult, cluster, dedupe
     from pprl.linkage.compare import compare, compare_file
+    from pprl.linkage.engine import DaskEngine, LocalEngine
     from pprl.linkage.explain import explain
+    from pprl.linkage.job.config import Job
+    from pprl.linkage.job.run import JobResult, plan_job, run_job
     from pprl.linkage.link import LinkResult, link
     from pprl.linkage.pseudonyms import PseudonymKey, pseudonymise
 
@@ -41,15 +44,19 @@ _HOMES = {
     "ClusterQuality": "pprl.evaluation.clusters",
     "ClusterResult": "pprl.linkage.cluster",
     "Clusters": "pprl.exchange.links",
+    "DaskEngine": "pprl.linkage.engine",
     "EncodingInfo": "pprl.exchange.encodings",
     "Encodings": "pprl.exchange.encodings",
     "HammingLSH": "pprl.linkage.blocking",
+    "Job": "pprl.linkage.job.config",
+    "JobResult": "pprl.linkage.job.run",
     "KeyBlocking": "pprl.linkage.blocking",
     "LambdaFold": "pprl.linkage.blocking",
     "LinkResult": "pprl.linkage.link",
     "LinkageKey": "pprl.holder.keys",
     "LinkageReport": "pprl.evaluation.report.model",
     "Links": "pprl.exchange.links",
+    "LocalEngine": "pprl.linkage.engine",
     "PSig": "pprl.linkage.blocking",
     "PseudonymKey": "pprl.linkage.pseudonyms",
     "Quality": "pprl.evaluation.quality",
@@ -76,10 +83,12 @@ _HOMES = {
     "explain": "pprl.linkage.explain",
     "link": "pprl.linkage.link",
     "list_errors": "pprl.evaluation.error_listing",
+    "plan_job": "pprl.linkage.job.run",
     "pseudonymise": "pprl.linkage.pseudonyms",
     "report": "pprl.evaluation.report",
     "review_estimate": "pprl.evaluation.review_estimate",
     "review_sample": "pprl.evaluation.review",
+    "run_job": "pprl.linkage.job.run",
     "sweep": "pprl.evaluation.sweep",
     "tune": "pprl.evaluation.tune",
     "with_match_keys": "pprl.holder.match_keys",
@@ -94,15 +103,19 @@ __all__ = [
     "ClusterQuality",
     "ClusterResult",
     "Clusters",
+    "DaskEngine",
     "EncodingInfo",
     "Encodings",
     "HammingLSH",
+    "Job",
+    "JobResult",
     "KeyBlocking",
     "LambdaFold",
     "LinkResult",
     "LinkageKey",
     "LinkageReport",
     "Links",
+    "LocalEngine",
     "PSig",
     "PseudonymKey",
     "Quality",
@@ -129,10 +142,12 @@ __all__ = [
     "explain",
     "link",
     "list_errors",
+    "plan_job",
     "pseudonymise",
     "report",
     "review_estimate",
     "review_sample",
+    "run_job",
     "sweep",
     "tune",
     "with_match_keys",
