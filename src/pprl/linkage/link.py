@@ -29,6 +29,7 @@ from pprl.linkage.match import Matching, check_matching, match
 
 _FEW = 100
 _BIN = 0.005
+_DISAGREE = 0.05
 
 
 @dataclass(frozen=True, eq=False)
@@ -260,6 +261,14 @@ def _link_by_itself(
             f"{decision.repeating} seems to have several records of some people; only the other "
             f"file was taken to show what strangers look like. Deduplicate it first, or link "
             f"into clusters (--deduplicated).",
+            PprlWarning,
+            stacklevel=3,
+        )
+    least, most = decision.cut.range
+    if most - least > _DISAGREE * max(decision.cut.links, 1):
+        warnings.warn(
+            f"the two counts of what strangers look like disagree: {least:,} or {most:,} links. "
+            f"The estimate is doubtful; look at links near the cut.",
             PprlWarning,
             stacklevel=3,
         )

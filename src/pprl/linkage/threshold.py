@@ -40,12 +40,14 @@ class Cut:
         probability: (links,) float64 estimated chance that each is true, not rising.
         expected: (m,) float64 expected number of false links down to each rank, of all
             that were ranked.
+        range: Fewest and most links, by each of the two counts alone.
     """
 
     links: int
     false_links: float
     probability: NDArray[np.float64]
     expected: NDArray[np.float64]
+    range: tuple[int, int]
 
 
 def find_floor(a: Encodings, b: Encodings) -> float:
@@ -116,21 +118,43 @@ def find_cut(
         n_b: Records in the second file.
     """
     m = len(ranked)
-    rank = np.arange(m)
-    false = np.sqrt(
-        false_links(rank + 1, _assigned_rate(ranked, nulls), n_a, n_b)
-        * false_links(rank + 1, _pair_rate(ranked, nulls), n_a, n_b)
+    places = np.arange(1, m + 1)
+    each = [
+        false_links(places, rate(ranked, nulls), n_a, n_b) for rate in (_assigned_rate, _pair_rate)
+    ]
+    false = _rising(np.sqrt(each[0] * each[1]))
+    local = _local_precision(false)
+    links = _first_below(local)
+    probability = np.minimum.accumulate(np.clip(local[:links], 0.0, 1.0))
+    return Cut(
+        links,
+        float(false[links - 1]) if links else 0.0,
+        probability,
+        false,
+        tuple(sorted(_first_below(_local_precision(_rising(one))) for one in each)),  # type: ignore[arg-type]
     )
-    false = np.minimum(np.maximum.accumulate(false), rank + 1)
+
+
+def _rising(false: NDArray[np.float64]) -> NDArray[np.float64]:
+    rising: NDArray[np.float64] = np.maximum.accumulate(false)
+    return np.minimum(rising, np.arange(1, len(false) + 1))
+
+
+def _local_precision(false: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Estimate the precision of the links around each rank."""
+    m = len(false)
+    rank = np.arange(m)
     half = np.maximum(_WINDOW_LEAST, _WINDOW_SHARE * rank).astype(np.int64) // 2
     low, high = np.maximum(rank - half, 0), np.minimum(rank + half, m - 1)
-    local = 1 - (false[high] - false[low]) / np.maximum(high - low, 1)
+    local: NDArray[np.float64] = 1 - (false[high] - false[low]) / np.maximum(high - low, 1)
     # Before the middle of the first window there is nothing but that window.
     local[: _WINDOW_LEAST // 2] = local[min(_WINDOW_LEAST // 2, m - 1)] if m else 0.0
+    return local
+
+
+def _first_below(local: NDArray[np.float64]) -> int:
     below = np.flatnonzero(local < LOCAL_PRECISION)
-    links = int(below[0]) if len(below) else m
-    probability = np.minimum.accumulate(np.clip(local[:links], 0.0, 1.0))
-    return Cut(links, float(false[links - 1]) if links else 0.0, probability, false)
+    return int(below[0]) if len(below) else len(local)
 
 
 def _assigned_rate(

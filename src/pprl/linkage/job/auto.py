@@ -198,7 +198,7 @@ def find_cut(
     """
     m = len(ranked)
     if not m:
-        return Cut(0, 0.0, np.empty(0), np.empty(0))
+        return Cut(0, 0.0, np.empty(0), np.empty(0), (0, 0))
     rank = np.unique(np.linspace(0, m - 1, min(m, _GRID)).astype(np.int64))
     rates = [null.rates(ranked[rank], n) for null, n in zip(nulls, records, strict=True)]
     estimates = [
@@ -213,13 +213,14 @@ def find_cut(
     below = np.flatnonzero(local < LOCAL_PRECISION)
     links = int(rank[below[0]]) if len(below) else m
     if not links:
-        return Cut(0, 0.0, np.empty(0), false)
+        return Cut(0, 0.0, np.empty(0), false, (0, 0))
     falling = np.minimum.accumulate(np.clip(local, 0.0, 1.0))
     return Cut(
         links,
         float(np.interp(links - 1, rank, false)),
         np.interp(np.arange(links), rank, falling),
         false,
+        (links, links),
     )
 
 
