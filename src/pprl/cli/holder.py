@@ -29,14 +29,27 @@ def keygen(
     pseudonyms: Annotated[
         bool, typer.Option("--pseudonyms", help="The linkage unit's own key, for pseudonyms.")
     ] = False,
+    identity: Annotated[
+        bool, typer.Option("--identity", help="The linkage unit's age identity, for sealed files.")
+    ] = False,
 ) -> None:
     """Make a linkage key: 32 random bytes, readable by you only."""
+    if combine is not None and (pseudonyms or identity):
+        raise UsageError("--combine is for linkage keys only.")
+    if pseudonyms and identity:
+        raise UsageError("--pseudonyms and --identity make different keys; make one at a time.")
+    if identity:
+        from pprl.exchange.identities import new_identity
+
+        recipient = new_identity(keyfile)
+        out.print(f"{keyfile}: opens what is sealed to", highlight=False, soft_wrap=True)
+        out.print(recipient, highlight=False, soft_wrap=True)
+        out.print("Give the line above to the data holders; the file stays with you.")
+        return
     from pprl.holder.keys import LinkageKey
     from pprl.linkage.pseudonyms import PseudonymKey
 
     if pseudonyms:
-        if combine:
-            raise UsageError("--combine is for linkage keys, not for pseudonyms.")
         own = PseudonymKey.generate()
         own.save(keyfile)
         out.print(f"{keyfile}: {own!r}", highlight=False, soft_wrap=True)
