@@ -32,7 +32,10 @@ def evaluate(
     ],
     as_json: AsJson = False,
 ) -> None:
-    """Compare links or clusters with the truth (evaluator); writes quality.json."""
+    """Compare links or clusters with the truth.
+
+    For the evaluator. Writes quality.json into the folder.
+    """
     from pprl.evaluation.clusters import ClusterQuality, evaluate_clusters
     from pprl.evaluation.quality import Quality
     from pprl.evaluation.quality import evaluate as evaluate_links

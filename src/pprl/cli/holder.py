@@ -24,7 +24,11 @@ def keygen(
     keyfile: Annotated[Path, typer.Argument(help="Where to write the key; must not exist.")],
     combine: Annotated[
         list[str] | None,
-        typer.Option("--combine", help="HOLDER=KEYFILE of each holder, to make one key of all."),
+        typer.Option(
+            "--combine",
+            metavar="HOLDER=KEYFILE",
+            help="Of each holder, to make one key of all.",
+        ),
     ] = None,
     pseudonyms: Annotated[
         bool, typer.Option("--pseudonyms", help="The linkage unit's own key, for pseudonyms.")
@@ -123,7 +127,7 @@ def schema_suggest(
         SuggestHardening, typer.Option("--hardening", help="How filters will be hardened.")
     ] = "default",
 ) -> None:
-    """Write a starting schema from the data's own columns (data holder)."""
+    """Write a starting schema from the data's own columns."""
     from pprl.exchange.files import write_text
     from pprl.holder.suggest import suggest_schema
 
@@ -149,7 +153,7 @@ def encode(
     ] = None,
     column: Annotated[
         list[str] | None,
-        typer.Option("--map", help="FIELD=COLUMN, where your column has another name."),
+        typer.Option("--map", metavar="FIELD=COLUMN", help="Where your column has another name."),
     ] = None,
     on_invalid: Annotated[
         OnInvalid,
@@ -176,7 +180,11 @@ def encode(
     ] = None,
     seal_to: Annotated[
         list[str] | None,
-        typer.Option("--seal-to", help="Encrypt to this age recipient; several are allowed."),
+        typer.Option(
+            "--seal-to",
+            metavar="RECIPIENT",
+            help="Encrypt to this age recipient; several are allowed.",
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -227,7 +235,10 @@ def encode(
 def seal(
     file: Annotated[Path, typer.Argument(help="File to seal.")],
     recipient: Annotated[
-        list[str], typer.Option("--to", help="age recipient, age1...; several are allowed.")
+        list[str],
+        typer.Option(
+            "--to", metavar="RECIPIENT", help="age recipient, age1...; several are allowed."
+        ),
     ],
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Sealed file; by default FILE.age.")

@@ -68,7 +68,10 @@ def link(
     identity: Identity = None,
     as_json: AsJson = False,
 ) -> None:
-    """Link files of encodings (linkage unit): two into links, more into clusters."""
+    """Link encodings: two files into links, more into clusters.
+
+    For the linkage unit. Needs neither names nor the key.
+    """
     from pprl.exchange.encodings import Encodings
     from pprl.exchange.files import new_folder, write_json, write_table
     from pprl.linkage.ambiguity import ambiguous as list_ambiguous
@@ -158,7 +161,7 @@ def dedupe(
     identity: Identity = None,
     as_json: AsJson = False,
 ) -> None:
-    """Find one person's records within one file of encodings (linkage unit)."""
+    """Find one person's records within one file of encodings."""
     _cluster(
         [a],
         output,
@@ -246,7 +249,7 @@ def pseudonyms(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Give every record a pseudonym of its holder, and clusters one for research."""
+    """Give records pseudonyms, for their holder and for research."""
     from pprl.exchange.links import Clusters
     from pprl.linkage.pseudonyms import PseudonymKey, pseudonymise
 

@@ -180,7 +180,9 @@ def read_identities(path: str | PathLike[str]) -> list[Any]:
                 f"Make one: pprl keygen FILE --identity."
             ) from None
     if not keys:
-        raise UsageError(f"identity file {path} holds no identity. Make one: pprl keygen FILE --identity.")
+        raise UsageError(
+            f"identity file {path} holds no identity. Make one: pprl keygen FILE --identity."
+        )
     return keys
 
 
