@@ -7,6 +7,7 @@ python scripts/write_reference.py --check    exit code 1 if a page is not curren
 from __future__ import annotations
 
 import inspect
+import json
 import re
 import sys
 import types
@@ -21,7 +22,8 @@ from pprl import errors
 from pprl.cli import app
 
 REFERENCE = Path(__file__).parent.parent / "docs" / "reference"
-MARKERS = re.compile(r"(<!-- errors: .*? -->\n).*?(<!-- end -->)", re.DOTALL)
+VECTOR = Path(__file__).parent.parent / "tests" / "golden" / "encodings-format-1.json"
+MARKERS = re.compile(r"(<!-- (?:errors|vector): .*? -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -160,14 +162,47 @@ def _sentence(error: type[errors.PprlError]) -> str:
     return inspect.cleandoc(error.__doc__ or "").split("\n\n")[0].replace("\n", " ")
 
 
+def vector_table() -> str:
+    """Show the test vector of the encodings file."""
+    vector = json.loads(VECTOR.read_text(encoding="utf-8"))
+    head = vector["header"]
+    lines = [
+        f"Key (hexadecimal): `{vector['key']}`",
+        "",
+        "The schema's canonical JSON:",
+        "",
+        "```json",
+        vector["canonical"],
+        "```",
+        "",
+        f"Fingerprint: `{vector['fingerprint']}`",
+        "",
+        f"Key check: `{head['key_check']}`, self-test: `{head['self_test']}`",
+        "",
+    ]
+    names = [field["name"] for field in vector["schema"]["fields"]]
+    columns = {name: values for name, values in vector["columns"].items() if name != "record_id"}
+    lines += [
+        f"| record | {' | '.join(names)} | {' | '.join(f'`{name}`' for name in columns)} |",
+        "|---" * (1 + len(names) + len(columns)) + "|",
+    ]
+    for at, person in enumerate(vector["people"]):
+        made = [values[at] for values in columns.values()]
+        shown = [f"`{one if isinstance(one, str) else one[0]}`" for one in made]
+        values = [person[name] or "" for name in names]
+        lines.append(f"| {' | '.join([person['id'], *values, *shown])} |")
+    return "\n".join([*lines, ""])
+
+
 def pages() -> dict[Path, str]:
     """Return every page as it should be."""
-    path = REFERENCE / "errors.md"
-    content = path.read_text(encoding="utf-8")
-    return {
-        REFERENCE / "command-line.md": command_line(),
-        path: MARKERS.sub(lambda found: f"{found[1]}\n{error_table()}\n{found[2]}", content),
-    }
+    made = {REFERENCE / "command-line.md": command_line()}
+    for name, table in (("errors.md", error_table()), ("encoding.md", vector_table())):
+        content = (REFERENCE / name).read_text(encoding="utf-8")
+        made[REFERENCE / name] = MARKERS.sub(
+            lambda found, table=table: f"{found[1]}\n{table}\n{found[2]}", content
+        )
+    return made
 
 
 def main() -> None:
