@@ -80,8 +80,10 @@ def drawing() -> str:
     dice = 2 * len(both) / (len(one.bits) + len(other.bits))
     width = 2 * LEFT + BITS * CELL
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} 360" '
-        f'font-family="sans-serif" font-size="14">',
+        (
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} 360" '
+            f'font-family="sans-serif" font-size="14">'
+        ),
         f"<title>Two names and their filters of {BITS} bits</title>",
         '<rect width="100%" height="100%" fill="#ffffff"/>',
     ]
@@ -109,10 +111,14 @@ def _side(filter_: Filter, tokens_y: float, bits_y: float, both: set[int]) -> li
         ]
         shown = escape(token.replace(" ", "␣"))
         parts += [
-            f'<rect x="{x:g}" y="{tokens_y:g}" width="{TOKEN:g}" height="30" rx="4" '
-            f'fill="#f2f4f7" stroke="{LINE}"/>',
-            f'<text x="{x + TOKEN / 2:g}" y="{tokens_y + 20:g}" text-anchor="middle" '
-            f'fill="#222222">{shown}</text>',
+            (
+                f'<rect x="{x:g}" y="{tokens_y:g}" width="{TOKEN:g}" height="30" rx="4" '
+                f'fill="#f2f4f7" stroke="{LINE}"/>'
+            ),
+            (
+                f'<text x="{x + TOKEN / 2:g}" y="{tokens_y + 20:g}" text-anchor="middle" '
+                f'fill="#222222">{shown}</text>'
+            ),
         ]
     parts.append(
         f'<text x="{LEFT}" y="{tokens_y + 20:g}" font-weight="bold" fill="#222222">'

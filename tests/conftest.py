@@ -7,9 +7,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import settings
 
 import pprl
 from pprl.exchange.encodings import EncodingInfo, Encodings, Popcounts
+
+# A busy machine is no mistake of ours.
+settings.register_profile("pprl", deadline=None)
+settings.load_profile("pprl")
 
 SECRET = b"a secret for the tests, 32 bytes"
 SURNAMES = ["Vermeulen", "Oosterhuis", "Quackenbush", "Schimmelpenninck", "Okonkwo-Adeyemi"]

@@ -21,6 +21,7 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
+import pprl
 from pprl import errors, synthetic
 from pprl.cli import app
 
@@ -221,6 +222,27 @@ def test_help_reads_well_at_80_columns(name: str, monkeypatch: pytest.MonkeyPatc
     assert max(map(len, lines)) <= 80
     cut = [line for line in lines if re.match(r"  \w.*\.\.\.$", line)]
     assert not cut, "the first sentence of a command does not fit"
+
+
+def test_every_public_name_is_in_the_reference() -> None:
+    """A new name of pprl gets its line, ::: pprl.NAME, under its role."""
+    listed = re.findall(r"^::: pprl\.(\w+)$", (reference.REFERENCE / "api.md").read_text(), re.MULTILINE)
+    assert sorted(listed) == sorted(pprl.__all__)
+
+
+def test_the_site_check_finds_what_is_loaded_from_elsewhere(tmp_path: Path) -> None:
+    check = script("check_site")
+    (tmp_path / "a.html").write_text(
+        '<a href="https://example.org">x</a><script src="b.js"></script>'
+        '<link rel="canonical" href="https://example.org">'
+    )
+    assert not check.remote_loads(tmp_path)
+    (tmp_path / "a.html").write_text(
+        '<script src="https://example.org/x.js"></script><img src="//example.org/x.png">'
+        '<link rel="stylesheet" href="http://example.org/x.css">'
+    )
+    (tmp_path / "a.css").write_text("@font-face { src: url(https://example.org/x.woff2) }")
+    assert len(check.remote_loads(tmp_path)) == 4
 
 
 def test_completion_works() -> None:
