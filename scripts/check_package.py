@@ -52,6 +52,7 @@ def run(*command: object, folder: Path, environment: dict[str, str] | None = Non
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        check=False,
     )
     if done.returncode:
         sys.exit(f"{' '.join(map(str, command))}\n{done.stdout}\nexit code {done.returncode}")

@@ -226,7 +226,9 @@ def test_help_reads_well_at_80_columns(name: str, monkeypatch: pytest.MonkeyPatc
 
 def test_every_public_name_is_in_the_reference() -> None:
     """A new name of pprl gets its line, ::: pprl.NAME, under its role."""
-    listed = re.findall(r"^::: pprl\.(\w+)$", (reference.REFERENCE / "api.md").read_text(), re.MULTILINE)
+    listed = re.findall(
+        r"^::: pprl\.(\w+)$", (reference.REFERENCE / "api.md").read_text(), re.MULTILINE
+    )
     assert sorted(listed) == sorted(pprl.__all__)
 
 
