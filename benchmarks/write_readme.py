@@ -79,10 +79,12 @@ def _draw(similarity: np.ndarray, matched: np.ndarray, least: float, quality: pp
 
     base, step = HEIGHT - 40, (WIDTH - 60) / BINS
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH:g} {HEIGHT:g}" '
-        'font-family="sans-serif" font-size="13">'
-        "<title>Records by similarity of their most similar partner</title>"
-        '<rect width="100%" height="100%" fill="#ffffff"/>'
+        (
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH:g} {HEIGHT:g}" '
+            'font-family="sans-serif" font-size="13">'
+            "<title>Records by similarity of their most similar partner</title>"
+            '<rect width="100%" height="100%" fill="#ffffff"/>'
+        )
     ]
     for at in range(BINS):
         # Square roots, so that both few and many can be seen.
