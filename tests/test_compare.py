@@ -227,16 +227,17 @@ def test_kernels_equal_their_python(monkeypatch: pytest.MonkeyPatch) -> None:
     assert plain == compiled == reference(a, b, 0.4)
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 40), max_size=300))
 def test_numbering(codes: list[int]) -> None:
     given_codes = np.array(codes, np.uint64)
     order = list(dict.fromkeys(codes))
     for function in (numbering.number, numbering.number_small):
         for version in (function, function.py_func):
-            ids = np.empty(len(codes), np.int64)
+            ids = np.empty(len(codes), np.int32)
             firsts = np.empty(64, np.int64)
             small = function is numbering.number_small
-            table = [np.full(41, -1, np.int32)] if small else [np.full(128, -1, np.int64), 57]
+            table = [np.full(41, -1, np.int32)] if small else [np.full(128, -1, np.int32), 57]
             with np.errstate(over="ignore"):
                 count = version(given_codes, *table, ids, firsts)
             assert count == len(order)
@@ -246,8 +247,8 @@ def test_numbering(codes: list[int]) -> None:
 
 def test_numbering_says_when_the_table_is_too_small() -> None:
     codes = np.arange(40, dtype=np.uint64)
-    ids, firsts = np.empty(40, np.int64), np.empty(32, np.int64)
-    assert numbering.number(codes, np.full(64, -1, np.int64), 58, ids, firsts) == -1
+    ids, firsts = np.empty(40, np.int32), np.empty(32, np.int64)
+    assert numbering.number(codes, np.full(64, -1, np.int32), 58, ids, firsts) == -1
 
 
 PAIRS = st.lists(

@@ -10,11 +10,21 @@ import traceback
 import warnings
 from pathlib import Path
 
-from pprl.cli import evaluation, holder, linkage, practice
+from pprl.cli import cascade, evaluation, holder, linkage, practice, report, review
 from pprl.cli.console import app, say_error, show_warning
 from pprl.errors import PprlError
 
-__all__ = ["app", "evaluation", "holder", "linkage", "main", "practice"]
+__all__ = [
+    "app",
+    "cascade",
+    "evaluation",
+    "holder",
+    "linkage",
+    "main",
+    "practice",
+    "report",
+    "review",
+]
 
 
 def main() -> None:

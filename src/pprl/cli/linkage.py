@@ -10,7 +10,7 @@ import typer
 
 from pprl.cli.console import AsJson, Folder, Identity, app, out, progress_bar
 from pprl.errors import UsageError
-from pprl.linkage.joining import Rule
+from pprl.linkage.joining import RuleChoice
 from pprl.linkage.match import Matching
 
 if TYPE_CHECKING:
@@ -32,7 +32,8 @@ MaxPairs = Annotated[
     int, typer.Option("--max-pairs", help="Give up when more pairs reach the threshold.")
 ]
 ClusterRule = Annotated[
-    Rule, typer.Option("--rule", help="Which clusters are joined first, those alike on average.")
+    RuleChoice,
+    typer.Option("--rule", help="Join clusters alike on average, in every pair, or in sum."),
 ]
 Against = Annotated[
     Path | None,
@@ -60,7 +61,7 @@ def link(
         str | None,
         typer.Option("--deduplicated", help="Clusters: all, none, or holders, by comma."),
     ] = None,
-    rule: ClusterRule = "average",
+    rule: ClusterRule = "auto",
     against: Against = None,
     blocking: BlockBy = "none",
     workers: Workers = None,
@@ -101,7 +102,8 @@ def link(
         return
     links_file, facts_file = output / "links.parquet", output / "linkage.json"
     estimate_file, ambiguous_file = output / "estimate.json", output / "ambiguous.parquet"
-    new_folder(output, [links_file, facts_file, estimate_file, ambiguous_file])
+    curves = [output / "similarities.parquet", output / "curve.parquet"]
+    new_folder(output, [links_file, facts_file, estimate_file, ambiguous_file, *curves])
     left, right = (Encodings.load(file, identity=identity) for file in paths)
     with progress_bar("comparing") as progress:
         result = link_encodings(
@@ -131,8 +133,11 @@ def link(
         write_table(disputed, ambiguous_file)
         facts["ambiguous"] = int(disputed["linked"].to_numpy().sum())
     write_json(facts, facts_file)
+    write_table(result.similarities, curves[0])
     if result.estimate:
         write_json(result.estimate.to_dict(), estimate_file)
+    if result.curve:
+        write_table(result.curve, curves[1])
     if as_json:
         print(json.dumps(facts))
         return
@@ -153,7 +158,7 @@ def dedupe(
     a: Annotated[Path, typer.Argument(help="Encodings of one holder.")],
     output: Folder,
     threshold: Threshold = "auto",
-    rule: ClusterRule = "average",
+    rule: ClusterRule = "auto",
     against: Against = None,
     blocking: BlockBy = "none",
     workers: Workers = None,
@@ -182,7 +187,7 @@ def _cluster(
     output: Path,
     deduplicated: bool | list[str],
     threshold: str,
-    rule: Rule,
+    rule: RuleChoice,
     against: Path | None,
     blocking: Blocking | None,
     workers: int | None,
@@ -200,8 +205,9 @@ def _cluster(
     new_folder(output, [clusters_file, facts_file, conflicts_file, events_file])
     previous, cut = None, threshold_of(threshold)
     if against is not None:
-        previous, before = load_previous(against)
+        previous, before, rule_before = load_previous(against)
         cut = before if cut == "auto" else cut
+        rule = rule_before if rule == "auto" else rule
     files: list[Encodings] = [Encodings.load(path, identity=identity) for path in paths]
     with progress_bar("comparing") as progress:
         result = cluster(

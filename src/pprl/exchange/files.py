@@ -226,6 +226,23 @@ def read_encodings(
     )
 
 
+def read_info(path: str | PathLike[str]) -> EncodingInfo:
+    """Read the header of an encodings file that is not sealed, and no record.
+
+    Raises:
+        UnreadableFile: The file is missing, damaged or not an encodings file.
+    """
+    try:
+        metadata = pq.read_metadata(path).metadata or {}
+    except FileNotFoundError:
+        raise UnreadableFile(f"{path}: there is no such file.") from None
+    except (pa.ArrowException, OSError) as error:
+        raise UnreadableFile(
+            f"{path} cannot be read as Parquet ({type(error).__name__}). Is it sealed?"
+        ) from None
+    return _parse_info(path, metadata)
+
+
 def read_links(path: str | PathLike[str]) -> Links:
     """Read a links file.
 
