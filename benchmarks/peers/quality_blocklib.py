@@ -27,11 +27,11 @@ config = {
         },
         "signatureSpecs": [
             [
-                {"type": "characters-at", "config": {"pos": [0]}, "feature-idx": first},
-                {"type": "characters-at", "config": {"pos": [0]}, "feature-idx": last},
+                {"type": "characters-at", "config": {"pos": [0]}, "feature": first},
+                {"type": "characters-at", "config": {"pos": [0]}, "feature": last},
             ],
-            [{"type": "metaphone", "feature-idx": first}],
-            [{"type": "metaphone", "feature-idx": last}],
+            [{"type": "metaphone", "feature": first}],
+            [{"type": "metaphone", "feature": last}],
         ],
     },
 }

@@ -73,7 +73,7 @@ def keygen(
 def schema_check(
     schema: Annotated[Path, typer.Argument(help="A linkage schema.")], as_json: AsJson = False
 ) -> None:
-    """Check a schema; print its fingerprint, fields and expected fill."""
+    """Check a schema; print its fingerprint and fields."""
     from pprl.holder.encoder import expected_fill
     from pprl.holder.hardening.applied import describe
     from pprl.holder.schema import Schema
