@@ -18,7 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 PLACE = ROOT / ".matrix"
 OLDEST, NEWEST = "3.11", "3.13"
-TESTS = ("pytest", "hypothesis", "polars", "duckdb", "build")
+TESTS = ("pytest", "hypothesis", "jsonschema", "polars", "duckdb", "build", "hatchling")
 REPORT = (
     "import platform, numpy, pandas, pyarrow, numba; print('Python', platform.python_version(), "
     "*(f'{m.__name__} {m.__version__}' for m in (numpy, pandas, pyarrow, numba)))"
@@ -57,7 +57,7 @@ def suite(own: Path, *options: str, **variables: str) -> bool:
 
 def newest() -> bool:
     """Run on everything as new as it comes."""
-    packages = ["--upgrade", ".[clkhash,phone,phonetic,sealing]", "pandas>=3", *TESTS]
+    packages = ["--upgrade", ".[clkhash,fair,phone,phonetic,report,sealing]", "pandas>=3", *TESTS]
     own = environment("newest", python(NEWEST), packages)
     return suite(
         own, "--deselect=tests/test_end_to_end.py::test_demo", PPRL_WITHOUT_RECORDLINKAGE="1"
@@ -67,7 +67,7 @@ def newest() -> bool:
 def oldest() -> bool:
     """Run on the lower bounds."""
     bounds = ["--constraint", "tests/constraints-oldest.txt"]
-    packages = [*bounds, ".[clkhash,phone,phonetic,recordlinkage,sealing]", *TESTS]
+    packages = [*bounds, ".[clkhash,fair,phone,phonetic,recordlinkage,report,sealing]", *TESTS]
     # The pinned development environment decides about pages, help and warnings of others.
     return suite(
         environment("oldest", python(OLDEST), packages),
