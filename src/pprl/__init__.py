@@ -26,24 +26,38 @@ if TYPE_CHECKING:
     from pprl.holder.keys import LinkageKey
     from pprl.holder.match_keys import with_match_keys
     from pprl.holder.schema import Schema
+    from pprl.linkage.blocking import BlockingUnion, HammingLSH, KeyBlocking, LambdaFold, PSig
     from pprl.linkage.cascade import CascadeResult, cascade, exact_clusters, exact_pass_links
     from pprl.linkage.cluster import ClusterResult, cluster, dedupe
     from pprl.linkage.compare import compare, compare_file
+    from pprl.linkage.engine import DaskEngine, LocalEngine
+    from pprl.linkage.explain import explain
+    from pprl.linkage.job.config import Job
+    from pprl.linkage.job.run import JobResult, plan_job, run_job
     from pprl.linkage.link import LinkResult, link
     from pprl.linkage.pseudonyms import PseudonymKey, pseudonymise
 
 _HOMES = {
     "BlockingQuality": "pprl.evaluation.quality",
+    "BlockingUnion": "pprl.linkage.blocking",
     "CascadeResult": "pprl.linkage.cascade",
     "ClusterQuality": "pprl.evaluation.clusters",
     "ClusterResult": "pprl.linkage.cluster",
     "Clusters": "pprl.exchange.links",
+    "DaskEngine": "pprl.linkage.engine",
     "EncodingInfo": "pprl.exchange.encodings",
     "Encodings": "pprl.exchange.encodings",
+    "HammingLSH": "pprl.linkage.blocking",
+    "Job": "pprl.linkage.job.config",
+    "JobResult": "pprl.linkage.job.run",
+    "KeyBlocking": "pprl.linkage.blocking",
+    "LambdaFold": "pprl.linkage.blocking",
     "LinkResult": "pprl.linkage.link",
     "LinkageKey": "pprl.holder.keys",
     "LinkageReport": "pprl.evaluation.report.model",
     "Links": "pprl.exchange.links",
+    "LocalEngine": "pprl.linkage.engine",
+    "PSig": "pprl.linkage.blocking",
     "PseudonymKey": "pprl.linkage.pseudonyms",
     "Quality": "pprl.evaluation.quality",
     "ReviewEstimate": "pprl.evaluation.review_estimate",
@@ -66,12 +80,15 @@ _HOMES = {
     "evaluate_clusters": "pprl.evaluation.clusters",
     "exact_clusters": "pprl.linkage.cascade",
     "exact_pass_links": "pprl.linkage.cascade",
+    "explain": "pprl.linkage.explain",
     "link": "pprl.linkage.link",
     "list_errors": "pprl.evaluation.error_listing",
+    "plan_job": "pprl.linkage.job.run",
     "pseudonymise": "pprl.linkage.pseudonyms",
     "report": "pprl.evaluation.report",
     "review_estimate": "pprl.evaluation.review_estimate",
     "review_sample": "pprl.evaluation.review",
+    "run_job": "pprl.linkage.job.run",
     "sweep": "pprl.evaluation.sweep",
     "tune": "pprl.evaluation.tune",
     "with_match_keys": "pprl.holder.match_keys",
@@ -81,16 +98,25 @@ _MODULES = {"plots": "pprl.evaluation.plots", "synthetic": "pprl.synthetic"}
 
 __all__ = [
     "BlockingQuality",
+    "BlockingUnion",
     "CascadeResult",
     "ClusterQuality",
     "ClusterResult",
     "Clusters",
+    "DaskEngine",
     "EncodingInfo",
     "Encodings",
+    "HammingLSH",
+    "Job",
+    "JobResult",
+    "KeyBlocking",
+    "LambdaFold",
     "LinkResult",
     "LinkageKey",
     "LinkageReport",
     "Links",
+    "LocalEngine",
+    "PSig",
     "PseudonymKey",
     "Quality",
     "ReviewEstimate",
@@ -113,12 +139,15 @@ __all__ = [
     "evaluate_clusters",
     "exact_clusters",
     "exact_pass_links",
+    "explain",
     "link",
     "list_errors",
+    "plan_job",
     "pseudonymise",
     "report",
     "review_estimate",
     "review_sample",
+    "run_job",
     "sweep",
     "tune",
     "with_match_keys",

@@ -10,7 +10,7 @@ import traceback
 import warnings
 from pathlib import Path
 
-from pprl.cli import cascade, evaluation, holder, linkage, practice, report, review
+from pprl.cli import cascade, evaluation, holder, linkage, planning, practice, report, review
 from pprl.cli.console import app, say_error, show_warning
 from pprl.errors import PprlError
 
@@ -21,6 +21,7 @@ __all__ = [
     "holder",
     "linkage",
     "main",
+    "planning",
     "practice",
     "report",
     "review",

@@ -43,7 +43,7 @@ def cascade(
         bool, typer.Option("--exact-only", help="Compare no CLKs for the records that are left.")
     ] = False,
     threshold: Threshold = "auto",
-    blocking: BlockBy = "none",
+    blocking: BlockBy = None,
     workers: Workers = None,
     max_pairs: MaxPairs = 100_000_000,
     identity: Identity = None,

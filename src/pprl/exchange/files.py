@@ -49,8 +49,23 @@ def whole_file(path: str | PathLike[str]) -> Iterator[Path]:
             os.fsync(written.fileno())
         _refuse_existing(target)
         temporary.replace(target)
+        sync_folder(target.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a new name in a folder last through a loss of power, where the system can."""
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(handle)
+    except OSError:
+        pass
+    finally:
+        os.close(handle)
 
 
 def _refuse_existing(target: Path) -> None:

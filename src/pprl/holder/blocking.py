@@ -67,6 +67,11 @@ def _codes(part: KeyPart, texts: Texts) -> tuple[NDArray[np.int64], list[str]]:
     if part.code:
         phonetic = _phonetic(part.code)
         values = [phonetic(value) for value in values]
+    if part.at:
+        places, most = part.at, max(part.at)
+        values = [
+            "".join(value[i] for i in places) if len(value) > most else "" for value in values
+        ]
     if part.first:
         values = [value[: part.first] for value in values]
     if part.last:

@@ -54,6 +54,16 @@ class Estimate:
     precision: Figure | None
     false_links: float
 
+    @classmethod
+    def of(cls, cut: Cut) -> Estimate:
+        """Estimate what a cut gives."""
+        links, false = cut.links, cut.false_links
+        if not links:
+            return cls(None, 0.0)
+        high = min(false * _MODEL_ERROR + 2 * math.sqrt(false) + 2, links)
+        low = max(false / _MODEL_ERROR - 2 * math.sqrt(false), 0.0)
+        return cls(Figure(1 - false / links, 1 - high / links, 1 - low / links), false)
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, for ``estimate.json``."""
         return asdict(self)
@@ -109,12 +119,7 @@ class Decision:
     @property
     def estimate(self) -> Estimate:
         """What is estimated of the links."""
-        links, false = self.cut.links, self.cut.false_links
-        if not links:
-            return Estimate(None, 0.0)
-        high = min(false * _MODEL_ERROR + 2 * math.sqrt(false) + 2, links)
-        low = max(false / _MODEL_ERROR - 2 * math.sqrt(false), 0.0)
-        return Estimate(Figure(1 - false / links, 1 - high / links, 1 - low / links), false)
+        return Estimate.of(self.cut)
 
 
 def decide(

@@ -151,7 +151,7 @@ def cluster(
         rule: ``average``, ``complete`` or ``correlation``, see `pprl.linkage.joining`; ``auto``
             takes ``complete`` where an automatic threshold has many false pairs above it,
             and else ``average``.
-        blocking: `KeyBlocking` or `HammingLSH`; without it every pair is compared.
+        blocking: A value of `pprl.linkage.blocking`; without it every pair is compared.
         against: The clusters of an earlier delivery. Its records, among those of
             ``files``, are not compared with each other again; its cluster ids are kept.
         workers: Threads; all processors by default. The result does not depend on it.

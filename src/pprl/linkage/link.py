@@ -171,7 +171,7 @@ def link(
         matching: ``one-to-one`` (greedy, best first), ``optimal`` (one-to-one of the greatest
             sum), ``one-to-many`` (a left record may have several partners), ``many-to-one``
             or ``many-to-many``; see `pprl.linkage.match`.
-        blocking: `KeyBlocking` or `HammingLSH`, to compare fewer pairs and lose some.
+        blocking: A value of `pprl.linkage.blocking`, to compare fewer pairs and lose some.
         workers: Threads; all processors by default. The result does not depend on it.
         max_pairs: Stop with an error when more pairs than this reach the threshold.
         progress: Called with the pairs compared so far and in all.

@@ -116,12 +116,12 @@ def find_cut(
         n_b: Records in the second file.
     """
     m = len(ranked)
-    false = np.sqrt(
-        _false_links(ranked, _assigned_rate(ranked, nulls), n_a, n_b)
-        * _false_links(ranked, _pair_rate(ranked, nulls), n_a, n_b)
-    )
-    false = np.minimum(np.maximum.accumulate(false), np.arange(1, m + 1))
     rank = np.arange(m)
+    false = np.sqrt(
+        false_links(rank + 1, _assigned_rate(ranked, nulls), n_a, n_b)
+        * false_links(rank + 1, _pair_rate(ranked, nulls), n_a, n_b)
+    )
+    false = np.minimum(np.maximum.accumulate(false), rank + 1)
     half = np.maximum(_WINDOW_LEAST, _WINDOW_SHARE * rank).astype(np.int64) // 2
     low, high = np.maximum(rank - half, 0), np.minimum(rank + half, m - 1)
     local = 1 - (false[high] - false[low]) / np.maximum(high - low, 1)
@@ -158,12 +158,18 @@ def _reach(similarity: NDArray[np.float64], at: NDArray[np.float64]) -> NDArray[
     return len(similarity) - np.searchsorted(np.sort(similarity), at, side="left")
 
 
-def _false_links(
-    ranked: NDArray[np.float64], rate: NDArray[np.float64], n_a: int, n_b: int
+def false_links(
+    links: NDArray[np.int64], rate: NDArray[np.float64], n_a: int, n_b: int
 ) -> NDArray[np.float64]:
-    """Expected false links at each rank, when matched records are out of their reach."""
-    links = np.arange(1, len(ranked) + 1)
-    false = np.zeros(len(ranked))
+    """Expect so many false ones among a number of links, as matched records are out of reach.
+
+    Args:
+        links: (m,) numbers of links, counted from the best.
+        rate: (m,) chance that two records that are no match reach the last link's score.
+        n_a: Records in the first file.
+        n_b: Records in the second file.
+    """
+    false = np.zeros(len(links))
     for _ in range(_ROUNDS):
         free_a, free_b = n_a - links + false, n_b - links + false
         reach = free_a * free_b * rate / (1 + rate * np.maximum(free_a, free_b))
