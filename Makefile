@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint docs bench clean
+.PHONY: demo test lint docs package test-matrix bench bench-quick clean
 
 demo: $(READY)
 	rm -rf pprl-demo
@@ -22,18 +22,29 @@ lint: $(READY)
 
 docs: $(READY)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group docs
-	$(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	$(BIN)/python scripts/check_site.py
+
+package: $(READY)
+	$(BIN)/python scripts/check_package.py
+
+test-matrix:
+	$(PYTHON) scripts/test_matrix.py
 
 bench: $(READY) benchmarks/peers/.ready
-	$(BIN)/python benchmarks/bench_encode.py
+	$(BIN)/python benchmarks/side_by_side.py
 
+bench-quick: $(READY)
+	$(BIN)/python benchmarks/side_by_side.py --quick
+
+# The environment that bench_encode.py and bench_compare.py use.
 benchmarks/peers/.ready: benchmarks/peers/requirements.txt
 	$(PYTHON) -m venv benchmarks/peers/venv
 	benchmarks/peers/venv/bin/python -m pip install --quiet --requirement $<
 	touch $@
 
 clean:
-	rm -rf $(VENV) pprl-demo dist site
+	rm -rf $(VENV) pprl-demo dist site .matrix benchmarks/peers/venv benchmarks/peers/venvs benchmarks/peers/.ready
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed")'

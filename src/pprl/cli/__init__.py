@@ -10,7 +10,7 @@ import traceback
 import warnings
 from pathlib import Path
 
-from pprl.cli import cascade, evaluation, holder, linkage, planning, report, review
+from pprl.cli import cascade, evaluation, holder, linkage, planning, practice, report, review
 from pprl.cli.console import app, say_error, show_warning
 from pprl.errors import PprlError
 
@@ -22,6 +22,7 @@ __all__ = [
     "linkage",
     "main",
     "planning",
+    "practice",
     "report",
     "review",
 ]

@@ -23,7 +23,7 @@ def schema_match_keys(
         typer.Option("--map", help="PART=FIELD, where the schema's field has another name."),
     ] = None,
 ) -> None:
-    """Print the lines that add exact keys in use today to a schema (data holder)."""
+    """Print the lines that add exact keys in use today."""
     from pprl.holder.match_keys import match_key_toml
     from pprl.holder.schema import Schema
 
@@ -49,7 +49,7 @@ def cascade(
     identity: Identity = None,
     as_json: AsJson = False,
 ) -> None:
-    """Link two files on exact keys first, and what is left by CLKs (linkage unit)."""
+    """Link two files on exact keys first, the rest by CLKs."""
     from pprl.exchange.encodings import Encodings
     from pprl.exchange.files import new_folder, write_json, write_table
     from pprl.linkage.cascade import cascade as link_in_turn

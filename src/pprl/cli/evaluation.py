@@ -41,7 +41,10 @@ def evaluate(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Compare links or clusters with the truth (evaluator); writes quality.json."""
+    """Compare links or clusters with the truth.
+
+    For the evaluator. Writes quality.json into the folder.
+    """
     from pprl.evaluation.clusters import ClusterQuality, evaluate_clusters
     from pprl.evaluation.error_listing import list_errors
     from pprl.evaluation.quality import Quality
@@ -97,7 +100,10 @@ def changes(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Compare two linkage runs pair by pair: what changed and why (linkage unit)."""
+    """Compare two linkage runs pair by pair.
+
+    For the linkage unit: what changed, and why.
+    """
     from pprl.evaluation.runs import compare_runs
     from pprl.exchange.files import write_text
 
@@ -126,7 +132,10 @@ def tune(
     identity: Identity = None,
     as_json: AsJson = False,
 ) -> None:
-    """Choose the threshold with a truth, cross-validated (evaluator)."""
+    """Choose the threshold with a truth.
+
+    Cross-validated (evaluator).
+    """
     from pprl.evaluation.tune import tune as choose
     from pprl.exchange.encodings import Encodings
     from pprl.linkage.compare import compare
@@ -163,7 +172,10 @@ def describe(
     facts: Annotated[Path, typer.Option("--facts", help="TOML: what only people know.")],
     output: Folder,
 ) -> None:
-    """Describe a run for others: RO-Crate, and DCAT-AP of the linked dataset (evaluator)."""
+    """Describe a run for others.
+
+    RO-Crate, and DCAT-AP of the linked dataset (evaluator).
+    """
     from pprl.evaluation.facts import Facts
     from pprl.evaluation.provenance import describe_encoding, describe_link
 

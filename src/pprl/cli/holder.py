@@ -24,19 +24,36 @@ def keygen(
     keyfile: Annotated[Path, typer.Argument(help="Where to write the key; must not exist.")],
     combine: Annotated[
         list[str] | None,
-        typer.Option("--combine", help="HOLDER=KEYFILE of each holder, to make one key of all."),
+        typer.Option(
+            "--combine",
+            metavar="HOLDER=KEYFILE",
+            help="Of each holder, to make one key of all.",
+        ),
     ] = None,
     pseudonyms: Annotated[
         bool, typer.Option("--pseudonyms", help="The linkage unit's own key, for pseudonyms.")
     ] = False,
+    identity: Annotated[
+        bool, typer.Option("--identity", help="The linkage unit's age identity, for sealed files.")
+    ] = False,
 ) -> None:
     """Make a linkage key: 32 random bytes, readable by you only."""
+    if combine is not None and (pseudonyms or identity):
+        raise UsageError("--combine is for linkage keys only.")
+    if pseudonyms and identity:
+        raise UsageError("--pseudonyms and --identity make different keys; make one at a time.")
+    if identity:
+        from pprl.exchange.identities import new_identity
+
+        recipient = new_identity(keyfile)
+        out.print(f"{keyfile}: opens what is sealed to", highlight=False, soft_wrap=True)
+        out.print(recipient, highlight=False, soft_wrap=True)
+        out.print("Give the line above to the data holders; the file stays with you.")
+        return
     from pprl.holder.keys import LinkageKey
     from pprl.linkage.pseudonyms import PseudonymKey
 
     if pseudonyms:
-        if combine:
-            raise UsageError("--combine is for linkage keys, not for pseudonyms.")
         own = PseudonymKey.generate()
         own.save(keyfile)
         out.print(f"{keyfile}: {own!r}", highlight=False, soft_wrap=True)
@@ -56,7 +73,7 @@ def keygen(
 def schema_check(
     schema: Annotated[Path, typer.Argument(help="A linkage schema.")], as_json: AsJson = False
 ) -> None:
-    """Check a schema; print its fingerprint, fields and expected fill."""
+    """Check a schema; print its fingerprint and fields."""
     from pprl.holder.encoder import expected_fill
     from pprl.holder.hardening.applied import describe
     from pprl.holder.schema import Schema
@@ -110,7 +127,7 @@ def schema_suggest(
         SuggestHardening, typer.Option("--hardening", help="How filters will be hardened.")
     ] = "default",
 ) -> None:
-    """Write a starting schema from the data's own columns (data holder)."""
+    """Write a starting schema from the data's own columns."""
     from pprl.exchange.files import write_text
     from pprl.holder.suggest import suggest_schema
 
@@ -136,7 +153,7 @@ def encode(
     ] = None,
     column: Annotated[
         list[str] | None,
-        typer.Option("--map", help="FIELD=COLUMN, where your column has another name."),
+        typer.Option("--map", metavar="FIELD=COLUMN", help="Where your column has another name."),
     ] = None,
     on_invalid: Annotated[
         OnInvalid,
@@ -163,7 +180,11 @@ def encode(
     ] = None,
     seal_to: Annotated[
         list[str] | None,
-        typer.Option("--seal-to", help="Encrypt to this age recipient; several are allowed."),
+        typer.Option(
+            "--seal-to",
+            metavar="RECIPIENT",
+            help="Encrypt to this age recipient; several are allowed.",
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -214,7 +235,10 @@ def encode(
 def seal(
     file: Annotated[Path, typer.Argument(help="File to seal.")],
     recipient: Annotated[
-        list[str], typer.Option("--to", help="age recipient, age1...; several are allowed.")
+        list[str],
+        typer.Option(
+            "--to", metavar="RECIPIENT", help="age recipient, age1...; several are allowed."
+        ),
     ],
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Sealed file; by default FILE.age.")

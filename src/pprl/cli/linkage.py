@@ -108,10 +108,10 @@ def link(
     show: ShowProgress = None,
     as_json: AsJson = False,
 ) -> None:
-    """Link files of encodings (linkage unit): two into links, more into clusters.
+    """Link encodings: two files into links, more into clusters.
 
-    With --job, --resume, --dry-run, --memory or --scheduler as a batch job: on disk, in parts,
-    to be stopped and resumed.
+    For the linkage unit. Needs neither names nor the key. With --job, --resume, --dry-run,
+    --memory or --scheduler as a batch job: on disk, in parts, to be stopped and resumed.
     """
     from pprl.exchange.encodings import Encodings
     from pprl.exchange.files import new_folder, write_json, write_table
@@ -232,7 +232,7 @@ def dedupe(
     identity: Identity = None,
     as_json: AsJson = False,
 ) -> None:
-    """Find one person's records within one file of encodings (linkage unit)."""
+    """Find one person's records within one file of encodings."""
     _cluster(
         [a],
         output,
@@ -321,7 +321,7 @@ def pseudonyms(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Give every record a pseudonym of its holder, and clusters one for research."""
+    """Give records pseudonyms, for their holder and for research."""
     from pprl.exchange.links import Clusters
     from pprl.linkage.pseudonyms import PseudonymKey, pseudonymise
 

@@ -27,7 +27,10 @@ def explain(
     identity: Identity = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say what a comparison will cost and find (linkage unit), without running it."""
+    """Say what a comparison will cost and find.
+
+    For the linkage unit, without running it.
+    """
     from pprl.exchange.encodings import Encodings
     from pprl.linkage.explain import explain as explain_comparison
 

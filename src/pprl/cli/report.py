@@ -38,7 +38,10 @@ def report(
     ] = 10,
     as_json: AsJson = False,
 ) -> None:
-    """Report on a linkage (evaluator): report.html, and linkage_report.json beside it."""
+    """Report on a linkage.
+
+    For the evaluator: report.html, and linkage_report.json beside it.
+    """
     from pprl.evaluation.report import JSON_NAME
     from pprl.evaluation.report import report as write_report
 
@@ -66,7 +69,7 @@ def facts(
     folder: Linkage,
     output: Annotated[Path, typer.Option("-o", "--output", help="TOML file to write.")],
 ) -> None:
-    """Write a template of what a linkage report cannot know by itself (evaluator)."""
+    """Write a template of what a report cannot know by itself."""
     from pprl.evaluation.report.facts import template
     from pprl.evaluation.report.run import Run
     from pprl.exchange.files import write_text

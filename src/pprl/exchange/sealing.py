@@ -150,7 +150,7 @@ def parse_recipients(recipients: Sequence[str]) -> list[Any]:
         except pyrage.RecipientError:
             raise UsageError(
                 f"recipient {number} is no age recipient: age1 and 58 more letters and digits, "
-                f"as the linkage unit's 'age-keygen' printed it."
+                f"as the linkage unit's 'pprl keygen --identity' printed it."
             ) from None
     return keys
 
@@ -177,10 +177,12 @@ def read_identities(path: str | PathLike[str]) -> list[Any]:
         except pyrage.IdentityError:
             raise UsageError(
                 f"identity file {path}, line {number}: no age identity (AGE-SECRET-KEY-1...). "
-                f"Make one with 'age-keygen'."
+                f"Make one: pprl keygen FILE --identity."
             ) from None
     if not keys:
-        raise UsageError(f"identity file {path} holds no identity. Make one with 'age-keygen'.")
+        raise UsageError(
+            f"identity file {path} holds no identity. Make one: pprl keygen FILE --identity."
+        )
     return keys
 
 

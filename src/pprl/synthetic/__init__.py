@@ -5,6 +5,7 @@ errors of their own, and the truth beside them. Nobody in it exists.
 """
 
 from pprl.synthetic.population import population, population_table
+from pprl.synthetic.practice import practice
 from pprl.synthetic.registers import Errors, Register, register, register_table
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "Register",
     "population",
     "population_table",
+    "practice",
     "register",
     "register_table",
 ]
