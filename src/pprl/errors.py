@@ -19,7 +19,8 @@
     │   │   ├── TruncatedFile            sealed, and cut short
     │   │   └── TamperedFile             sealed, and altered
     │   ├── InvalidValues                values break the rules of their field
-    │   └── TooManyPairs                 more pairs qualify than the caller allowed
+    │   ├── TooManyPairs                 more pairs qualify than the caller allowed
+    │   └── AuditFailed                  an attack got further than the caller allowed
     └── IncompatibleEncodings            exit code 4: files that must not be compared
         ├── LengthMismatch               CLKs of different lengths
         ├── SchemaMismatch               another schema
@@ -33,6 +34,7 @@ holds the value of a record or any part of a key.
 from __future__ import annotations
 
 __all__ = [
+    "AuditFailed",
     "DataError",
     "EmptyInput",
     "EncodingMismatch",
@@ -136,6 +138,10 @@ class InvalidValues(DataError):
 
 class TooManyPairs(DataError):
     """More pairs qualify than the caller allowed."""
+
+
+class AuditFailed(DataError):
+    """An attack on encodings got further than the caller allows."""
 
 
 class IncompatibleEncodings(PprlError):
