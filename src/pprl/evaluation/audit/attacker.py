@@ -98,7 +98,7 @@ class Attacker:
         Returns:
             An (n, m) matrix for each part of the target.
         """
-        found = []
+        found: list[Floats] = []
         first = {part.name: at for at, part in enumerate(self.schema.parts)}
         for part in target.parts:
             at = first[part.name]

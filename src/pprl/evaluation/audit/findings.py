@@ -7,8 +7,10 @@ from typing import Any
 
 DOES_NOT_PROTECT = (
     "Who has the key can test any name: a holder, a former employee, a leaked key file.",
-    "Known pairs: somebody who knows who stands behind hundreds of encodings finds out more. "
-    "Thousands of known pairs defeat any encoding that still links dirty data.",
+    (
+        "Known pairs: somebody who knows who stands behind hundreds of encodings finds out more. "
+        "Thousands of known pairs defeat any encoding that still links dirty data."
+    ),
     "Being in the file at all: that somebody stands in a register can be the disclosure.",
     "Results: similarities, small cells and rare links identify. Return pseudonyms and counts.",
     "A linkage unit that works together with a holder: they have encodings and key.",
@@ -16,7 +18,7 @@ DOES_NOT_PROTECT = (
 )
 """What encodings do not protect against, as in the threat model."""
 
-_WIDE = 1.5
+_WIDE = 1.2
 _EVEN = 0.02
 
 
@@ -48,48 +50,59 @@ def _of_group(measured: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if columns["constant"]:
         yield (
             "constant columns",
-            f"{columns['constant']:,} of {bits:,} bits are the same in every record. One mask for "
-            "all records, as of randomised response that is seeded anew in every row, "
-            "leaves such columns and protects nothing.",
+            (
+                f"{columns['constant']:,} of {bits:,} bits are the same in every record. One mask for "
+                "all records, as of randomised response that is seeded anew in every row, "
+                "leaves such columns and protects nothing."
+            ),
         )
     if together["above_half"] or measured["patterns"]:
         yield (
             "bits that go together",
-            f"{together['above_half']:,} pairs of columns correlate above 0.5, and "
-            f"{measured['patterns']:,} sets of columns are set together by many records: frequent "
-            "tokens can be mined.",
+            (
+                f"{together['above_half']:,} pairs of columns correlate above 0.5, and "
+                f"{measured['patterns']:,} sets of columns are set together by many records: frequent "
+                "tokens can be mined."
+            ),
         )
     if measured["progressions"]["tested"] >= 5 and measured["progressions"]["share"] > 0.2:
         yield (
             "double hashing",
             "sets of columns lie in arithmetic progressions, which tell tokens apart.",
         )
-    if popcount["sd"] > _WIDE * (bits * 0.25) ** 0.5 * 2 * (
-        measured["fill"] * (1 - measured["fill"])
-    ) ** 0.5:
+    tossed = (bits * measured["fill"] * (1 - measured["fill"])) ** 0.5
+    if popcount["sd"] > _WIDE * tossed:
         yield (
             "numbers of bits set differ",
-            f"between {popcount['minimum']:,} and {popcount['maximum']:,}; they tell the length "
-            "of names, and which records lack a field.",
+            (
+                f"between {popcount['minimum']:,} and {popcount['maximum']:,}; they tell the length "
+                "of names, and which records lack a field."
+            ),
         )
     if popcount["sd"] == 0 and abs(measured["fill"] - 0.5) < _EVEN and measured["bits"] >= 64:
         yield (
             "balanced",
-            "every record has half its bits set: balanced filters, which hide only that number; "
-            "every column then has its complement in another, and they align as before.",
+            (
+                "every record has half its bits set: balanced filters, which hide only that number; "
+                "every column then has its complement in another, and they align as before."
+            ),
         )
     if measured["complement"]["halves"]:
         yield ("unpermuted balance", "the second half is the complement of the first.")
     if measured["neighbours"] and measured["neighbours"]["spread"] > _WIDE:
         yield (
             "distances show who is like whom",
-            f"they spread {measured['neighbours']['spread']:.1f} times as far as those of tossed "
-            "coins. Graph matching needs that.",
+            (
+                f"they spread {measured['neighbours']['spread']:.1f} times as far as those of tossed "
+                "coins. Graph matching needs that."
+            ),
         )
     if identical["unique_share"] < 0.95 and measured["bits"] >= 64:
         yield (
             "identical encodings",
-            f"only {identical['unique_share']:.0%} of the records have one of their own; the most "
-            f"frequent is there {identical['largest'][0]:,} times, and frequent ones give "
-            "themselves away.",
+            (
+                f"only {identical['unique_share']:.0%} of the records have one of their own; the most "
+                f"frequent is there {identical['largest'][0]:,} times, and frequent ones give "
+                "themselves away."
+            ),
         )

@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
 from scipy.sparse import csr_matrix
 
@@ -24,9 +23,7 @@ STRENGTHS = (0.02, 0.2, 2.0)
 _LEAST_VARIANCE = 0.05
 
 
-def ridge(
-    known: Floats, known_tokens: csr_matrix, victims: Floats, tokens: csr_matrix
-) -> Rows:
+def ridge(known: Floats, known_tokens: csr_matrix, victims: Floats, tokens: csr_matrix) -> Rows:
     """Predict tokens from bits, and name the candidate whose tokens fit best.
 
     Args:
@@ -67,7 +64,7 @@ def profile(
     expected: Sequence[Floats],
     among_known: Sequence[Floats],
     bits: Sequence[int],
-    prior: Sequence[NDArray[np.floating]],
+    prior: Sequence[Floats],
 ) -> Rows:
     """Name the candidate under whom an encoding's agreement with the known ones is likeliest.
 

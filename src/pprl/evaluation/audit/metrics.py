@@ -101,9 +101,7 @@ def _column_counts(clks: NDArray[np.uint8]) -> NDArray[np.int64]:
 
 def _bit_entropy(share: NDArray[np.float64]) -> NDArray[np.float64]:
     inside = np.clip(share, 1e-12, 1 - 1e-12)
-    entropy: NDArray[np.float64] = -(
-        inside * np.log2(inside) + (1 - inside) * np.log2(1 - inside)
-    )
+    entropy: NDArray[np.float64] = -(inside * np.log2(inside) + (1 - inside) * np.log2(1 - inside))
     return entropy
 
 

@@ -19,8 +19,10 @@ from pprl.evaluation.audit.bits import Floats, Rows
 
 MOST = 200
 _SUPPORT = 0.02
+_FEWEST_RECORDS = 40
 _TOGETHER = 0.98
 _FEWEST = 4
+_UNCHOSEN = 2
 _STEPS = 12
 _NAMINGS = 30
 
@@ -68,13 +70,14 @@ def mine(bits: Floats, most: int = MOST) -> Patterns:
         inside[start] = True
         for _ in range(_STEPS):
             kept = int(rows.sum())
-            if kept < _SUPPORT * n:
+            if kept < max(_SUPPORT * n, _FEWEST_RECORDS):
                 break
             among = bits[rows].mean(axis=0)
             together = usable & (among >= _TOGETHER)
-            if together.sum() >= _FEWEST:
+            # Columns that were chosen are set by choice; the others prove the set.
+            if together.sum() >= _FEWEST and (together & ~inside).sum() >= _UNCHOSEN:
                 columns = np.flatnonzero(together)
-                has = (bits[:, columns] > 0).all(axis=1)
+                has: NDArray[np.bool_] = np.all(bits[:, columns] > 0, axis=1)
                 if not any((has == other).mean() > 0.995 for other in holders):
                     found.append(columns)
                     holders.append(has)

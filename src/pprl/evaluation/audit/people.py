@@ -58,7 +58,9 @@ def read_people(
         return people, None
     ids = table.column(len(names)).combine_chunks()
     if ids.null_count or pc.count_distinct(ids).as_py() < len(ids):
-        raise RecordIdError(f"the reference's column {id_column!r} is not a unique id in every row.")
+        raise RecordIdError(
+            f"the reference's column {id_column!r} is not a unique id in every row."
+        )
     own = encodings.unique_ids()
     partners = own
     if pairs is not None:

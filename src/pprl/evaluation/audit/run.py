@@ -11,7 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pprl.evaluation.audit.attacker import Attacker, Target, targets_of
-from pprl.evaluation.audit.bits import Rows, centred, dice, unpacked
+from pprl.evaluation.audit.bits import Floats, Rows, centred, dice, unpacked
 from pprl.evaluation.audit.dictionary import look_up
 from pprl.evaluation.audit.frequency import align_frequencies
 from pprl.evaluation.audit.known_pairs import profile, ridge
@@ -62,9 +62,7 @@ class Case:
         return Case(self.clks[rows], people, place[self.who[rows]], self.schema, self.seed)
 
 
-def graph_attacks(
-    case: Case, *, noise: float = 0.0, only_whole: bool = False
-) -> Iterator[Attack]:
+def graph_attacks(case: Case, *, noise: float = 0.0, only_whole: bool = False) -> Iterator[Attack]:
     """Spectral graph matching on each group and on the whole CLK."""
     people = with_errors(case.people, case.schema, noise, case.seed) if noise else case.people
     attacker = Attacker(people, case.schema, case.seed)
@@ -200,9 +198,10 @@ def with_errors(people: pa.Table, schema: Schema, share: float, seed: int) -> pa
 
 
 def _agreements(
-    bits: NDArray[np.float32], victims: Rows, known: Rows, target: Target
-) -> tuple[list[NDArray[np.float32]], list[NDArray[np.float32]]]:
-    seen, grams = [], []
+    bits: Floats, victims: Rows, known: Rows, target: Target
+) -> tuple[list[Floats], list[Floats]]:
+    seen: list[Floats] = []
+    grams: list[Floats] = []
     start = 0
     for part in target.parts:
         own = bits[:, start : start + part.bits]
@@ -212,9 +211,7 @@ def _agreements(
     return seen, grams
 
 
-def _count(
-    case: Case, name: str, guesses: Rows, start: float, noise: float = 0.0
-) -> Attack:
+def _count(case: Case, name: str, guesses: Rows, start: float, noise: float = 0.0) -> Attack:
     return Attack.of(
         name,
         guesses,

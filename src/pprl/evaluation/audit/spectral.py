@@ -26,6 +26,8 @@ _QUANTILES = np.linspace(0.001, 0.999, 400)
 _CLEAR = 1.5
 """A sign is clear when the other fits its distribution so many times worse."""
 _SIGNED = 8
+_ENOUGH = 3
+_SMOOTH = (3, 6, 10, 16, 24, 40)
 _LAST_ROUNDS = 4
 _SETTLED = 0.995
 
@@ -46,7 +48,7 @@ def match_graphs(
     """
     most = min(max(dimensions), len(victims) - 1, len(references) - 1)
     a, b = (_embed(one, most) for one in (victims, references))
-    chosen = _seed(victims, references, a[:, :_SIGNED], b[:, :_SIGNED])
+    chosen = _seed(a, b)
     rounds = [chosen]
     plan = [min(size, most) for size in dimensions for _ in range(ROUNDS)]
     for size in [*plan, *([most] * _LAST_ROUNDS)]:
@@ -58,16 +60,28 @@ def match_graphs(
     return np.array(rounds)
 
 
-def _seed(victims: Floats, references: Floats, a: Floats, b: Floats) -> Rows:
-    """Make a first assignment: by eigenvectors with their signs, or by sorted similarities."""
-    signs, clear = _signs(a, b)
-    if clear.any():
-        return _assign(squared_distances((a * signs)[:, clear], b[:, clear]))
-    return _assign(squared_distances(profiles(victims), profiles(references)))
+def _seed(a: Floats, b: Floats) -> Rows:
+    """Make a first assignment.
+
+    By the leading eigenvectors whose signs are clear, if there are three; else by the sorted
+    entries of each record's row in matrices of few dimensions, which do not depend on signs.
+    """
+    x, y = a[:, :_SIGNED], b[:, :_SIGNED]
+    signs, clear = _signs(x, y)
+    if clear.sum() >= _ENOUGH:
+        return _assign(squared_distances((x * signs)[:, clear], y[:, clear]))
+    return _assign(squared_distances(_smooth_profiles(a), _smooth_profiles(b)))
+
+
+def _smooth_profiles(coordinates: Floats) -> Floats:
+    sizes = [size for size in _SMOOTH if size <= coordinates.shape[1]] or [coordinates.shape[1]]
+    return np.concatenate(
+        [profiles(coordinates[:, :size] @ coordinates[:, :size].T) for size in sizes], axis=1
+    )
 
 
 def profiles(similarity: Floats, quantiles: int = 40) -> Floats:
-    """Standardised quantiles of each record's similarities to the others."""
+    """Standardise 40 quantiles of each record's similarities: (n, quantiles)."""
     ordered = np.sort(similarity, axis=1)[:, :-1]
     at = np.round(np.linspace(0, ordered.shape[1] - 1, quantiles)).astype(int)
     features = ordered[:, at]

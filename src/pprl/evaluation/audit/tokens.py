@@ -29,9 +29,7 @@ def token_matrix(table: pa.Table, schema: Schema, part: Part | None = None) -> c
         if field.name not in names:
             continue
         column = table[field.name].combine_chunks()
-        texts = distinct_texts(
-            column, field, verbatim=schema.clkhash is not None, validate=False
-        )
+        texts = distinct_texts(column, field, verbatim=schema.clkhash is not None, validate=False)
         cut = tokenise(texts.values, field.tokens)
         has = texts.rows >= 0
         values = texts.rows[has]

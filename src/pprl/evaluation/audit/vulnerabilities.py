@@ -86,11 +86,13 @@ def _distance(x: Floats, y: Floats) -> Floats:
 
 def _frequency(clks: NDArray[np.uint8]) -> Floats:
     _, counts, numbers = distinct_rows(clks)
-    return np.log(counts[numbers] / len(clks)).astype(np.float32)[:, None]
+    feature: Floats = np.log(counts[numbers] / len(clks))[:, None]
+    return feature
 
 
 def _length(clks: NDArray[np.uint8]) -> Floats:
-    return unpacked(clks).sum(axis=1, keepdims=True)
+    counts: Floats = unpacked(clks).sum(axis=1, keepdims=True)
+    return counts
 
 
 def _cooccurrence(clks: NDArray[np.uint8]) -> Floats:
@@ -103,13 +105,15 @@ def _cooccurrence(clks: NDArray[np.uint8]) -> Floats:
     x = dense - dense.mean(axis=0)
     counts = np.maximum(dense.sum(axis=1), 1)
     strength = ((dense @ x.T) ** 2).mean(axis=1) / counts**2
-    return np.log(strength + 1e-9).astype(np.float32)[:, None]
+    feature: Floats = np.log(strength + 1e-9)[:, None]
+    return feature
 
 
 def _similarity(clks: NDArray[np.uint8]) -> Floats:
     similarity = dice(clks)
     np.fill_diagonal(similarity, -1)
-    return similarity.max(axis=1, keepdims=True)
+    nearest: Floats = similarity.max(axis=1, keepdims=True)
+    return nearest
 
 
 def _neighbourhood(clks: NDArray[np.uint8]) -> Floats:

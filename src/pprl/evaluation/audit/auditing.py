@@ -69,9 +69,7 @@ class Audit:
     def succeeded(self) -> list[Attack]:
         """Attacks that need neither the key nor known pairs, and succeeded at this size."""
         return [
-            one
-            for one in self.attacks
-            if one.knowledge == "nothing" and one.succeeded(self.limit)
+            one for one in self.attacks if one.knowledge == "nothing" and one.succeeded(self.limit)
         ]
 
     def to_dict(self) -> dict[str, Any]:
@@ -121,7 +119,7 @@ class Audit:
             )
             raise AuditFailed(
                 f"re-identified without the key, above the limit of {self.limit:.1%}: {found}. "
-                f"Do not release the file; harden the schema (pprl schema suggest) and encode again."
+                f"Do not release the file; harden it (pprl schema suggest) and encode again."
             )
 
 
@@ -221,15 +219,15 @@ def audit(
     attacks += overlap_sweep(case)
     attacks += graph_attacks(case, noise=NOISE, only_whole=True)
     say("known pairs")
-    attacks += pair_attacks(whole.sample(max(victims, 2 * max(known_pairs, default=0))), known_pairs)
+    attacks += pair_attacks(
+        whole.sample(max(victims, 2 * max(known_pairs, default=0))), known_pairs
+    )
     if key is not None:
         attacks.append(key_attack(case, key))
     say("the same people without hardening")
     bare = control(case)
     against = list(graph_attacks(bare)) if bare else []
-    return Audit(
-        about, metrics, found.weaknesses, measured, tuple(attacks), tuple(against), limit
-    )
+    return Audit(about, metrics, found.weaknesses, measured, tuple(attacks), tuple(against), limit)
 
 
 def _check_schema(encodings: Encodings, schema: Schema) -> None:
