@@ -92,15 +92,15 @@ def test_tossed_coins_have_no_weakness() -> None:
 def test_one_mask_for_all_records_is_named() -> None:
     """Randomised response whose generator is seeded anew in every row, as two toolkits do it."""
     rng = np.random.default_rng(3)
-    clks = tokens_set(800, 1024, rng)
+    clks = tokens_set(800, 256, rng)
     fixed = np.empty_like(clks)
     for row in range(len(clks)):
         again = np.random.default_rng(77)
-        toss, value = again.random(1024), again.integers(0, 2, 1024)
+        toss, value = again.random(256), again.integers(0, 2, 256)
         fixed[row] = np.where(toss < 0.2, value, clks[row])
     untouched = ((clks == 0).all(axis=0) | (clks == 1).all(axis=0)).sum()
     found = group_metrics(np.packbits(fixed, axis=1))
-    assert found["columns"]["constant"] > untouched + 50
+    assert found["columns"]["constant"] > untouched + 20
     assert "constant columns" in names(fixed)
     # Noise of its own for every record leaves none but those never set; here all get some.
     own = np.where(rng.random(clks.shape) < 0.2, rng.integers(0, 2, clks.shape), clks)
@@ -195,6 +195,8 @@ def test_vulnerabilities_single_out_who_stands_out() -> None:
     assert all(one["covered"] > 0.99 for one in found.values())
     assert found["length"]["suspicion"]["greatest"] == 1
     assert found["similarity neighbourhood"]["singled_out"] > 0.9
-    assert found["length"]["bits"] < found["similarity neighbourhood"]["bits"] <= np.log2(300)
+    assert (
+        found["length"]["bits"] < found["similarity neighbourhood"]["bits"] <= np.log2(300) + 1e-9
+    )
     strangers = np.packbits(tossed(300, 512, rng), axis=1)
     assert vulnerabilities(strangers, one, two)["length"]["singled_out"] == 0

@@ -174,8 +174,6 @@ def audit(
         raise UsageError("a reference and the schema go together: give both or neither.")
     if reference is None and (truth is not None or key is not None):
         raise UsageError("a truth or a key needs a reference list and its schema, too.")
-    say("measuring the file")
-    metrics = file_metrics(encodings, seed)
     about = {
         "records": encodings.info.records,
         "bits": encodings.info.bits,
@@ -185,13 +183,21 @@ def audit(
         "key_check": encodings.info.key_check,
         "library": encodings.info.library,
     }
-    found = Audit(about, metrics, weaknesses(metrics), limit=limit)
     if reference is None or schema is None:
-        return found
+        say("measuring the file")
+        metrics = file_metrics(encodings, seed)
+        return Audit(about, metrics, weaknesses(metrics), limit=limit)
     _check_schema(encodings, schema)
     people, who = read_people(
         encodings, reference, schema, truth, id_column, columns or {}, csv_format
     )
+    if who is not None and (who >= 0).sum() < FEWEST:
+        raise UsageError(
+            f"the truth says who {(who >= 0).sum():,} of the encodings are; attacks need {FEWEST}."
+        )
+    say("measuring the file")
+    metrics = file_metrics(encodings, seed)
+    named = weaknesses(metrics)
     own = np.flatnonzero(encodings.variants == 0) if encodings.variants is not None else slice(None)
     clks = encodings.clks[own]
     say("comparing with the list")
@@ -203,12 +209,8 @@ def audit(
             PprlWarning,
             stacklevel=2,
         )
-        return Audit(about, metrics, found.weaknesses, measured, limit=limit)
+        return Audit(about, metrics, named, measured, limit=limit)
     rows = np.flatnonzero(who >= 0)
-    if len(rows) < FEWEST:
-        raise UsageError(
-            f"the truth says who {len(rows):,} of the encodings are; attacks need {FEWEST}."
-        )
     whole = Case(clks[rows], people, who[rows], schema, seed)
     case = whole.sample(victims)
     attacks: list[Attack] = []
@@ -227,7 +229,7 @@ def audit(
     say("the same people without hardening")
     bare = control(case)
     against = list(graph_attacks(bare)) if bare else []
-    return Audit(about, metrics, found.weaknesses, measured, tuple(attacks), tuple(against), limit)
+    return Audit(about, metrics, named, measured, tuple(attacks), tuple(against), limit)
 
 
 def _check_schema(encodings: Encodings, schema: Schema) -> None:

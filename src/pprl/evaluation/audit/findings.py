@@ -51,8 +51,8 @@ def _of_group(measured: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield (
             "constant columns",
             (
-                f"{columns['constant']:,} of {bits:,} bits are the same in every record. One mask for "
-                "all records, as of randomised response that is seeded anew in every row, "
+                f"{columns['constant']:,} of {bits:,} bits are the same in every record. One mask "
+                "for all records, as of randomised response that is seeded anew in every row, "
                 "leaves such columns and protects nothing."
             ),
         )
@@ -61,8 +61,8 @@ def _of_group(measured: dict[str, Any]) -> Iterator[tuple[str, str]]:
             "bits that go together",
             (
                 f"{together['above_half']:,} pairs of columns correlate above 0.5, and "
-                f"{measured['patterns']:,} sets of columns are set together by many records: frequent "
-                "tokens can be mined."
+                f"{measured['patterns']:,} sets of columns are set together by many records: "
+                "frequent tokens can be mined."
             ),
         )
     if measured["progressions"]["tested"] >= 5 and measured["progressions"]["share"] > 0.2:
@@ -75,16 +75,16 @@ def _of_group(measured: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield (
             "numbers of bits set differ",
             (
-                f"between {popcount['minimum']:,} and {popcount['maximum']:,}; they tell the length "
-                "of names, and which records lack a field."
+                f"between {popcount['minimum']:,} and {popcount['maximum']:,}; they tell the "
+                "length of names, and which records lack a field."
             ),
         )
     if popcount["sd"] == 0 and abs(measured["fill"] - 0.5) < _EVEN and measured["bits"] >= 64:
         yield (
             "balanced",
             (
-                "every record has half its bits set: balanced filters, which hide only that number; "
-                "every column then has its complement in another, and they align as before."
+                "every record has half its bits set: balanced filters, which hide only that "
+                "number; every column then has its complement in another, and they align as before."
             ),
         )
     if measured["complement"]["halves"]:
@@ -93,16 +93,16 @@ def _of_group(measured: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield (
             "distances show who is like whom",
             (
-                f"they spread {measured['neighbours']['spread']:.1f} times as far as those of tossed "
-                "coins. Graph matching needs that."
+                f"they spread {measured['neighbours']['spread']:.1f} times as far as those of "
+                "tossed coins. Graph matching needs that."
             ),
         )
     if identical["unique_share"] < 0.95 and measured["bits"] >= 64:
         yield (
             "identical encodings",
             (
-                f"only {identical['unique_share']:.0%} of the records have one of their own; the most "
-                f"frequent is there {identical['largest'][0]:,} times, and frequent ones give "
+                f"only {identical['unique_share']:.0%} of the records have one of their own; the "
+                f"most frequent is there {identical['largest'][0]:,} times, and frequent ones give "
                 "themselves away."
             ),
         )

@@ -24,6 +24,8 @@ _TOGETHER = 0.98
 _FEWEST = 4
 _UNCHOSEN = 2
 _STEPS = 12
+_PATIENCE = 100
+"""Columns from which no set is found in a row until the search is given up."""
 _NAMINGS = 30
 
 
@@ -61,9 +63,13 @@ def mine(bits: Floats, most: int = MOST) -> Patterns:
     usable = free.copy()
     found: list[Rows] = []
     holders: list[NDArray[np.bool_]] = []
+    failed = 0
     for start in np.argsort(-share, kind="stable").tolist():
-        if not free[start] or len(found) == most:
+        if len(found) == most or failed == _PATIENCE:
+            break
+        if not free[start]:
             continue
+        failed += 1
         free[start] = False
         rows = bits[:, start] > 0
         inside = np.zeros(bits.shape[1], bool)
@@ -81,6 +87,7 @@ def mine(bits: Floats, most: int = MOST) -> Patterns:
                 if not any((has == other).mean() > 0.995 for other in holders):
                     found.append(columns)
                     holders.append(has)
+                failed = 0
                 free[columns] = False
                 break
             surprise = (among - share) / np.sqrt(share * (1 - share) + 1e-9)
