@@ -254,13 +254,13 @@ def _percent(value: float | None) -> str:
 
 def _frontier_table(points: list[dict[str, Any]]) -> str:
     lines = [
-        "| setting | bits | F1 | graph matching | ridge, 1,000 pairs | profile, 200 | profile, 1,000 |",
+        "| setting | bits | F1 | graph matching | ridge, 1,000 | profile, 200 | profile, 1,000 |",
         "|---|---|---|---|---|---|---|",
     ]
     lines += [
         f"| {one['setting']} | {one['bits']:,} | {100 * one['f1']:.1f} | "
-        f"{_percent(one['graph'])} | {_percent(one['ridge_1000'])} | {_percent(one['profile_200'])} | "
-        f"{_percent(one['profile_1000'])} |"
+        f"{_percent(one['graph'])} | {_percent(one['ridge_1000'])} | "
+        f"{_percent(one['profile_200'])} | {_percent(one['profile_1000'])} |"
         for one in points
     ]
     return "\n".join(lines)

@@ -41,7 +41,7 @@ from pprl.evaluation.audit.tokens import token_matrix
 from pprl.holder.suggest import suggest_schema
 
 KEY = pprl.LinkageKey.from_secret(b"the holders' key, never the attacker's")
-N = 700
+N = 600
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,7 @@ _TOGETHER = 0.98
 _FEWEST = 4
 _UNCHOSEN = 2
 _STEPS = 12
-_PATIENCE = 100
+_PATIENCE = 50
 """Columns from which no set is found in a row until the search is given up."""
 _NAMINGS = 30
 
