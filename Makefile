@@ -39,5 +39,5 @@ $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[clkhash,phone,phonetic,recordlinkage,sealing]' --group dev
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[clkhash,dask,fair,phone,phonetic,recordlinkage,report,sealing]' --group dev
 	touch $@

@@ -124,7 +124,7 @@ def beside_anonlink(
             rule: labels(
                 pprl.cluster(*files, threshold=cut, deduplicated=one_each, rule=rule, workers=1)
             )
-            for rule in ("average", "correlation")
+            for rule in ("auto", "average", "complete", "correlation")
         }
         if peers:
             made |= anonlink(peers, pool, candidates, one_each)
@@ -230,16 +230,20 @@ def deliveries(_: argparse.Namespace) -> list[dict[str, Any]]:
     years = [f"year {k}" for k in range(10)]
     _, tables, truths = _registers(20_000, years, 5, coverage=0.15, duplicates=0.02)
     files = encode(tables)
-    threshold = pprl.cluster(*files[:3], deduplicated=False, workers=1).threshold
+    first = pprl.cluster(*files[:3], deduplicated=False, workers=1)
+    same: dict[str, Any] = {
+        "threshold": first.threshold,
+        "rule": first.rule,
+        "deduplicated": False,
+        "workers": 1,
+    }
     rows: list[dict[str, Any]] = []
     before: pprl.Clusters | None = None
     for year in range(1, 11):
         start = time.perf_counter()
-        added = pprl.cluster(
-            *files[:year], threshold=threshold, deduplicated=False, against=before, workers=1
-        )
+        added = pprl.cluster(*files[:year], against=before, **same)
         seconds = time.perf_counter() - start
-        at_once = pprl.cluster(*files[:year], threshold=threshold, deduplicated=False, workers=1)
+        at_once = pprl.cluster(*files[:year], **same)
         true = np.concatenate([truths[name] for name in years[:year]])
         row: dict[str, Any] = {
             "set": "deliveries",
@@ -255,11 +259,12 @@ def deliveries(_: argparse.Namespace) -> list[dict[str, Any]]:
         if before is not None:
             old = before.table["cluster_id"].to_pandas()
             new = added.clusters.table["cluster_id"].to_pandas()[: len(old)]
-            moved = set(added.events["previous_id"].to_pylist()) if added.events else set()
             row["events"] = 0 if added.events is None else len(added.events)
-            row["old_ids_kept"] = round(float((old == new).mean()), 5)
-            unchanged = ~old.isin(moved)
-            row["old_ids_kept_where_no_event"] = float((old == new)[unchanged].mean())
+            # An unchanged person has no new record; its id is kept if that of each record is.
+            kept = pd.DataFrame({"person": true[: len(old)], "kept": old == new})
+            unchanged = kept[~kept["person"].isin(true[len(old) :])].groupby("person")["kept"].all()
+            row["unchanged_persons"] = len(unchanged)
+            row["old_ids_kept"] = round(float(unchanged.mean()), 5)
         before = added.clusters
         rows.append(row)
     return rows
@@ -383,20 +388,22 @@ def households(_: argparse.Namespace) -> list[dict[str, Any]]:
 
 
 def write_docs(rows: list[dict[str, Any]], page: Path) -> None:
-    """Write the tables between the page's markers."""
+    """Write the tables between the page's markers; those without rows stay as they are."""
     frame = pd.DataFrame(rows)
     beside = frame[frame["rule"].notna()] if "rule" in frame else frame.iloc[:0]
-    best = beside.loc[beside.groupby(["set", "rule"])["pairwise_f1"].idxmax()]
+    best = beside
+    if len(beside):
+        best = beside.loc[beside.groupby(["set", "rule"])["pairwise_f1"].idxmax()]
     chosen = [
         ("At the automatic threshold, all rules on the same pairs", beside, "auto"),
         ("At each rule's best threshold, chosen with the truth", best, None),
     ]
     figures = ["precision", "recall", "pairwise_f1", "cluster_f1", "bcubed_f1"]
-    text = []
+    made: dict[str, str] = {}
     for title, table, threshold in chosen:
         if len(table):
             kept = table if threshold is None else table[table["threshold"] == threshold]
-            text += [f"**{title}**", "", _markdown(kept[["set", "rule", "value", *figures]]), ""]
+            made[title] = _markdown(kept[["set", "rule", "value", *figures]])
     for title, name, columns in (
         (
             "Seventy hospitals, 5 % of the records twice",
@@ -415,6 +422,7 @@ def write_docs(rows: list[dict[str, Any]], page: Path) -> None:
                 "f1",
                 "f1_at_once",
                 "events",
+                "unchanged_persons",
                 "old_ids_kept",
             ],
         ),
@@ -441,15 +449,13 @@ def write_docs(rows: list[dict[str, Any]], page: Path) -> None:
     ):
         kept = frame[frame["set"].str.startswith(name)]
         if len(kept):
-            text += [f"**{title}**", "", _markdown(kept[columns]), ""]
+            made[title] = _markdown(kept[columns])
     body = page.read_text(encoding="utf-8")
-    made = "\n".join(text)
-    body = re.sub(
-        r"(<!-- clusters: .*? -->\n).*?(<!-- end -->)",
-        rf"\g<1>\n{made}\n\g<2>",
-        body,
-        flags=re.DOTALL,
-    )
+    for title, table in made.items():
+        old = re.escape(f"**{title}**") + r"\n\n(\|[^\n]*\n)+"
+        body, found = re.subn(old, lambda _, new=f"**{title}**\n\n{table}\n": new, body)
+        if found != 1:
+            raise SystemExit(f"{page} has no table {title!r}")
     page.write_text(body, encoding="utf-8")
 
 

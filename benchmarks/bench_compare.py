@@ -6,7 +6,8 @@
 
 Name CLKs are clkhash's own (its NameList and schema); half-full filters are random bits,
 as after diffusion. anonlink has one thread and its better time of two counts; of ours,
-the better of two after one that does not count, with one thread and with two.
+the better of two after one that does not count, with one thread and with two. With one
+thread, time is processor time, which other work on the machine disturbs less.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import os
 import pickle
+import platform
 import re
 import subprocess
 import sys
@@ -23,6 +26,7 @@ import time
 import warnings
 from pathlib import Path
 
+import llvmlite.binding
 import numpy as np
 import pyarrow as pa
 from bitarray import bitarray
@@ -63,14 +67,17 @@ def as_encodings(clks: np.ndarray) -> Encodings:
     return dataclasses.replace(few, record_ids=ids, clks=np.ascontiguousarray(clks), info=info)
 
 
-def timed(a: Encodings, b: Encodings, threshold: float, workers: int) -> tuple[float, np.ndarray]:
+def timed(
+    a: Encodings, b: Encodings, threshold: float, workers: int
+) -> tuple[float, float, np.ndarray]:
+    """Seconds of wall time and of processor time, and the pairs."""
     scored_pairs(a, b, 1.0, workers=workers)
-    seconds = []
+    times = []
     for _ in range(2):
-        start = time.perf_counter()
+        start, cpu = time.perf_counter(), time.process_time()
         pairs = scored_pairs(a, b, threshold, workers=workers)
-        seconds.append(time.perf_counter() - start)
-    return min(seconds), np.stack([pairs.left, pairs.right])
+        times.append((time.perf_counter() - start, time.process_time() - cpu))
+    return *min(times), np.stack([pairs.left, pairs.right])
 
 
 def against_peers(
@@ -83,8 +90,8 @@ def against_peers(
     theirs = peer("run_anonlink.py", folder, WIDTH, threshold)
     faiss = peer("run_anonlink.py", folder, WIDTH, threshold, "faiss")
     a, b = as_encodings(clks[:half]), as_encodings(clks[half:])
-    one, pairs = timed(a, b, threshold, 1)
-    two, again = timed(a, b, threshold, 2)
+    _, one, pairs = timed(a, b, threshold, 1)
+    two, _, again = timed(a, b, threshold, 2)
     expected = np.load(folder / "pairs.npy")
     if not (np.array_equal(pairs, expected) and np.array_equal(again, expected)):
         raise SystemExit(f"{label}: the pairs differ from anonlink's")
@@ -94,13 +101,13 @@ def against_peers(
         "threshold": threshold,
         "compared": compared,
         "pairs": pairs.shape[1],
-        "anonlink_m_per_s": compared / theirs["seconds"] / 1e6,
-        "faiss_m_per_s": compared / faiss["seconds"] / 1e6,
+        "anonlink_m_per_s": compared / theirs["cpu"] / 1e6,
+        "faiss_m_per_s": compared / faiss["cpu"] / 1e6,
         "pprl_one_thread_m_per_s": compared / one / 1e6,
         "pprl_two_threads_m_per_s": compared / two / 1e6,
-        "ratio_anonlink_one": theirs["seconds"] / one,
+        "ratio_anonlink_one": theirs["cpu"] / one,
         "ratio_anonlink_two": theirs["seconds"] / two,
-        "ratio_faiss_one": faiss["seconds"] / one,
+        "ratio_faiss_one": faiss["cpu"] / one,
     }
 
 
@@ -158,9 +165,58 @@ def growth(clks: np.ndarray, sizes: list[int]) -> list[dict[str, float]]:
     found = []
     for size in sizes:
         a, b = as_encodings(clks[:size]), as_encodings(clks[-size:])
-        seconds, _ = timed(a, b, 0.8, 2)
+        seconds, _, _ = timed(a, b, 0.8, 2)
         found.append({"records": size, "m_per_s": size * size / seconds / 1e6})
     return found
+
+
+SPEED = HERE.parent / "docs" / "explanation" / "speed.md"
+
+
+def machine() -> str:
+    """This machine and the versions that matter."""
+    import numba
+
+    model = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
+    return (
+        f"{model[1] if model else platform.machine()} "
+        f"({llvmlite.binding.get_host_cpu_name()}), {len(os.sched_getaffinity(0))} processors, "
+        f"Python {platform.python_version()}, numba {numba.__version__}, NumPy {np.__version__}"
+    )
+
+
+def write_speed(part: str, lines: list[str]) -> None:
+    """Put lines between a part's markers in docs/explanation/speed.md."""
+    begin, end = f"<!-- {part}: begin -->", f"<!-- {part}: end -->"
+    text = SPEED.read_text()
+    before, rest = text.split(begin)
+    body = "\n".join([machine() + ":", "", *lines])
+    SPEED.write_text(f"{before}{begin}\n{body}\n{end}{rest.split(end)[1]}")
+
+
+def speed_tables(
+    runs: list[dict[str, object]], grown: list[dict[str, float]], files: dict[str, float]
+) -> list[str]:
+    """Lay the figures out in Markdown."""
+    lines = [
+        "| work | from | anonlink | FAISS | pprl | two | pprl/anonlink | two/anonlink | /FAISS |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {run['work']} | {run['threshold']} | {run['anonlink_m_per_s']:.1f} | "
+        f"{run['faiss_m_per_s']:.0f} | {run['pprl_one_thread_m_per_s']:.0f} | "
+        f"{run['pprl_two_threads_m_per_s']:.0f} | {run['ratio_anonlink_one']:.1f} | "
+        f"{run['ratio_anonlink_two']:.1f} | {run['ratio_faiss_one']:.1f} |"
+        for run in runs
+    ]
+    lines += ["", "Million pairs per second; ratios of times. By size, two threads:", ""]
+    lines += ["| records on either side | million pairs/s |", "|---|---|"]
+    lines += [f"| {run['records']:,} | {run['m_per_s']:.0f} |" for run in grown]
+    peers = f"{files['peers_s']:.1f} s, {files['peers_mb']:.0f} MB"
+    ours = f"{files['pprl_s']:.1f} s, {files['pprl_mb']:.0f} MB; {files['ratio']:.1f} times"
+    chain = f"People files to links, {files['records']:,} records on either side: "
+    lines += ["", f"{chain}clkhash and anonlink {peers}; pprl {ours}."]
+    return lines
 
 
 def main() -> None:
@@ -169,6 +225,7 @@ def main() -> None:
     parser.add_argument("--files", type=int, default=20_000, help="people files to links")
     parser.add_argument("--sizes", type=int, nargs="*", default=[10_000, 30_000, 100_000])
     parser.add_argument("--json", type=Path, help="write the figures here")
+    parser.add_argument("--docs", action="store_true", help="write docs/explanation/speed.md")
     parser.add_argument("--link", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
     warnings.simplefilter("ignore")
@@ -191,6 +248,8 @@ def main() -> None:
         print(json.dumps(grown))
         files = files_to_links(folder, given.files)
         print(json.dumps(files))
+    if given.docs:
+        write_speed("compare", speed_tables(runs, grown, files))
     if given.json:
         given.json.write_text(json.dumps({"runs": runs, "growth": grown, "files": files}, indent=2))
 

@@ -1,15 +1,23 @@
-"""F1 of the automatic threshold against the best threshold, no settings per set.
+"""Quality of two-file linkage with everything automatic: schema, weights, evidence, threshold.
 
-Usage: python benchmarks/bench_quality.py DATA_FOLDER OUT.json [SET...]
+A folder of data sets has a folder each, with ``a.parquet`` and ``b.parquet`` (``rec_id``, the truth
+``entity_id``, and columns of text). The schema is suggested from the first file alone.
+
+    python benchmarks/bench_quality.py DATA OUT.json                 sets, three keys, every profile
+    python benchmarks/bench_quality.py DATA OUT.json --stress        overlap, duplicates, errors
+    python benchmarks/bench_quality.py DATA OUT.json --docs PAGE     write the tables of OUT.json
 """
 
 from __future__ import annotations
 
+import argparse
 import json
-import sys
-import tempfile
+import re
 import time
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,51 +27,230 @@ from pprl.holder.suggest import suggest_schema
 from pprl.linkage.auto import decide
 
 KEYS = 3
+NOT_FIELDS = ["rec_id", "entity_id", "match_type"]
+PROFILES = ("none", "default", "strong", "groups")
+STRESSED = ("gecko_de", "pp_census_replicate", "dupehell_kyc", "febrl4_ov50")
+OVERLAPS = (0.0, 0.02, 0.1, 0.3, 0.5, 1.0)
+DUPLICATES = (0.0, 0.05)
+TYPING_ERRORS = (0.0, 0.15)
+RECORDS = 2_500
+
+
+def schema_of(people: pd.DataFrame, profile: str) -> str:
+    """Suggest a schema; ``groups`` are those of the default profile without diffusion."""
+    fields = people.drop(columns=NOT_FIELDS, errors="ignore")
+    if profile != "groups":
+        return suggest_schema(fields, hardening=profile)  # type: ignore[arg-type]
+    text = suggest_schema(fields, hardening="default")
+    text = re.sub(r"hardening = \{[^}]*\}", 'hardening = { method = "none" }', text)
+    text = re.sub(r"^bits = \d+", "bits = 1024", text, flags=re.MULTILINE)
+    return re.sub(
+        r"inserted_bits = (\d+)", lambda found: f"inserted_bits = {2 * int(found[1])}", text
+    )
+
+
+def measure(a: pd.DataFrame, b: pd.DataFrame, profile: str, number: int) -> dict[str, Any]:
+    """Link two tables with nothing set; compare with the truth."""
+    truth = a[["rec_id", "entity_id"]].merge(b[["rec_id", "entity_id"]], on="entity_id")
+    true = pd.MultiIndex.from_frame(truth[["rec_id_x", "rec_id_y"]])
+    schema = pprl.Schema.from_toml(schema_of(a, profile))
+    key = pprl.LinkageKey.from_secret(f"benchmark secret number {number} of quality")
+    left, right = (
+        pprl.encode(
+            x.drop(columns=NOT_FIELDS[1:], errors="ignore"),
+            schema,
+            key,
+            id_column="rec_id",
+            on_invalid="warn",
+        )
+        for x in (a, b)
+    )
+    start = time.perf_counter()
+    found = decide(left, right)
+    seconds = time.perf_counter() - start
+    ids = found.ranked.to_links(left, right).table
+    pairs = pd.MultiIndex.from_arrays([ids["left_id"].to_pylist(), ids["right_id"].to_pylist()])
+    hits = np.cumsum(pairs.isin(true))
+    f1 = 2 * hits / (np.arange(1, len(hits) + 1) + max(len(true), 1))
+    links = found.cut.links
+    estimate = found.estimate.precision
+    return {
+        "f1": float(f1[links - 1]) if links else 0.0,
+        "best": float(f1.max(initial=0.0)),
+        "links": links,
+        "false": int(links - hits[links - 1]) if links else 0,
+        "true_pairs": len(true),
+        "precision": float(hits[links - 1] / links) if links else None,
+        "estimated": estimate and estimate.value,
+        "low": estimate and estimate.low,
+        "high": estimate and estimate.high,
+        "seconds": round(seconds, 2),
+    }
+
+
+def sets(data: Path, names: list[str]) -> Iterator[dict[str, Any]]:
+    for name in names or sorted(path.parent.name for path in data.glob("*/a.parquet")):
+        a, b = (pd.read_parquet(data / name / f"{side}.parquet") for side in "ab")
+        for profile in PROFILES:
+            for number in range(KEYS):
+                yield {"set": name, "profile": profile, "key": number} | measure(
+                    a, b, profile, number
+                )
+
+
+def stress(data: Path, names: list[str]) -> Iterator[dict[str, Any]]:
+    for name in names or STRESSED:
+        a, b = (pd.read_parquet(data / name / f"{side}.parquet") for side in "ab")
+        shared = len(set(a["entity_id"]) & set(b["entity_id"]))
+        size = min(RECORDS, int(0.95 * shared))
+        for overlap in OVERLAPS:
+            for duplicates in DUPLICATES:
+                for errors in TYPING_ERRORS:
+                    rng = np.random.default_rng(int(100 * overlap) + 7)
+                    x, y = spoilt(a, b, size, overlap, duplicates, errors, rng)
+                    for profile in ("none", "default"):
+                        yield {
+                            "set": name,
+                            "profile": profile,
+                            "overlap": overlap,
+                            "duplicates": duplicates,
+                            "errors": errors,
+                        } | measure(x, y, profile, 0)
+
+
+def spoilt(
+    a: pd.DataFrame,
+    b: pd.DataFrame,
+    size: int,
+    overlap: float,
+    duplicates: float,
+    errors: float,
+    rng: np.random.Generator,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Take ``size`` people for each file, of whom a share is in both; spoil the files."""
+    both = sorted(set(a["entity_id"]) & set(b["entity_id"]))
+    rng.shuffle(both)
+    shared, rest = both[: int(size * overlap)], both[int(size * overlap) :]
+    files = []
+    for file, others in ((a, rest[::2]), (b, rest[1::2])):
+        alone = sorted(set(file["entity_id"]) - set(both))
+        rng.shuffle(alone)
+        people = [*shared, *[*alone, *others][: size - len(shared)]]
+        files.append(file[file["entity_id"].isin(people)])
+    left, right = files
+    if duplicates:
+        twice = with_errors(left.sample(frac=duplicates, random_state=1), 0.15, rng)
+        left = pd.concat([left, twice.assign(rec_id="again " + twice["rec_id"])])
+    if errors:
+        right = with_errors(right, errors, rng)
+    mixed = [one.sample(frac=1, random_state=at) for at, one in enumerate((left, right))]
+    return mixed[0].reset_index(drop=True), mixed[1].reset_index(drop=True)
+
+
+def with_errors(people: pd.DataFrame, share: float, rng: np.random.Generator) -> pd.DataFrame:
+    """Change, drop or add one character in a share of the values."""
+    made = people.copy()
+    for column in people.columns.difference([*NOT_FIELDS, "age"]):
+        values = people[column].to_numpy(object).copy()
+        for at in np.flatnonzero((rng.random(len(values)) < share) & (values != "")):
+            text, place = values[at], int(rng.integers(len(values[at])))
+            new = str(rng.integers(10)) if text[place].isdigit() else chr(rng.integers(97, 123))
+            kind = rng.integers(3)
+            rest = text[place:] if kind == 2 else text[place + 1 :]
+            values[at] = text[:place] + ("" if kind == 1 else new) + rest
+        made[column] = values
+    return made
+
+
+def tables(rows: list[dict[str, Any]]) -> dict[str, str]:
+    frame = pd.DataFrame(rows)
+    made = {}
+    plain = frame[frame["overlap"].isna()] if "overlap" in frame else frame
+    if len(plain):
+        by = plain.groupby(["set", "profile"])
+        shown = by.agg(
+            f1=("f1", "median"),
+            worst=("f1", "min"),
+            best=("best", "median"),
+            precision=("precision", "median"),
+            estimated=("estimated", "median"),
+        )
+        wide = shown.reset_index().pivot_table(index="set", columns="profile", values="f1")
+        columns = [name for name in PROFILES if name in wide]
+        made["F1 at the automatic threshold, by profile (median of three keys)"] = markdown(
+            wide[columns].reset_index()
+        )
+        made["Each profile, the worst of three keys, and the best threshold"] = markdown(
+            shown.reset_index()
+        )
+    hard = frame[frame["overlap"].notna()] if "overlap" in frame else frame.iloc[:0]
+    if len(hard):
+        linked = hard[(hard["overlap"] > 0) & (hard["links"] > 0)].copy()
+        linked["lost"] = linked["best"] - linked["f1"]
+        linked["covered"] = (linked["low"] <= linked["precision"]) & (
+            linked["precision"] <= linked["high"]
+        )
+        by = linked.groupby(["profile", "overlap", "duplicates"])
+        made["Files made harder: what the automatic threshold loses against the best"] = markdown(
+            by.agg(
+                runs=("f1", "size"),
+                f1=("f1", "mean"),
+                lost=("lost", "mean"),
+                most_lost=("lost", "max"),
+                covered=("covered", "mean"),
+            ).reset_index()
+        )
+        nobody = hard[hard["overlap"] == 0]
+        made["Nobody in both files"] = markdown(
+            nobody.groupby("profile").agg(runs=("f1", "size"), links=("links", "sum")).reset_index()
+        )
+        made["Interval of the estimated precision"] = markdown(
+            pd.DataFrame(
+                [
+                    {
+                        "runs": len(linked),
+                        "interval holds the real precision": linked["covered"].mean(),
+                    }
+                ]
+            )
+        )
+    return made
+
+
+def markdown(frame: pd.DataFrame) -> str:
+    lines = ["| " + " | ".join(map(str, frame.columns)) + " |", "|---" * len(frame.columns) + "|"]
+    for row in frame.itertuples(index=False):
+        cells = [f"{cell:.3f}" if isinstance(cell, float) else str(cell) for cell in row]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def write_docs(rows: list[dict[str, Any]], page: Path) -> None:
+    text = "\n\n".join(f"**{title}**\n\n{table}" for title, table in tables(rows).items())
+    first, rest = page.read_text().split("<!-- quality: written by benchmarks/bench_quality.py -->")
+    page.write_text(
+        f"{first}<!-- quality: written by benchmarks/bench_quality.py -->\n\n{text}\n\n"
+        f"<!-- end -->{rest.split('<!-- end -->', 1)[1]}"
+    )
 
 
 def main() -> None:
-    data, out, names = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:]
-    rows = []
-    for name in names or sorted(p.parent.name for p in data.glob("*/a.parquet")):
-        a, b = (pd.read_parquet(data / name / f"{side}.parquet") for side in "ab")
-        truth = a[["rec_id", "entity_id"]].merge(b[["rec_id", "entity_id"]], on="entity_id")
-        true = set(zip(truth["rec_id_x"], truth["rec_id_y"], strict=True))
-        with tempfile.TemporaryDirectory() as folder:
-            people = Path(folder) / "a.parquet"
-            a.drop(columns=["entity_id", "rec_id"]).to_parquet(people)
-            schema_file = Path(folder) / "s.toml"
-            schema_file.write_text(suggest_schema(people, name="s", hardening="none"))
-            schema = pprl.Schema.load(schema_file)
-        for number in range(KEYS):
-            key = pprl.LinkageKey.from_secret(f"benchmark secret number {number} of quality")
-            left, right = (
-                pprl.encode(
-                    x.drop(columns="entity_id"), schema, key, id_column="rec_id", on_invalid="warn"
-                )
-                for x in (a, b)
-            )
-            start = time.perf_counter()
-            found = decide(left, right, workers=1)
-            seconds = time.perf_counter() - start
-            ids = found.ranked.to_links(left, right).table
-            pairs = zip(ids["left_id"].to_pylist(), ids["right_id"].to_pylist(), strict=True)
-            hit = np.cumsum([pair in true for pair in pairs])
-            f1 = 2 * hit / (np.arange(1, len(hit) + 1) + len(true))
-            cut = found.cut
-            rows.append(
-                {
-                    "set": name,
-                    "key": number,
-                    "f1_auto": float(f1[cut.links - 1]) if cut.links else 0.0,
-                    "f1_oracle": float(f1.max()),
-                    "estimated_precision": 1 - cut.false_links / cut.links if cut.links else None,
-                    "precision": float(hit[cut.links - 1] / cut.links) if cut.links else None,
-                    "links": cut.links,
-                    "seconds": round(seconds, 2),
-                }
-            )
-            print(json.dumps(rows[-1]), flush=True)
-            out.write_text(json.dumps(rows, indent=1))
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("data", type=Path)
+    parser.add_argument("out", type=Path, help="JSON file; rows are added to those it has")
+    parser.add_argument("names", nargs="*", help="data sets; all by default")
+    parser.add_argument("--stress", action="store_true")
+    parser.add_argument("--docs", type=Path, help="page to write the tables of OUT into")
+    given = parser.parse_args()
+    warnings.simplefilter("ignore")
+    rows = json.loads(given.out.read_text()) if given.out.exists() else []
+    if given.docs:
+        write_docs(rows, given.docs)
+        return
+    for row in (stress if given.stress else sets)(given.data, given.names):
+        rows.append(row)
+        print(json.dumps(row), flush=True)
+        given.out.write_text(json.dumps(rows, indent=1))
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pandas as pd
@@ -19,7 +20,10 @@ from pprl import demo
 from pprl.cli import app
 from pprl.errors import MissingColumn, PprlWarning, UnreadableFile, UsageError
 from pprl.exchange.encodings import Encodings
-from pprl.kernels.agglomerate import agglomerate
+from pprl.kernels.agglomerate import BY_LEAST, BY_MEAN, BY_SUM, agglomerate
+from pprl.linkage.compare import Pairs
+from pprl.linkage.deliveries import load_previous
+from pprl.linkage.joining import Rule, choose_rule, join
 from pprl.linkage.pool import Pool, all_pairs_within
 from pprl.linkage.within import NOWHERE, find_gap, raise_by_contrast
 
@@ -46,7 +50,7 @@ def plainly(
     unknown: float,
     slack: float,
     group: list[int],
-    by_sum: bool,
+    by: int,
 ) -> list[int]:
     """Join clusters as the definition says, going through all pairs of clusters each time."""
     clusters = [[i] for i in range(n)]
@@ -54,11 +58,14 @@ def plainly(
     def gain(x: list[int], y: list[int]) -> float:
         values = [known.get((min(i, j), max(i, j))) for i in x for j in y]
         total = sum(unknown if value is None else value for value in values)
+        if by == BY_LEAST:
+            least = min(unknown if value is None else value for value in values)
+            return least if least >= 0 else -np.inf
         if max(-1 if value is None else value for value in values) < 0:
             return -np.inf
         if total / len(values) < -slack:
             return -np.inf
-        return total if by_sum else total / len(values)
+        return total if by == BY_SUM else total / len(values)
 
     while True:
         allowed = []
@@ -89,21 +96,26 @@ def graphs(draw: st.DrawFn) -> tuple[int, dict[tuple[int, int], float], list[int
     seed = draw(st.integers(0, 2**32 - 1))
     excess = np.random.default_rng(seed).uniform(-0.2, 0.3, len(chosen))
     group = draw(st.lists(st.integers(-1, 3), min_size=n, max_size=n))
-    return n, dict(zip(chosen, excess.tolist(), strict=True)), group, draw(st.booleans())
+    return (
+        n,
+        dict(zip(chosen, excess.tolist(), strict=True)),
+        group,
+        draw(st.sampled_from([BY_MEAN, BY_SUM, BY_LEAST])),
+    )
 
 
 @settings(max_examples=300, deadline=None)
 @given(graphs())
 def test_kernel_against_the_definition(
-    case: tuple[int, dict[tuple[int, int], float], list[int], bool],
+    case: tuple[int, dict[tuple[int, int], float], list[int], int],
 ) -> None:
-    n, known, group, by_sum = case
+    n, known, group, by = case
     ends = np.array(sorted(known), np.int64).reshape(-1, 2)
     excess = np.array([known[i, j] for i, j in ends.tolist()], np.float64)
     label = np.empty(n, np.int64)
     columns = (np.ascontiguousarray(ends[:, 0]), np.ascontiguousarray(ends[:, 1]), excess)
-    agglomerate(*columns, -0.1, 0.04, np.array(group), 4, by_sum, label)
-    assert label.tolist() == plainly(n, known, -0.1, 0.04, group, by_sum)
+    agglomerate(*columns, -0.1, 0.04, np.array(group), 4, by, label)
+    assert label.tolist() == plainly(n, known, -0.1, 0.04, group, by)
 
 
 def test_pairs_within_labels() -> None:
@@ -115,7 +127,7 @@ def test_pairs_within_labels() -> None:
     assert list(zip(pairs.left, pairs.right, strict=True)) == [(1, 5), (0, 2), (0, 4), (2, 4)]
 
 
-@pytest.mark.parametrize("rule", ["average", "correlation"])
+@pytest.mark.parametrize("rule", ["average", "complete", "correlation"])
 def test_three_files(rule: str) -> None:
     bits = people(40)
     files = [
@@ -358,6 +370,42 @@ def test_merge_and_split_are_events() -> None:
     assert untouched.clusters.table.equals(earlier.table)
 
 
+@pytest.mark.parametrize(("shared", "kept"), [(77, True), (70, False)])
+def test_an_earlier_cluster_comes_apart_only_for_a_good_reason(shared: int, kept: bool) -> None:
+    """Two records of one earlier cluster, and a new one that is like the first of them."""
+    bits = np.zeros((3, BITS), bool)
+    bits[0, :100] = True
+    bits[1, :shared] = bits[1, 200 : 300 - shared] = True
+    bits[2, :95] = bits[2, 300:305] = True
+    pool = Pool.of([encodings_of(np.packbits(bits, axis=1), "a")])
+    anybody, earlier = np.full(3, -1), np.array([0, 0, -1])
+    pairs = Pairs(np.array([0, 0]), np.array([1, 2]), np.array([1.0, 0.95]))
+    for rule in get_args(Rule):
+        alone = join(pool, pairs, 0.8, anybody, rule)
+        assert alone.tolist() == [0, 1, 0]
+    after = join(pool, pairs, 0.8, anybody, "average", earlier)
+    assert after.tolist() == [0, 0 if kept else 1, 0]
+
+
+def test_the_rule_follows_how_false_the_pairs_are() -> None:
+    assert [choose_rule(share) for share in (None, 0.99, 0.9)] == ["average", "average", "complete"]
+    first, _ = deliveries()
+    assert pprl.cluster(*first, threshold=0.8).rule == "average"
+    assert pprl.cluster(*first, threshold=0.8, rule="complete").rule == "complete"
+
+
+def test_an_earlier_job_says_its_rule(tmp_path: Path) -> None:
+    first, _ = deliveries()
+    made = pprl.cluster(*first, threshold=0.8, rule="complete")
+    made.clusters.save(tmp_path / "clusters.parquet")
+    facts = made.facts(*(one.info for one in first))
+    (tmp_path / "linkage.json").write_text(json.dumps(facts))
+    assert load_previous(tmp_path)[1:] == (0.8, "complete")
+    (tmp_path / "linkage.json").write_text(json.dumps(facts | {"clustering": "best"}))
+    with pytest.raises(UnreadableFile, match="which threshold and rule"):
+        load_previous(tmp_path)
+
+
 def test_earlier_delivery_must_be_there() -> None:
     first, second = deliveries()
     before = pprl.cluster(*first, threshold=0.8).clusters
@@ -418,7 +466,11 @@ def test_quality_by_hand(tmp_path: Path) -> None:
     truth.to_csv(tmp_path / "truth.csv", index=False)
     arguments = ["evaluate", str(tmp_path), "--truth", str(tmp_path / "truth.csv"), "--json"]
     done = CliRunner().invoke(app, arguments, catch_exceptions=False)
-    assert json.loads(done.output) == json.loads(json.dumps(quality.to_dict()))
+    written = json.loads(done.output)
+    (within,) = written.pop("by_holders")
+    assert (within["left"], within["right"], within["links"]) == ("h", "h", 4)
+    figures = {k: v for k, v in quality.to_dict().items() if k != "by_holders"}
+    assert written == json.loads(json.dumps(figures))
     made = pprl.Clusters(table)
     with pytest.raises(MissingColumn, match="person_id"):
         pprl.evaluate_clusters(made, truth.drop(columns="person_id"))

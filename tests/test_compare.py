@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+import numba
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -14,7 +15,7 @@ import pprl
 from conftest import encodings_of
 from pprl.errors import OutputExists, TooManyPairs, UsageError
 from pprl.exchange.files import read_links
-from pprl.kernels import assignment, bits, numbering, pairs, tiles
+from pprl.kernels import assignment, bits, lanes, numbering, pairs, tiles
 from pprl.linkage import compare, tiling
 from pprl.linkage.compare import Pairs, iterate_pairs, scored_pairs
 from pprl.linkage.match import match
@@ -66,8 +67,8 @@ def as_list(pairs: Pairs) -> list[tuple[int, int, float]]:
 @given(
     st.integers(0, 2**32),
     st.sampled_from([0, 1, 5, 127, 128, 129, 300]),
-    st.sampled_from([0, 1, 64, 128, 200]),
-    st.sampled_from([1, 3, 8, 9, 40, 125, 128, 256]),
+    st.sampled_from([0, 1, 64, 128, 256, 270]),
+    st.sampled_from([1, 3, 8, 9, 40, 125, 128, 256, 768]),
     THRESHOLDS,
     st.integers(1, 3),
 )
@@ -155,15 +156,60 @@ def test_variants_count_once_with_their_best(seed: int, within: bool, top: int |
     assert as_list(made) == expected
 
 
-def test_bits_in_another_order_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rare_bits_first_change_nothing() -> None:
+    """Bits of very different frequency, so that tiles are dropped at different planes."""
     rng = np.random.default_rng(2)
     frequency = rng.random(320) ** 3
-    a, b = (np.packbits(rng.random((n, 320)) < frequency, axis=1) for n in (150, 200))
-    monkeypatch.setattr(tiling, "_WORTH_PLANNING", 1)
-    assert tiling.Tiling.make(encodings_of(a), encodings_of(b), 0.6, "dice").bit_order is not None
-    assert as_list(scored_pairs(encodings_of(a), encodings_of(b), 0.6)) == reference(a, b, 0.6)
-    made = scored_pairs(encodings_of(a), None, 0.6)
-    assert as_list(made) == [p for p in reference(a, a, 0.6) if p[0] < p[1]]
+    a, b = (np.packbits(rng.random((n, 320)) < frequency, axis=1) for n in (150, 600))
+    order = tiling.Tiling.make(encodings_of(a), encodings_of(b), 0.6, "dice").bit_order
+    counts = np.unpackbits(b.view(np.uint64).view(np.uint8), axis=1, bitorder="little").sum(0)
+    assert (np.diff(counts[order]) >= 0).all()
+    for threshold in (0.3, 0.45, 0.6, 0.75):
+        made = scored_pairs(encodings_of(a), encodings_of(b), threshold)
+        assert as_list(made) == reference(a, b, threshold)
+    made = scored_pairs(encodings_of(b), None, 0.6)
+    assert as_list(made) == [p for p in reference(b, b, 0.6) if p[0] < p[1]]
+
+
+@numba.njit
+def add_and_store(planes, places, start, out):  # type: ignore[no-untyped-def]
+    five = (
+        lanes.load(start, 0),
+        lanes.load(start, 4),
+        lanes.load(start, 8),
+        lanes.load(start, 12),
+        lanes.load(start, 16),
+    )
+    made = lanes.add_planes(planes, places, 1, five)
+    lanes.store(out, 0, made[0])
+    lanes.store(out, 4, made[1])
+    lanes.store(out, 8, made[2])
+    lanes.store(out, 12, made[3])
+    lanes.store(out, 16, made[4])
+    lanes.store(out, 20, made[5])
+    return lanes.all_lanes(made[0] | made[1] & made[2] ^ made[3])
+
+
+@given(st.integers(0, 2**32), st.sampled_from([0.1, 0.5, 0.9, 1.0]))
+@settings(max_examples=30, deadline=None)
+def test_adding_planes(seed: int, fill: float) -> None:
+    """The vector instructions, and NumPy in their stead, add what counting adds."""
+    rng = np.random.default_rng(seed)
+    bits = rng.random((40, lanes.LANES)) < fill
+    before = rng.integers(0, 32, lanes.LANES)
+    planes, start = (
+        np.packbits(rows, axis=1, bitorder="little").view(np.uint64).reshape(-1)
+        for rows in (bits, (before >> np.arange(5)[:, None]) & 1)
+    )
+    order = rng.integers(0, 40, lanes.STEP + 1)
+    expected = before + bits[order[1:]].sum(axis=0)
+    for function in (add_and_store, add_and_store.py_func):
+        out = np.zeros(6 * lanes.WORDS, np.uint64)
+        every = function(planes, (order * lanes.WORDS).astype(np.int32), start, out)
+        made = np.unpackbits(out.reshape(6, -1).view(np.uint8), axis=1, bitorder="little")
+        np.testing.assert_array_equal((made.T @ (1 << np.arange(6))), expected)
+        one, two, four, eight = made[:4]
+        assert every == bool((one | two & four ^ eight).all())
 
 
 def test_compare_file(tmp_path: Path) -> None:
@@ -210,33 +256,40 @@ def test_threshold_exactly_reached() -> None:
 def test_kernels_equal_their_python(monkeypatch: pytest.MonkeyPatch) -> None:
     """The uncompiled function of each kernel gives what the compiled one gives."""
     rng = np.random.default_rng(5)
-    a, b = random_filters(rng, 9, 24), random_filters(rng, 140, 24)
-    compiled = as_list(scored_pairs(encodings_of(a), encodings_of(b), 0.4, workers=1))
+    a, b = random_filters(rng, 5, 16), random_filters(rng, 260, 16)
+    compiled = [
+        as_list(scored_pairs(encodings_of(a), encodings_of(b), t, workers=1)) for t in (0.1, 0.7)
+    ]
     for module, name, function in (
         (tiling, "pairs_above", tiles.pairs_above),
         (tiling, "lay_tiles", tiles.lay_tiles),
+        (tiling, "list_planes", tiles.list_planes),
         (tiling, "count_columns", bits.count_columns),
-        (tiling, "reorder_bits", bits.reorder_bits),
         (bits, "popcounts", bits.popcounts),
         (compare, "best_in_order", pairs.best_in_order),
     ):
         monkeypatch.setattr(module, name, function.py_func)
-    monkeypatch.setattr(tiling, "_WORTH_PLANNING", 1)
+    for name in ("_transpose", "count_misses", "read_counter", "read_counters"):
+        monkeypatch.setattr(tiles, name, getattr(tiles, name).py_func)
     with np.errstate(over="ignore"):
-        plain = as_list(scored_pairs(encodings_of(a), encodings_of(b), 0.4, workers=1))
-    assert plain == compiled == reference(a, b, 0.4)
+        plain = [
+            as_list(scored_pairs(encodings_of(a), encodings_of(b), t, workers=1))
+            for t in (0.1, 0.7)
+        ]
+    assert plain == compiled == [reference(a, b, t) for t in (0.1, 0.7)]
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 40), max_size=300))
 def test_numbering(codes: list[int]) -> None:
     given_codes = np.array(codes, np.uint64)
     order = list(dict.fromkeys(codes))
     for function in (numbering.number, numbering.number_small):
         for version in (function, function.py_func):
-            ids = np.empty(len(codes), np.int64)
+            ids = np.empty(len(codes), np.int32)
             firsts = np.empty(64, np.int64)
             small = function is numbering.number_small
-            table = [np.full(41, -1, np.int32)] if small else [np.full(128, -1, np.int64), 57]
+            table = [np.full(41, -1, np.int32)] if small else [np.full(128, -1, np.int32), 57]
             with np.errstate(over="ignore"):
                 count = version(given_codes, *table, ids, firsts)
             assert count == len(order)
@@ -246,8 +299,8 @@ def test_numbering(codes: list[int]) -> None:
 
 def test_numbering_says_when_the_table_is_too_small() -> None:
     codes = np.arange(40, dtype=np.uint64)
-    ids, firsts = np.empty(40, np.int64), np.empty(32, np.int64)
-    assert numbering.number(codes, np.full(64, -1, np.int64), 58, ids, firsts) == -1
+    ids, firsts = np.empty(40, np.int32), np.empty(32, np.int64)
+    assert numbering.number(codes, np.full(64, -1, np.int32), 58, ids, firsts) == -1
 
 
 PAIRS = st.lists(
@@ -258,6 +311,7 @@ PAIRS = st.lists(
 
 
 @given(PAIRS)
+@settings(deadline=None)
 def test_greedy_one_to_one(made: list[tuple[int, int, float]]) -> None:
     """Best pair first, ties by row; no record twice; no pair left that would fit."""
     left, right, similarity = (np.array([p[i] for p in made]) for i in range(3))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
+import warnings
 from pathlib import Path
 
 import clkhash.serialization
@@ -38,9 +39,11 @@ from pprl.exchange.clkhash_files import (
     save_clkhash_json,
     to_bitarrays,
 )
+from pprl.holder import records
 from pprl.holder.encoder import Encoder
 from pprl.holder.keys import LinkageKey
 from pprl.holder.records import BATCH_ROWS, CsvFormat
+from pprl.kernels import bits
 
 
 def one_field(**changes: object) -> pprl.Schema:
@@ -190,6 +193,73 @@ def test_batches_do_not_matter(key: LinkageKey) -> None:
     whole = pprl.encode(table, one_field(), key, id_column="id").clks
     last = pprl.encode(table.slice(n - 100), one_field(), key, id_column="id").clks
     np.testing.assert_array_equal(whole[-100:], last)
+
+
+@pytest.mark.parametrize("dropped", ["excluded", "skipped", "none"])
+@pytest.mark.parametrize("hardening", ["none", "diffusion", "randomised-response"])
+def test_batches_find_their_place_where_records_are_left_out(
+    hardening: str, dropped: str, monkeypatch: pytest.MonkeyPatch, key: LinkageKey
+) -> None:
+    """Small batches in two threads give what each record gives alone, in order."""
+    monkeypatch.setattr(records, "BATCH_ROWS", 5)
+    more = {"none": {}, "diffusion": {"t": 3}, "randomised-response": {"f": 0.1, "noise": "keyed"}}
+    schema = pprl.Schema.from_document(
+        {
+            "name": "n",
+            "bits": 128,
+            "hardening": {"method": hardening, **more[hardening]},
+            "fields": [
+                {"name": "x", "bits_per_feature": 20},
+                {"name": "y", "bits_per_feature": 5, "format": {"type": "integer"}},
+            ],
+        }
+    )
+    noise = LinkageKey.from_secret(b"a noise key for tests") if more[hardening].get("f") else None
+    n = 23
+    y = ["bad" if dropped == "skipped" and i % 4 == 1 else str(i) for i in range(n)]
+    table = pa.table(
+        {"id": [f"p{i}" for i in range(n)], "x": [f"name {i}" for i in range(n)], "y": y}
+    )
+    leave = [f"p{i}" for i in range(n) if i % 4 == 1]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", PprlWarning)
+        made = pprl.encode(
+            table,
+            schema,
+            key,
+            id_column="id",
+            on_invalid="skip",
+            exclude=leave if dropped == "excluded" else (),
+            noise_key=noise,
+            workers=2,
+        )
+    kept = [i for i in range(n) if dropped == "none" or i % 4 != 1]
+    assert made.record_ids.to_pylist() == [f"p{i}" for i in kept]
+    alone = [
+        pprl.encode(table.slice(i, 1), schema, key, id_column="id", noise_key=noise).clks[0]
+        for i in kept
+    ]
+    np.testing.assert_array_equal(made.clks, alone)
+
+
+@given(
+    st.lists(st.lists(st.integers(0, 5), max_size=7), min_size=1, max_size=9), st.integers(1, 40)
+)
+@settings(deadline=None)
+def test_sharing_out_insertions(runs: list[list[int]], total: int) -> None:
+    """Compiled and plain, the first tokens of a value get what does not divide."""
+    room = total + 1
+    members = np.array([m for run in runs for m in run], np.int32)
+    offsets = np.cumsum([0, *map(len, runs)])
+    expected = [
+        member * room + total // len(run) + (place < total % len(run))
+        for run in runs
+        for place, member in enumerate(run)
+    ]
+    for version in (bits.share_out, bits.share_out.py_func):
+        out = np.zeros(len(members), np.uint32)
+        version(members, offsets, total, room, out)
+        assert out.tolist() == expected
 
 
 def test_encode_file_equals_encode(

@@ -23,6 +23,7 @@ from pprl.holder.hardening.draws import Draws
 from pprl.holder.hardening.mixing import rule_30, rule_90, sampled
 from pprl.holder.hardening.noise import Noise
 from pprl.holder.hardening.options import Balance
+from pprl.kernels.diffuse import xor_positions
 from pprl.linkage.estimates import dice_before_noise, distance_before_diffusion
 
 KEY = bytes(range(32))
@@ -114,7 +115,7 @@ def test_index_sets_are_distinct_and_even(length: int, bits: int, t: int, key: b
 
 
 @pytest.mark.parametrize(
-    ("n", "length", "bits", "t"), [(1, 64, 64, 1), (65, 128, 192, 3), (200, 1024, 2048, 10)]
+    ("n", "length", "bits", "t"), [(1, 64, 64, 1), (65, 128, 192, 3), (300, 1024, 2048, 10)]
 )
 def test_diffusion_is_an_xor_of_positions(n: int, length: int, bits: int, t: int) -> None:
     filters = random_filters(n, length)
@@ -122,6 +123,15 @@ def test_diffusion_is_an_xor_of_positions(n: int, length: int, bits: int, t: int
     before, after = bits_of(filters), bits_of(diffuse(filters, sets))
     for record, made in zip(before, after, strict=True):
         assert made == [sum(record[p] for p in row) % 2 for row in sets.tolist()]
+
+
+def test_diffusion_compiled_and_plain() -> None:
+    filters = random_filters(70, 64).view(np.uint64)
+    sets = index_sets(64, 128, 3, Draws(KEY))
+    plain, compiled = (np.empty((70, 2), np.uint64) for _ in range(2))
+    xor_positions.py_func(filters, sets, plain)
+    xor_positions(filters, sets, compiled)
+    np.testing.assert_array_equal(plain, compiled)
 
 
 def test_contrast_is_what_is_left_of_the_signal() -> None:

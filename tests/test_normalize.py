@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pprl.holder.normalize import NORMALISERS
@@ -17,7 +17,33 @@ CASES: dict[str, list[tuple[str | None, str | None]]] = {
     "strip_accents": [("Łukasz Øster Müller José", "Lukasz Oster Muller Jose"), ("Æ", "AE")],
     "letters_only": [("O'Neill-Müller, 3rd", "ONeill Müller rd"), ("J.P.", "J P"), ("12", "")],
     "alphanumeric": [("1234 AB", "1234AB"), ("a-b/c", "abc")],
+    "words_only": [
+        ("Kerkstraat 12-a", "Kerkstraat 12 a"),
+        (" 3882  Mountain Ln. ", "3882 Mountain Ln"),
+    ],
     "digits_only": [("2007-06-28", "20070628"), ("x", "")],
+    "date_dmy": [
+        ("2007-06-28", "20070628"),
+        ("2007/6/8", "20070608"),
+        ("28-6-2007", "20070628"),
+        ("28.06.2007", "20070628"),
+        ("28062007", "20070628"),
+        ("20121985", "19851220"),
+        ("20070628", "20070628"),
+        ("2007-06-28T00:00:00", "20070628"),
+        ("12 mrt. 1985", "19850312"),
+        ("March 12, 1985", "19850312"),
+        ("5-Okt-1985", "19851005"),
+        ("1950-00-00", "19500000"),
+        ("9/8/19844", "9819844"),
+        ("", ""),
+    ],
+    "date_mdy": [
+        ("06/28/2007", "20070628"),
+        ("06282007", "20070628"),
+        ("2007-06-28", "20070628"),
+        ("28 June 2007", "20070628"),
+    ],
     "drop_prefixes": [
         ("van der Berg", "Berg"),
         ("'t Hart", "Hart"),
@@ -78,6 +104,7 @@ def test_cases(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NORMALISERS)
+@settings(deadline=None)
 @given(values=st.lists(st.none() | st.text(st.characters(exclude_categories=["Cs"]), max_size=20)))
 def test_any_text(name: str, values: list[str | None]) -> None:
     """Same length, same type, nulls stay, nothing is raised; each value by itself."""

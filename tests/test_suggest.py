@@ -60,7 +60,17 @@ def test_columns_are_recognised(column: str, label: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "column", ["rec_id", "entity_id", "patientId", "bsn", "national_id", "soc_sec_id", "diagnosis"]
+    "column",
+    [
+        "rec_id",
+        "entity_id",
+        "patientId",
+        "bsn",
+        "national_id",
+        "soc_sec_id",
+        "diagnosis",
+        "race_ethnicity",
+    ],
 )
 def test_ids_and_other_data_are_left_out(column: str) -> None:
     assert recognise(column) is None
@@ -128,7 +138,7 @@ def test_content_decides_where_names_do_not() -> None:
     fields = {f["name"]: f for f in tomllib.loads(suggest_schema(frame))["fields"]}
     assert fields["postcode"]["normalise"] == ["postcode_nl"]
     assert fields["geslacht"]["normalise"] == ["sex_code"]
-    assert fields["geboortedatum"]["normalise"] == ["digits_only"]
+    assert fields["geboortedatum"]["normalise"] == ["date_dmy"]
     assert "telefoon" not in fields
 
 
@@ -199,7 +209,7 @@ def test_the_salted_profile_salts_names_with_the_year_of_birth() -> None:
     salts = {part.name: part.salts for part in schema.parts}
     assert salts["birth_address"] == ()
     for name in ("names_birth", "names_address"):
-        assert [(salt.field, salt.characters) for salt in salts[name]] == [("geboortedatum", -4)]
+        assert [(salt.field, salt.characters) for salt in salts[name]] == [("geboortedatum", 4)]
     key = pprl.LinkageKey.generate()
     made = pprl.encode(
         dutch_people().reset_index(names="id").astype(str), schema, key, id_column="id"
@@ -216,3 +226,29 @@ def test_a_single_column_still_gets_a_schema() -> None:
     for hardening in ("default", "none"):
         text = suggest_schema(pd.DataFrame({"surname": ["a", "b"]}), hardening=hardening)
         assert pprl.Schema.from_toml(text)
+
+
+def test_a_date_in_two_forms_is_taken_once_and_read_in_either() -> None:
+    rng = np.random.default_rng(3)
+    born = pd.Series(
+        pd.to_datetime("1950-01-01") + pd.to_timedelta(rng.integers(0, 20_000, 400), "D")
+    )
+    people = pd.DataFrame({"birth_date": born.dt.strftime("%Y-%m-%d")})
+    people["birth_date_raw"] = born.dt.strftime("%m/%d/%Y")
+    people["date_of_death_of_father_birth_date"] = rng.permutation(people["birth_date"])
+    schema = pprl.Schema.from_toml(suggest_schema(people, hardening="none"))
+    assert [field.name for field in schema.fields] == [
+        "birth_date",
+        "date_of_death_of_father_birth_date",
+    ]
+    raw = pprl.Schema.from_toml(suggest_schema(people[["birth_date_raw"]], hardening="none"))
+    assert raw.fields[0].normalise == ("date_mdy",)
+
+
+def test_house_numbers_in_the_street_are_kept() -> None:
+    streets = pd.DataFrame({"street": ["12 High Street", "Dam 3", "Kerkstraat", "7 Low Road"] * 5})
+    schema = pprl.Schema.from_toml(suggest_schema(streets, hardening="none"))
+    assert "words_only" in schema.fields[0].normalise
+    plain = pd.DataFrame({"street": ["High Street", "Dam", "Kerkstraat", "Low Road"] * 5})
+    schema = pprl.Schema.from_toml(suggest_schema(plain, hardening="none"))
+    assert "letters_only" in schema.fields[0].normalise

@@ -1,6 +1,6 @@
 """Encode with clkhash, in the peers' environment; called by bench_encode.py.
 
-    python run_clkhash.py FOLDER RECORDS WORKERS [WORKERS ...]
+    python run_clkhash.py FOLDER RECORDS [WORKERS ...]
 
 Makes clkhash's own NameList data (seeded), saves it with its schema for the other
 side, encodes it from memory with each number of workers, and saves the CLKs.
@@ -36,7 +36,7 @@ def main():
     document["schema"] = schema_document()
     document["secret"] = SECRET
     (folder / "schema.json").write_text(json.dumps(document))
-    seconds = {}
+    seconds, clks = {}, []
     for workers in map(int, sys.argv[3:]):
         start = time.perf_counter()
         clks = clk.generate_clks(rows, names.SCHEMA, SECRET, validate=True, max_workers=workers)

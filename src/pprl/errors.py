@@ -7,6 +7,9 @@
     │   ├── SchemaError                  a schema document cannot be used
     │   ├── LinkageKeyError              a key is too short, mistyped or unreadable
     │   ├── PseudonymKeyError            a pseudonym key is mistyped or of another kind
+    │   ├── JobError                     a job file cannot be used
+    │   │   ├── JobChanged               what is to be resumed is not what was begun
+    │   │   └── JobLocked                another process works in the job's folder
     │   ├── OutputExists                 an output is already there; nothing is overwritten
     │   └── MissingDependency            an optional package is not installed
     ├── DataError (ValueError)           exit code 3: the data cannot be used
@@ -40,6 +43,9 @@ __all__ = [
     "EncodingMismatch",
     "IncompatibleEncodings",
     "InvalidValues",
+    "JobChanged",
+    "JobError",
+    "JobLocked",
     "KeyMismatch",
     "LengthMismatch",
     "LinkageKeyError",
@@ -84,6 +90,18 @@ class LinkageKeyError(UsageError):
 
 class PseudonymKeyError(UsageError):
     """A pseudonym key is mistyped, or is a key of another kind."""
+
+
+class JobError(UsageError):
+    """A job file is malformed, or asks for something impossible."""
+
+
+class JobChanged(JobError):
+    """Inputs, options or versions are not those of the job that is to be resumed."""
+
+
+class JobLocked(JobError):
+    """Another process works in the job's folder."""
 
 
 class OutputExists(UsageError):

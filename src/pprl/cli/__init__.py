@@ -10,11 +10,22 @@ import traceback
 import warnings
 from pathlib import Path
 
-from pprl.cli import evaluation, holder, linkage
+from pprl.cli import audit, cascade, evaluation, holder, linkage, planning, report, review
 from pprl.cli.console import app, say_error, show_warning
 from pprl.errors import PprlError
 
-__all__ = ["app", "evaluation", "holder", "linkage", "main"]
+__all__ = [
+    "app",
+    "audit",
+    "cascade",
+    "evaluation",
+    "holder",
+    "linkage",
+    "main",
+    "planning",
+    "report",
+    "review",
+]
 
 
 def main() -> None:

@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from pprl.cli.console import AsJson, Folder, Identity, app, err, out, pair, quality_table
+from pprl.cli.console import AsJson, Folder, Identity, app, out, progress_bar, quality_table
+from pprl.errors import UsageError
 
 
 @app.command()
@@ -30,24 +31,42 @@ def evaluate(
             "--truth", help="CSV: left_id,right_id; for clusters holder,record_id,person_id."
         ),
     ],
+    groups: Annotated[
+        Path | None,
+        typer.Option("--groups", help="CSV: record_id and columns of groups, such as sex."),
+    ] = None,
+    errors: Annotated[
+        Path | None,
+        typer.Option("--errors", help="CSV to write: false links and missed matches by record id."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Compare links or clusters with the truth (evaluator); writes quality.json."""
     from pprl.evaluation.clusters import ClusterQuality, evaluate_clusters
+    from pprl.evaluation.error_listing import list_errors
     from pprl.evaluation.quality import Quality
     from pprl.evaluation.quality import evaluate as evaluate_links
+    from pprl.exchange.files import new_folder, write_text
     from pprl.exchange.links import Clusters, Links
 
+    new_folder(folder, [folder / "quality.json", *([errors] if errors else [])])
     quality: Quality | ClusterQuality
     if (folder / "clusters.parquet").exists():
-        quality = evaluate_clusters(Clusters.load(folder / "clusters.parquet"), truth)
+        if errors:
+            raise UsageError("--errors lists pairs; clusters have conflicts.parquet.")
+        clusters = Clusters.load(folder / "clusters.parquet")
+        quality = evaluate_clusters(clusters, truth, groups=groups)
     else:
-        quality = evaluate_links(Links.load(folder / "links.parquet"), truth)
+        links = Links.load(folder / "links.parquet")
+        quality = evaluate_links(links, truth, groups=groups)
+        if errors:
+            write_text(list_errors(links, truth).to_csv(index=False), errors)
     quality.save(folder / "quality.json")
     if as_json:
         print(json.dumps(quality.to_dict()))
     elif isinstance(quality, Quality):
-        out.print(quality_table({str(folder): quality}))
+        subgroups = {f"{one.variable} {one.group}": one for one in quality.subgroups}
+        out.print(quality_table({str(folder): quality} | subgroups))
     else:
         out.print(
             f"{quality.clusters:,} clusters, {quality.persons:,} persons, "
@@ -56,95 +75,99 @@ def evaluate(
             f"{quality.recall.value:.4f}, F1 {quality.f1.value:.4f}\n"
             f"B-cubed   precision {quality.bcubed_precision:.4f}, recall "
             f"{quality.bcubed_recall:.4f}, F1 {quality.bcubed_f1:.4f}\n"
-            f"clusters  F1 {quality.cluster_f1:.4f}",
+            f"clusters  F1 {quality.cluster_f1:.4f}, closest {quality.closest_f1:.4f}",
             highlight=False,
         )
+        for one in quality.by_holders:
+            out.print(
+                f"{one.left} x {one.right}: precision {one.precision.value:.4f}, recall "
+                f"{one.recall.value:.4f}, {one.true_pairs:,} true pairs",
+                highlight=False,
+                markup=False,
+                soft_wrap=True,
+            )
 
 
 @app.command()
-def audit(
-    encodings: Annotated[Path, typer.Argument(help="Encodings file that 'pprl encode' wrote.")],
-    output: Folder,
-    reference: Annotated[
-        Path | None, typer.Option("--reference", help="People an attacker could have a list of.")
+def changes(
+    old: Annotated[Path, typer.Argument(help="Folder of the earlier 'pprl link'.")],
+    new: Annotated[Path, typer.Argument(help="Folder of the later one.")],
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="CSV of the pairs that changed.")
     ] = None,
-    schema: Annotated[
-        Path | None, typer.Option("--schema", "-s", help="The schema of the encodings.")
-    ] = None,
-    truth: Annotated[
-        Path | None, typer.Option("--truth", help="CSV: record_id,reference_id, who is who.")
-    ] = None,
-    id_column: Annotated[
-        str | None, typer.Option("--id-column", help="The reference's column with its ids.")
-    ] = None,
-    column: Annotated[
-        list[str] | None,
-        typer.Option("--map", help="FIELD=COLUMN, where the reference has another name."),
-    ] = None,
-    key: Annotated[
-        str | None,
-        typer.Option("--key", "-k", help="Key file, env:VARIABLE or fd:NUMBER: what it opens."),
-    ] = None,
-    fail_above: Annotated[
-        float | None,
-        typer.Option(
-            "--fail-above",
-            help="Exit with code 3 if an attack without key and pairs re-identifies more.",
-        ),
-    ] = None,
-    victims: Annotated[int, typer.Option("--victims", help="Encodings to attack.")] = 2000,
-    seed: Annotated[int, typer.Option("--seed", help="Of everything that is drawn.")] = 1,
+    as_json: AsJson = False,
+) -> None:
+    """Compare two linkage runs pair by pair: what changed and why (linkage unit)."""
+    from pprl.evaluation.runs import compare_runs
+    from pprl.exchange.files import write_text
+
+    result = compare_runs(old, new)
+    if output:
+        write_text(result.changes.to_csv(index=False), output)
+    counts = {"kept": result.kept, "gained": result.gained, "lost": result.lost}
+    reasons = result.summary().to_dict("records")
+    if as_json:
+        print(json.dumps(counts | {"reasons": reasons}))
+        return
+    out.print(", ".join(f"{number:,} {name}" for name, number in counts.items()))
+    for row in reasons:
+        out.print(f"  {row['change']}, {row['why']}: {row['pairs']:,}", highlight=False)
+
+
+@app.command()
+def tune(
+    a: Annotated[Path, typer.Argument(help="Encodings of the first holder.")],
+    b: Annotated[Path, typer.Argument(help="Encodings of the second holder.")],
+    truth: Annotated[Path, typer.Option("--truth", help="CSV: left_id,right_id.")],
+    floor: Annotated[
+        float, typer.Option("--floor", help="The least similarity that is looked at.")
+    ] = 0.5,
+    workers: Annotated[int | None, typer.Option("--workers", help="Threads.")] = None,
     identity: Identity = None,
     as_json: AsJson = False,
 ) -> None:
-    """Measure what encodings give away, and attack them (data holder); audit.json, audit.html."""
-    from pprl.cli.holder import read_key
-    from pprl.errors import UsageError
-    from pprl.evaluation.audit import audit as run
-    from pprl.evaluation.audit.auditing import LIMIT
+    """Choose the threshold with a truth, cross-validated (evaluator)."""
+    from pprl.evaluation.tune import tune as choose
     from pprl.exchange.encodings import Encodings
-    from pprl.exchange.files import new_folder
-    from pprl.holder.schema import Schema
+    from pprl.linkage.compare import compare
 
-    if fail_above is not None and truth is None and id_column is None:
-        raise UsageError(
-            "--fail-above needs to count who is re-identified: give --reference, -s and --truth."
-        )
-    new_folder(output, [output / "audit.json", output / "audit.html"])
-    found = run(
-        Encodings.load(encodings, identity=identity),
-        reference=reference,
-        schema=Schema.load(schema) if schema else None,
-        truth=truth,
-        id_column=id_column,
-        columns=dict(pair(text) for text in column or ()),
-        key=read_key(key) if key else None,
-        victims=victims,
-        limit=LIMIT if fail_above is None else fail_above,
-        seed=seed,
-        tell=lambda text: err.print(text, highlight=False) if err.is_terminal else None,
-    )
-    found.save(output)
+    left, right = (Encodings.load(path, identity=identity) for path in (a, b))
+    with progress_bar("comparing") as progress:
+        pairs = compare(left, right, threshold=floor, workers=workers, progress=progress)
+    tuning = choose(pairs, truth)
+    figures = {
+        "threshold": tuning.threshold,
+        "apparent": tuning.apparent,
+        "cross_validated": tuning.cross_validated,
+        "optimism": tuning.optimism,
+        "threshold_range": tuning.threshold_range,
+    }
     if as_json:
-        print(json.dumps(found.to_dict()))
-    else:
-        for one in found.weaknesses:
-            out.print(
-                f"{one['group'] or 'CLK'}: {one['weakness']}: {one['meaning']}",
-                highlight=False,
-                markup=False,
-                soft_wrap=True,
-            )
-        for attack in found.attacks:
-            verdict = "succeeded" if attack.succeeded(found.limit) else "did not succeed"
-            pairs = f", {attack.known_pairs:,} known pairs" if attack.known_pairs else ""
-            out.print(
-                f"{attack.name}{pairs}, overlap {attack.overlap:.0%}, noise {attack.noise:.0%}: "
-                f"{verdict} at this size: {attack.reidentification_rate:.2%} of "
-                f"{attack.n_victims:,} ({attack.low:.2%} to {attack.high:.2%})",
-                highlight=False,
-                markup=False,
-                soft_wrap=True,
-            )
-    if fail_above is not None:
-        found.check()
+        print(json.dumps(figures))
+        return
+    low, high = tuning.threshold_range
+    out.print(
+        f"threshold {tuning.threshold:.4g} (folds chose {low:.4g} to {high:.4g})\n"
+        f"F1 {tuning.cross_validated:.4f} cross-validated, {tuning.apparent:.4f} on the pairs it "
+        f"was chosen with: optimism {tuning.optimism:.4f}",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+@app.command()
+def describe(
+    run: Annotated[
+        Path, typer.Argument(help="Folder that 'pprl link' wrote, or an encodings file.")
+    ],
+    facts: Annotated[Path, typer.Option("--facts", help="TOML: what only people know.")],
+    output: Folder,
+) -> None:
+    """Describe a run for others: RO-Crate, and DCAT-AP of the linked dataset (evaluator)."""
+    from pprl.evaluation.facts import Facts
+    from pprl.evaluation.provenance import describe_encoding, describe_link
+
+    known = Facts.load(facts)
+    written = (describe_link if run.is_dir() else describe_encoding)(run, known, output)
+    for path in written:
+        out.print(str(path), highlight=False, soft_wrap=True)

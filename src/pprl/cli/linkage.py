@@ -9,21 +9,40 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from pprl.cli.console import AsJson, Folder, Identity, app, out, progress_bar
+from pprl.cli.jobs import (
+    DryRun,
+    JobFile,
+    Memory,
+    Resume,
+    Scheduler,
+    Set,
+    ShowProgress,
+    job_of,
+    run_from_command_line,
+)
 from pprl.errors import UsageError
-from pprl.linkage.joining import Rule
+from pprl.linkage.joining import RuleChoice
 from pprl.linkage.match import Matching
 
 if TYPE_CHECKING:
     from pprl.exchange.encodings import Encodings
     from pprl.linkage.auto import Estimate
-    from pprl.linkage.blocking import Blocking
+    from pprl.linkage.blocking import Blocking, Method
 
 Threshold = Annotated[
     str, typer.Option("--threshold", help="auto, or the Dice similarity a link needs, 0 to 1.")
 ]
 BlockBy = Annotated[
-    Literal["none", "keys", "lsh"],
-    typer.Option("--blocking", help="Compare all pairs, or those that share a key or bits."),
+    str | None,
+    typer.Option(
+        "--blocking",
+        help="none compares all pairs; or, joined by '+', those that share keys, psig, lsh, "
+        "lambda-fold.",
+    ),
+]
+Unreachable = Annotated[
+    Literal["report", "compare"],
+    typer.Option("--unreachable", help="What to do with records without a blocking key."),
 ]
 Workers = Annotated[
     int | None, typer.Option("--workers", help="Threads; all processors by default.")
@@ -32,7 +51,8 @@ MaxPairs = Annotated[
     int, typer.Option("--max-pairs", help="Give up when more pairs reach the threshold.")
 ]
 ClusterRule = Annotated[
-    Rule, typer.Option("--rule", help="Which clusters are joined first, those alike on average.")
+    RuleChoice,
+    typer.Option("--rule", help="Join clusters alike on average, in every pair, or in sum."),
 ]
 Against = Annotated[
     Path | None,
@@ -42,16 +62,26 @@ Against = Annotated[
 
 @app.command()
 def link(
-    a: Annotated[Path, typer.Argument(help="Encodings of the first holder.")],
-    b: Annotated[Path, typer.Argument(help="Encodings of the second holder.")],
-    output: Folder,
+    a: Annotated[
+        Path | None, typer.Argument(help="Encodings of the first holder.", show_default=False)
+    ] = None,
+    b: Annotated[
+        Path | None, typer.Argument(help="Encodings of the second holder.", show_default=False)
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Folder for the results.")
+    ] = None,
     more: Annotated[
         list[Path] | None, typer.Argument(help="Encodings of further holders; gives clusters.")
     ] = None,
-    threshold: Threshold = "auto",
+    threshold: Annotated[
+        str | None,
+        typer.Option("--threshold", help="auto (default), or the similarity a link needs, 0 to 1."),
+    ] = None,
     matching: Annotated[
-        Matching, typer.Option("--matching", help="How many partners a record may have.")
-    ] = "one-to-one",
+        Matching | None,
+        typer.Option("--matching", help="How many partners a record may have; one-to-one."),
+    ] = None,
     ambiguous: Annotated[
         float | None,
         typer.Option("--ambiguous", help="List links that others come so near to, say 0.05."),
@@ -60,21 +90,60 @@ def link(
         str | None,
         typer.Option("--deduplicated", help="Clusters: all, none, or holders, by comma."),
     ] = None,
-    rule: ClusterRule = "average",
+    rule: ClusterRule = "auto",
     against: Against = None,
-    blocking: BlockBy = "none",
+    blocking: BlockBy = None,
+    unreachable: Unreachable = "report",
     workers: Workers = None,
-    max_pairs: MaxPairs = 100_000_000,
+    max_pairs: Annotated[
+        int | None, typer.Option("--max-pairs", help="Give up when more pairs reach the threshold.")
+    ] = None,
     identity: Identity = None,
+    job: JobFile = None,
+    changes: Set = None,
+    resume: Resume = False,
+    dry_run: DryRun = False,
+    memory: Memory = None,
+    scheduler: Scheduler = None,
+    show: ShowProgress = None,
     as_json: AsJson = False,
 ) -> None:
-    """Link files of encodings (linkage unit): two into links, more into clusters."""
+    """Link files of encodings (linkage unit): two into links, more into clusters.
+
+    With --job, --resume, --dry-run, --memory or --scheduler as a batch job: on disk, in parts,
+    to be stopped and resumed.
+    """
     from pprl.exchange.encodings import Encodings
     from pprl.exchange.files import new_folder, write_json, write_table
     from pprl.linkage.ambiguity import ambiguous as list_ambiguous
     from pprl.linkage.link import link as link_encodings
 
-    paths = [a, b, *(more or ())]
+    paths = [path for path in (a, b, *(more or ())) if path is not None]
+    given = {
+        "linkage.threshold": threshold,
+        "linkage.matching": matching,
+        "linkage.max_pairs": max_pairs,
+        "blocking.method": blocking,
+        "output.folder": output,
+        "resources.memory": memory,
+        "resources.workers": workers,
+    }
+    others = {
+        "--identity": identity,
+        "--ambiguous": ambiguous,
+        "--against": against,
+        "--deduplicated": deduplicated,
+    }
+    if job or changes or resume or dry_run or memory or scheduler:
+        made = job_of(job, paths, given, changes or (), others)
+        run_from_command_line(
+            made, resume=resume, dry_run=dry_run, scheduler=scheduler, show=show, as_json=as_json
+        )
+        return
+    if len(paths) < 2 or output is None:
+        raise UsageError("name two files of encodings or more, and a folder for the results (-o).")
+    threshold, matching = threshold or "auto", matching or "one-to-one"
+    max_pairs = 100_000_000 if max_pairs is None else max_pairs
     if more or deduplicated is not None or against is not None:
         if ambiguous is not None or matching not in {"one-to-one", "many-to-many"}:
             raise UsageError(
@@ -89,7 +158,7 @@ def link(
             threshold,
             rule,
             against,
-            blocking_of(blocking),
+            blocking_of(blocking, unreachable),
             workers,
             max_pairs,
             identity,
@@ -98,7 +167,8 @@ def link(
         return
     links_file, facts_file = output / "links.parquet", output / "linkage.json"
     estimate_file, ambiguous_file = output / "estimate.json", output / "ambiguous.parquet"
-    new_folder(output, [links_file, facts_file, estimate_file, ambiguous_file])
+    curves = [output / "similarities.parquet", output / "curve.parquet"]
+    new_folder(output, [links_file, facts_file, estimate_file, ambiguous_file, *curves])
     left, right = (Encodings.load(file, identity=identity) for file in paths)
     with progress_bar("comparing") as progress:
         result = link_encodings(
@@ -106,7 +176,7 @@ def link(
             right,
             threshold=threshold_of(threshold),
             matching=matching,
-            blocking=blocking_of(blocking),
+            blocking=blocking_of(blocking, unreachable),
             workers=workers,
             max_pairs=max_pairs,
             progress=progress,
@@ -128,8 +198,11 @@ def link(
         write_table(disputed, ambiguous_file)
         facts["ambiguous"] = int(disputed["linked"].to_numpy().sum())
     write_json(facts, facts_file)
+    write_table(result.similarities, curves[0])
     if result.estimate:
         write_json(result.estimate.to_dict(), estimate_file)
+    if result.curve:
+        write_table(result.curve, curves[1])
     if as_json:
         print(json.dumps(facts))
         return
@@ -150,9 +223,10 @@ def dedupe(
     a: Annotated[Path, typer.Argument(help="Encodings of one holder.")],
     output: Folder,
     threshold: Threshold = "auto",
-    rule: ClusterRule = "average",
+    rule: ClusterRule = "auto",
     against: Against = None,
-    blocking: BlockBy = "none",
+    blocking: BlockBy = None,
+    unreachable: Unreachable = "report",
     workers: Workers = None,
     max_pairs: MaxPairs = 100_000_000,
     identity: Identity = None,
@@ -166,7 +240,7 @@ def dedupe(
         threshold,
         rule,
         against,
-        blocking_of(blocking),
+        blocking_of(blocking, unreachable),
         workers,
         max_pairs,
         identity,
@@ -179,7 +253,7 @@ def _cluster(
     output: Path,
     deduplicated: bool | list[str],
     threshold: str,
-    rule: Rule,
+    rule: RuleChoice,
     against: Path | None,
     blocking: Blocking | None,
     workers: int | None,
@@ -197,8 +271,9 @@ def _cluster(
     new_folder(output, [clusters_file, facts_file, conflicts_file, events_file])
     previous, cut = None, threshold_of(threshold)
     if against is not None:
-        previous, before = load_previous(against)
+        previous, before, rule_before = load_previous(against)
         cut = before if cut == "auto" else cut
+        rule = rule_before if rule == "auto" else rule
     files: list[Encodings] = [Encodings.load(path, identity=identity) for path in paths]
     with progress_bar("comparing") as progress:
         result = cluster(
@@ -266,11 +341,31 @@ def pseudonyms(
     out.print("Give each holder its own file only, and research.parquet to the researchers only.")
 
 
-def blocking_of(kind: Literal["none", "keys", "lsh"]) -> Blocking | None:
-    """Turn the option into the value that the library takes."""
-    from pprl.linkage.blocking import HammingLSH, KeyBlocking
+def blocking_of(
+    kinds: str | None, unreachable: Literal["report", "compare"] = "report"
+) -> Blocking | None:
+    """Turn the options into the value that the library takes.
 
-    return {"none": None, "keys": KeyBlocking(), "lsh": HammingLSH()}[kind]
+    Raises:
+        UsageError: There is no way of blocking of that name.
+    """
+    from pprl.linkage.blocking import BlockingUnion, HammingLSH, KeyBlocking, LambdaFold, PSig
+
+    if kinds is None or kinds == "none":
+        return None
+    ways: dict[str, Method] = {
+        "keys": KeyBlocking(),
+        "psig": PSig(),
+        "lsh": HammingLSH(),
+        "lambda-fold": LambdaFold(),
+    }
+    unknown = [name for name in kinds.split("+") if name not in ways]
+    if unknown:
+        raise UsageError(
+            f"--blocking is none, or some of {', '.join(ways)} joined by '+'; {unknown[0]!r} is "
+            f"none of them."
+        )
+    return BlockingUnion(tuple(ways[name] for name in kinds.split("+")), unreachable)
 
 
 def threshold_of(text: str) -> float | Literal["auto"]:

@@ -2,31 +2,51 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from os import PathLike
-from pathlib import Path
 from typing import Any, TypeAlias
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from pprl.errors import MissingColumn, UnreadableFile, UsageError
+from pprl.errors import UsageError
+from pprl.evaluation.figures import Figure, f1_of, wilson
+from pprl.evaluation.subgroups import Groups, Subgroup, read_groups, split
+from pprl.evaluation.tables import PairTable, links_of, pair_codes, true_pairs
 from pprl.exchange.encodings import Encodings
-from pprl.exchange.links import Links
+from pprl.linkage.blocking import BlockingReport
 
-_Z95 = 1.959963984540054
+__all__ = [
+    "BlockingQuality",
+    "Figure",
+    "Quality",
+    "Truth",
+    "evaluate",
+    "read_true_pairs",
+    "wilson",
+]
 
-Truth: TypeAlias = "str | PathLike[str] | pd.DataFrame | pd.MultiIndex | Links"
-"""True pairs: a CSV or Parquet file or table with ``left_id, right_id``, or a MultiIndex."""
+Truth: TypeAlias = PairTable
+"""True pairs, in any of the forms that pairs have."""
 
 
 @dataclass(frozen=True)
-class Figure:
-    """A proportion with its 95 % interval."""
+class BlockingQuality:
+    """What blocking saved and what it cost.
 
-    value: float
-    low: float
-    high: float
+    Attributes:
+        pairs_completeness: Share of true pairs among the candidate pairs; None where
+            only the report of blocking was given, which does not name them.
+        reduction_ratio: Share of all pairs that are no candidate pairs; None where the
+            number of all pairs is not known.
+        candidate_pairs: Their number, each counted once.
+    """
+
+    pairs_completeness: Figure | None
+    reduction_ratio: float | None
+    candidate_pairs: int
 
 
 @dataclass(frozen=True)
@@ -41,6 +61,8 @@ class Quality:
         true_positives, false_positives, false_negatives: Counts of pairs.
         links, true_pairs: Counts of pairs.
         pairs: Number of pairs of records in all, where both encodings were given.
+        blocking: Where candidate pairs or a report of blocking were given.
+        subgroups: The same figures for each group of records, where groups were given.
     """
 
     precision: Figure
@@ -52,10 +74,28 @@ class Quality:
     links: int
     true_pairs: int
     pairs: int | None = None
+    blocking: BlockingQuality | None = None
+    subgroups: tuple[Subgroup, ...] = ()
+
+    def _repr_html_(self) -> str:
+        from pprl.exchange._html import card, intervals, share
+
+        figures = {"precision": self.precision, "recall": self.recall, "F1": self.f1}
+        rows = {name: share(one.value, one.low, one.high) for name, one in figures.items()}
+        rows |= {"links": f"{self.links:,}", "true pairs": f"{self.true_pairs:,}"}
+        bars = {name: (one.value, one.low, one.high) for name, one in figures.items()}
+        return card("Quality", rows, picture=intervals(bars))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the content of ``quality.json``."""
         return asdict(self)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return a row for all pairs and one for each subgroup, with intervals as columns."""
+        everybody = Subgroup.count("", "all", self.true_positives, self.links, self.true_pairs)
+        return pd.json_normalize(
+            [asdict(part) for part in (everybody, *self.subgroups)], sep="_"
+        ).rename(columns=lambda name: name.removesuffix("_value"))
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write ``quality.json``.
@@ -69,92 +109,99 @@ class Quality:
 
 
 def evaluate(
-    links: Links, truth: Truth, *, a: Encodings | None = None, b: Encodings | None = None
+    links: PairTable,
+    truth: Truth,
+    *,
+    a: Encodings | None = None,
+    b: Encodings | None = None,
+    groups: Groups | None = None,
+    candidates: PairTable | None = None,
+    blocking: BlockingReport | None = None,
 ) -> Quality:
     """Compare links with the truth.
 
     Args:
-        links: The links of a linkage.
+        links: The links of a linkage, of this library or of another (see
+            `pprl.evaluation.tables.PairTable`).
         truth: Every true pair of record ids, ``left_id, right_id``.
         a: The left encodings; then every left id of the truth must be among theirs.
         b: The right encodings, likewise.
+        groups: ``record_id`` and a column for each way of grouping records, such as sex
+            or decade of birth. A pair counts for the group of its left record or, where the
+            table does not have that, of its right record.
+        candidates: The candidate pairs that blocking left, ``left_id, right_id``.
+        blocking: The report of blocking of a `LinkResult`.
 
     Raises:
         UsageError: The truth is empty, or names a record that is not in the encodings.
+        MissingColumn: The truth has no column ``left_id`` or ``right_id``, or the groups
+            have no ``record_id``.
+        UnreadableFile: The truth cannot be read.
+    """
+    true = true_pairs(truth)
+    _check_known(true, [("left", a), ("right", b)])
+    found = links_of(links, "the table of links").to_pandas()[["left_id", "right_id"]]
+    found_codes, true_codes = pair_codes(found, true)
+    right = np.isin(found_codes, true_codes)
+    hits = int(right.sum())
+    pairs = a.info.records * b.info.records if a is not None and b is not None else None
+    subgroups: Sequence[Subgroup] = ()
+    if groups is not None:
+        subgroups = split(read_groups(groups), found, right, true)
+    return Quality(
+        precision=wilson(hits, len(found)),
+        recall=wilson(hits, len(true)),
+        f1=f1_of(hits, len(found) - hits, len(true) - hits),
+        true_positives=hits,
+        false_positives=len(found) - hits,
+        false_negatives=len(true) - hits,
+        links=len(found),
+        true_pairs=len(true),
+        pairs=pairs,
+        blocking=_blocking(candidates, blocking, true, pairs),
+        subgroups=tuple(subgroups),
+    )
+
+
+def read_true_pairs(truth: Truth) -> pd.MultiIndex:
+    """Return the distinct true pairs of record ids, left and right, whatever holds them.
+
+    Raises:
+        UsageError: There are none.
         MissingColumn: The truth has no column ``left_id`` or ``right_id``.
         UnreadableFile: The truth cannot be read.
     """
-    true_pairs = _true_pairs(truth)
-    if not len(true_pairs):
-        raise UsageError("the truth has no pairs; without any, recall has no meaning.")
-    for level, encodings, side in ((0, a, "left"), (1, b, "right")):
+    return pd.MultiIndex.from_frame(true_pairs(truth))
+
+
+def _check_known(true: pd.DataFrame, sides: list[tuple[str, Encodings | None]]) -> None:
+    for side, encodings in sides:
         if encodings is not None:
-            known = true_pairs.get_level_values(level).isin(encodings.record_ids.to_pylist())
+            known = true[f"{side}_id"].isin(encodings.record_ids.to_pylist())
             if not known.all():
                 raise UsageError(
                     f"{(~known).sum():,} of the truth's {side}_id are not among the {side} "
                     f"file's record ids. Are left and right swapped?"
                 )
-    found = pd.MultiIndex.from_frame(links.to_pandas()[["left_id", "right_id"]])
-    hits = int(found.isin(true_pairs).sum())
-    false_positives = len(found) - hits
-    false_negatives = len(true_pairs) - hits
-    return Quality(
-        precision=wilson(hits, len(found)),
-        recall=wilson(hits, len(true_pairs)),
-        f1=_f1(hits, false_positives, false_negatives),
-        true_positives=hits,
-        false_positives=false_positives,
-        false_negatives=false_negatives,
-        links=len(found),
-        true_pairs=len(true_pairs),
-        pairs=len(a) * len(b) if a is not None and b is not None else None,
+
+
+def _blocking(
+    candidates: PairTable | None,
+    report: BlockingReport | None,
+    true: pd.DataFrame,
+    pairs: int | None,
+) -> BlockingQuality | None:
+    if candidates is None:
+        if report is None:
+            return None
+        return BlockingQuality(None, report.reduction_ratio, report.compared)
+    table = links_of(candidates, "the table of candidate pairs").to_pandas()
+    codes: list[NDArray[np.int64]] = pair_codes(table, true)
+    # A pair that shares several blocks is one candidate pair.
+    kept = len(np.unique(codes[0]))
+    ratio = report.reduction_ratio if report else None if pairs is None else 1 - kept / pairs
+    return BlockingQuality(
+        wilson(int(np.isin(codes[1], codes[0]).sum()), len(true)),
+        ratio,
+        report.compared if report else kept,
     )
-
-
-def wilson(successes: int, trials: int) -> Figure:
-    """Estimate a proportion with its 95 % interval (Wilson, JASA 22 (1927), p. 209).
-
-    Without trials the value is 0 and the interval is 0 to 1.
-    """
-    if trials == 0:
-        return Figure(0.0, 0.0, 1.0)
-    share = successes / trials
-    scale = 1 + _Z95**2 / trials
-    centre = (share + _Z95**2 / (2 * trials)) / scale
-    spread = _Z95 / scale * math.sqrt(share * (1 - share) / trials + _Z95**2 / (4 * trials**2))
-    return Figure(share, max(0.0, centre - spread), min(1.0, centre + spread))
-
-
-def _f1(hits: int, false_positives: int, false_negatives: int) -> Figure:
-    """F1 = 2 J / (1 + J), where J = hits / (hits + both kinds of error) is a proportion."""
-    jaccard = wilson(hits, hits + false_positives + false_negatives)
-    return Figure(*(2 * j / (1 + j) for j in (jaccard.value, jaccard.low, jaccard.high)))
-
-
-def _true_pairs(truth: Truth) -> pd.MultiIndex:
-    if isinstance(truth, pd.MultiIndex):
-        return truth.unique()
-    if isinstance(truth, Links):
-        frame = truth.to_pandas()
-    elif isinstance(truth, pd.DataFrame):
-        frame = truth
-    else:
-        frame = _read(Path(truth))
-    for name in ("left_id", "right_id"):
-        if name not in frame.columns:
-            raise MissingColumn(f"the truth has no column {name!r}; it needs left_id,right_id.")
-    return pd.MultiIndex.from_frame(frame[["left_id", "right_id"]].astype(str)).unique()
-
-
-def _read(path: Path) -> pd.DataFrame:
-    try:
-        if path.suffix == ".parquet":
-            return pd.read_parquet(path)
-        return pd.read_csv(path, dtype=str, keep_default_na=False)
-    except FileNotFoundError:
-        raise UnreadableFile(f"{path}: there is no such file.") from None
-    except Exception as error:
-        raise UnreadableFile(
-            f"{path} cannot be read as a table ({type(error).__name__})."
-        ) from None

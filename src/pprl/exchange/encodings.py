@@ -131,6 +131,18 @@ class Encodings:
             f"holder {self.info.holder!r}, schema {self.info.schema_name!r})"
         )
 
+    def _repr_html_(self) -> str:
+        from pprl.exchange._html import card
+
+        rows = {
+            "holder": self.info.holder or "-",
+            "records": f"{self.info.records:,}",
+            "schema": f"{self.info.schema_name} {self.info.schema_fingerprint[:12]}",
+            "bits": f"{self.info.bits:,}, {self.info.popcounts.mean:.0f} set on average",
+        }
+        rows |= {f"{name} filled": f"{share:.1%}" for name, share in self.info.present.items()}
+        return card("Encodings", rows, self.popcounts() / self.info.bits, "share of bits set")
+
     @property
     def words(self) -> NDArray[np.uint64]:
         """The CLKs as (n, ceil(bits / 64)) words, zero padded."""

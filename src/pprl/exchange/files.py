@@ -49,8 +49,23 @@ def whole_file(path: str | PathLike[str]) -> Iterator[Path]:
             os.fsync(written.fileno())
         _refuse_existing(target)
         temporary.replace(target)
+        sync_folder(target.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a new name in a folder last through a loss of power, where the system can."""
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(handle)
+    except OSError:
+        pass
+    finally:
+        os.close(handle)
 
 
 def _refuse_existing(target: Path) -> None:
@@ -224,6 +239,23 @@ def read_encodings(
         if info.blocking
         else None,
     )
+
+
+def read_info(path: str | PathLike[str]) -> EncodingInfo:
+    """Read the header of an encodings file that is not sealed, and no record.
+
+    Raises:
+        UnreadableFile: The file is missing, damaged or not an encodings file.
+    """
+    try:
+        metadata = pq.read_metadata(path).metadata or {}
+    except FileNotFoundError:
+        raise UnreadableFile(f"{path}: there is no such file.") from None
+    except (pa.ArrowException, OSError) as error:
+        raise UnreadableFile(
+            f"{path} cannot be read as Parquet ({type(error).__name__}). Is it sealed?"
+        ) from None
+    return _parse_info(path, metadata)
 
 
 def read_links(path: str | PathLike[str]) -> Links:

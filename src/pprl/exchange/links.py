@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from os import PathLike
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -48,6 +48,51 @@ class Links:
         """Return the links as a pandas DataFrame."""
         frame: pd.DataFrame = self.table.to_pandas()
         return frame
+
+    def to_multiindex(
+        self, left: pd.Index[Any] | None = None, right: pd.Index[Any] | None = None
+    ) -> pd.MultiIndex:
+        """Return the pairs as recordlinkage takes them; see `pprl.exchange.foreign`.
+
+        Args:
+            left: The index of the left records, to get its labels back in place of text.
+            right: The index of the right records.
+
+        Raises:
+            UsageError: A record id is not a label of the index.
+        """
+        from pprl.exchange.foreign import to_multiindex
+
+        return to_multiindex(self.table, left, right)
+
+    @classmethod
+    def from_multiindex(cls, pairs: pd.MultiIndex | pd.Series[Any] | pd.DataFrame) -> Links:
+        """Take pairs of index labels from recordlinkage, with similarities or without.
+
+        Raises:
+            UsageError: The index does not have two levels, or a table has several columns.
+        """
+        from pprl.exchange.foreign import from_multiindex
+
+        return cls(from_multiindex(pairs))
+
+    def to_splink(self, left: str = "left", right: str = "right") -> pd.DataFrame:
+        """Return the pairs as Splink's predictions, with these names of source datasets."""
+        from pprl.exchange.foreign import to_splink
+
+        return to_splink(self.table, left, right)
+
+    @classmethod
+    def from_splink(cls, frame: pd.DataFrame, left: str | None = None) -> Links:
+        """Take Splink's predictions, with the records of dataset ``left`` on the left.
+
+        Raises:
+            MissingColumn: ``unique_id_l`` or ``unique_id_r`` is missing.
+            UsageError: Which record of a pair is the left one cannot be told.
+        """
+        from pprl.exchange.foreign import from_splink
+
+        return cls(from_splink(frame, left))
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
         return self.table.__arrow_c_stream__(requested_schema)

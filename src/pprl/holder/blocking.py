@@ -42,9 +42,8 @@ def block_keys(
         has = np.logical_and.reduce([rows >= 0 for rows, _ in columns])
         numbers = np.zeros(int(has.sum()), np.int64)
         for rows, values in columns:
-            numbers = number_distinct((numbers * (len(values) + 1) + rows[has]).astype(np.uint64))[
-                0
-            ]
+            codes = numbers * (len(values) + 1) + rows[has]
+            numbers = number_distinct(codes.astype(np.uint64))[0].astype(np.int64)
         ids, firsts = number_distinct(numbers.astype(np.uint64), len(numbers) + 1)
         keyed = np.empty(len(firsts), np.uint64)
         for number, row in enumerate(np.flatnonzero(has)[firsts].tolist()):
@@ -61,9 +60,18 @@ def block_keys(
 def _codes(part: KeyPart, texts: Texts) -> tuple[NDArray[np.int64], list[str]]:
     """Cut the distinct values of a field; what becomes empty is missing."""
     values = texts.values.to_pylist()
+    if part.length:
+        values = [value if len(value) == part.length else "" for value in values]
+    if part.letters:
+        values = [_letters(value, part.letters) for value in values]
     if part.code:
         phonetic = _phonetic(part.code)
         values = [phonetic(value) for value in values]
+    if part.at:
+        places, most = part.at, max(part.at)
+        values = [
+            "".join(value[i] for i in places) if len(value) > most else "" for value in values
+        ]
     if part.first:
         values = [value[: part.first] for value in values]
     if part.last:
@@ -71,6 +79,14 @@ def _codes(part: KeyPart, texts: Texts) -> tuple[NDArray[np.int64], list[str]]:
     distinct: dict[str, int] = {}
     numbers = [distinct.setdefault(value, len(distinct)) if value else -1 for value in values]
     return np.array([*numbers, -1], np.int64)[texts.rows], list(distinct)
+
+
+def _letters(value: str, places: Sequence[int]) -> str:
+    """Take letters by place; nothing of a value without letters."""
+    letters = [letter for letter in value if letter.isalpha()]
+    if not letters:
+        return ""
+    return "".join(letters[at - 1] if at <= len(letters) else "2" for at in places)
 
 
 def _phonetic(code: PhoneticCode) -> Callable[[str], str]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Annotated, Literal, Self
 
 import pydantic
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 PhoneticCode = Literal["soundex", "metaphone", "nysiis"]
 
@@ -18,13 +18,29 @@ class _Value(BaseModel):
 class KeyPart(_Value):
     """What a blocking key takes from a field's cleaned value.
 
-    First the phonetic code, then so many characters of it, from the start or the end.
+    First the phonetic code, or some of its letters, or the characters ``at`` some places,
+    counted from 0, without all of which a value is missing; then so many characters of it,
+    from the start or the end. ``letters`` are places among the value's letters, counted from
+    1; where the value is too short there stands a 2, as in Australia's statistical linkage
+    key. With ``length``, a cleaned value of another length counts as missing: a date of eight
+    digits whose day is unknown.
     """
 
     field: str
     code: PhoneticCode | None = None
+    letters: tuple[Annotated[int, pydantic.Field(ge=1)], ...] | None = None
+    length: int | None = pydantic.Field(default=None, ge=1)
+    at: tuple[Annotated[int, pydantic.Field(ge=0)], ...] | None = pydantic.Field(
+        default=None, min_length=1
+    )
     first: int | None = pydantic.Field(default=None, ge=1)
     last: int | None = pydantic.Field(default=None, ge=1)
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if sum(map(bool, (self.code, self.letters, self.at))) > 1:
+            raise ValueError("a part takes a phonetic code, letters or places, one of them")
+        return self
 
 
 class BlockingPass(_Value):

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike
 from typing import Any, Literal, get_args
 
@@ -26,7 +26,7 @@ from pprl.holder.encoder import EncodedBatch, Encoder
 from pprl.holder.hardening.applied import add_noise, describe, noise_of
 from pprl.holder.hardening.noise import Noise
 from pprl.holder.keys import LinkageKey
-from pprl.holder.records import CsvFormat, Records, read_batches
+from pprl.holder.records import CsvFormat, Records, count_rows, read_batches
 from pprl.holder.schema import Schema
 from pprl.holder.values import as_text
 from pprl.kernels.numbering import hash_runs
@@ -107,23 +107,26 @@ def encode(
         threads(workers),
     )
     run = _Run(Encoder(schema, key), options)
-    ids = []
-    clks = np.empty((0, schema.total_bits // 8), np.uint8)
-    variants = np.empty(0, np.uint8)
-    masks = np.empty((0, run.mask_bytes), np.uint8)
-    block_keys = []
-    for part in run.parts(data, progress):
-        ids.append(part.ids)
-        block_keys.append(part.block_keys)
-        for all_rows, rows in ((clks, part.clks), (variants, part.variants), (masks, part.mask)):
-            _append(all_rows, rows)
+    # In a table of known length every batch has its place in the result from the start.
+    size = None if schema.variants else count_rows(data)
+    clks = np.empty((size or 0, schema.total_bits // 8), np.uint8)
+    parts = []
+    done = 0
+    for part in run.parts(data, progress, clks if size else None):
+        if size:
+            clks[done : done + len(part.clks)] = part.clks
+            done += len(part.clks)
+        parts.append(replace(part, clks=part.clks[:0]) if size else part)
+    if size:
+        clks.resize((done, clks.shape[1]), refcheck=False)
+    info = run.info()
     return Encodings(
-        record_ids=pa.concat_arrays(ids),
-        clks=clks,
-        info=run.info(),
-        variants=variants if schema.variants else None,
-        present=masks if schema.presence_mask else None,
-        block_keys=np.concatenate(block_keys) if schema.blocking else None,
+        record_ids=pa.concat_arrays([part.ids for part in parts]),
+        variants=np.concatenate([part.variants for part in parts]) if schema.variants else None,
+        present=np.concatenate([part.mask for part in parts]) if schema.presence_mask else None,
+        block_keys=np.concatenate([part.block_keys for part in parts]) if schema.blocking else None,
+        clks=clks if size else _joined(parts),
+        info=info,
     )
 
 
@@ -263,8 +266,17 @@ class _Run:
         schema = self._encoder.schema
         return -(-len(schema.encoded_fields) // 8) if schema.presence_mask else 0
 
-    def parts(self, data: Records, progress: Progress | None) -> Iterator[_Part]:
-        """Encode batch after batch; at the end check that ids are unique."""
+    def parts(
+        self, data: Records, progress: Progress | None, out: NDArray[np.uint8] | None = None
+    ) -> Iterator[_Part]:
+        """Encode batch after batch; at the end check that ids are unique.
+
+        Args:
+            data: The records.
+            progress: Called with the number of records read.
+            out: (records, bytes); a batch's CLKs are put in the rows of its records, if
+                they are not changed or moved after that.
+        """
         options = self._options
         wanted = list(dict.fromkeys(name for one in self._columns for name in one.values()))
         excluded = pa.array(list(options.exclude), pa.string())
@@ -275,7 +287,8 @@ class _Run:
                 row = 1
                 for batch in read_batches(data, [options.id_column, *wanted], options.csv_format):
                     ids = _record_ids(batch.column(0), options.id_column, row)
-                    yield pool.submit(self._encode, batch, ids, excluded, row)
+                    place = None if out is None else out[row - 1 : row - 1 + batch.num_rows]
+                    yield pool.submit(self._encode, batch, ids, excluded, row, place)
                     row += batch.num_rows
 
             for encoded in in_order(batches(), options.workers):
@@ -303,7 +316,12 @@ class _Run:
             )
 
     def _encode(
-        self, batch: pa.RecordBatch, ids: pa.StringArray, excluded: pa.StringArray, first_row: int
+        self,
+        batch: pa.RecordBatch,
+        ids: pa.StringArray,
+        excluded: pa.StringArray,
+        first_row: int,
+        out: NDArray[np.uint8] | None,
     ) -> _Batch:
         """Encode one batch; runs in a thread of the pool."""
         digests = _digests(ids)
@@ -313,7 +331,8 @@ class _Run:
             keep = pc.invert(pc.is_in(ids, excluded))
             ids, fields = ids.filter(keep), fields.filter(keep)
             rows = rows[keep.to_numpy(zero_copy_only=False)]
-        encoded = [self._encoder.encode(fields, columns) for columns in self._columns]
+            out = None if out is None else out[: len(rows)]
+        encoded = [self._encoder.encode(fields, columns, out=out) for columns in self._columns]
         problems = sorted(
             {(int(rows[p.row]), p.field, p.reason) for one in encoded for p in one.problems}
         )
@@ -410,11 +429,15 @@ class _Run:
         return described if self.groups else described[""]
 
 
-def _append(all_rows: NDArray[np.uint8], rows: NDArray[np.uint8]) -> None:
-    """Append rows in place: large memory grows without being copied, so parts can go at once."""
-    before = len(all_rows)
-    all_rows.resize((before + len(rows), *all_rows.shape[1:]), refcheck=False)
-    all_rows[before:] = rows
+def _joined(parts: list[_Part]) -> NDArray[np.uint8]:
+    """Put the CLKs of parts below one another, letting each part go once it is copied."""
+    all_rows = np.empty((sum(len(part.clks) for part in parts), parts[0].clks.shape[1]), np.uint8)
+    end = len(all_rows)
+    while parts:
+        part = parts.pop()
+        all_rows[end - len(part.clks) : end] = part.clks
+        end -= len(part.clks)
+    return all_rows
 
 
 @contextmanager

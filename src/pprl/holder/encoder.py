@@ -30,9 +30,9 @@ from pprl.holder.keys import LinkageKey
 from pprl.holder.salting import Pieces, salted, salts_of
 from pprl.holder.schema import ClkhashKeys, Field, Schema, StringFormat
 from pprl.holder.selftest import fictitious_people
-from pprl.holder.tokens import number_distinct, tokenise
+from pprl.holder.tokens import codes_below, number_distinct, tokenise
 from pprl.holder.values import Texts, distinct_texts
-from pprl.kernels.bits import merge_row_runs, merge_rows, merge_runs, set_bits
+from pprl.kernels.bits import merge_row_runs, merge_rows, merge_runs, set_bits, share_out
 
 
 @dataclass(frozen=True)
@@ -104,6 +104,7 @@ class Encoder:
         columns: Mapping[str, str] | None = None,
         *,
         validate: bool = True,
+        out: NDArray[np.uint8] | None = None,
     ) -> EncodedBatch:
         """Encode a batch.
 
@@ -111,6 +112,7 @@ class Encoder:
             batch: Holds a column for every field that is not ignored.
             columns: The column of a field, where it is not the field's own name.
             validate: Check the rules of each field's format.
+            out: (n, total bits / 8), where to put the CLKs; new memory if not given.
         """
         fields = self.schema.encoded_fields
         present = np.zeros((batch.num_rows, len(fields)), bool)
@@ -128,13 +130,17 @@ class Encoder:
             present[:, at] = texts[field.name].rows >= 0
         pieces = {field.name: _cut(texts[field.name].values, field) for field in fields}
         inserted = np.empty((batch.num_rows, len(self.parts)), np.int64)
-        hardened = []
+        width = self.schema.total_bits // 8
+        clks = np.empty((batch.num_rows, width), np.uint8) if out is None else out
+        first = 0
         for at, one in enumerate(self._filters):
-            filters = _fill(one, texts, pieces, batch.num_rows)
+            room = clks[:, first : first + one.part.bits // 8]
+            first += one.part.bits // 8
+            filters = _blank(room, one.part.filter_bits)
+            _fill(one, texts, pieces, filters)
             inserted[:, at] = count_bits(filters)
-            before = filters.view(np.uint8)[:, : one.part.filter_bits // 8]
-            hardened.append(one.harden(before))
-        clks = np.concatenate(hardened, axis=1) if len(hardened) > 1 else hardened[0]
+            # Without hardening this is the same memory, and NumPy copies nothing.
+            room[:] = one.harden(filters.view(np.uint8)[:, : one.part.filter_bits // 8])
         keys = block_keys(
             self.schema.blocking, texts, self._key, self.schema.fingerprint, batch.num_rows
         )
@@ -172,12 +178,22 @@ def expected_fill(schema: Schema) -> dict[str, float]:
     return fills
 
 
+def _blank(clks: NDArray[np.uint8], bits: int) -> NDArray[np.uint64]:
+    """Make (n, words) filters without a bit; in the CLKs' own memory if they fit there."""
+    if 8 * clks.shape[1] == bits and not bits % 64 and clks.flags.c_contiguous:
+        clks[:] = 0
+        return clks.view(np.uint64)
+    return np.zeros((len(clks), -(-bits // 64)), np.uint64)
+
+
 def _fill(
-    one: _Filter, texts: Mapping[str, Texts], pieces: Mapping[str, Pieces], records: int
-) -> NDArray[np.uint64]:
-    """Insert the fields of one part: (records, words) filters before hardening."""
+    one: _Filter,
+    texts: Mapping[str, Texts],
+    pieces: Mapping[str, Pieces],
+    filters: NDArray[np.uint64],
+) -> None:
+    """Insert the fields of one part into (records, words) filters before hardening."""
     part = one.part
-    filters = np.zeros((records, -(-part.filter_bits // 64)), np.uint64)
     salts = salts_of(part.salts, texts) if part.salts else None
     for field, keys, slot, known in zip(part.fields, one.keys, part.slots, one.known, strict=True):
         rows, cut = texts[field.name].rows, pieces[field.name]
@@ -185,12 +201,11 @@ def _fill(
             rows, cut = salted(rows, cut, salts)
         if len(cut.offsets) > 1:
             _merge_field(rows, cut, field, keys, slot, known, filters)
-    return filters
 
 
 def _cut(values: pa.StringArray, field: Field) -> Pieces:
     if not len(values):
-        return Pieces([], np.empty(0, np.int64), np.zeros(1, np.int64))
+        return Pieces([], np.empty(0, np.int32), np.zeros(1, np.int64))
     tokens = tokenise(values, field.tokens)
     return Pieces(_token_bytes(tokens.texts, field), tokens.members, tokens.offsets)
 
@@ -206,15 +221,11 @@ def _merge_field(
 ) -> None:
     """Merge the tokens of one field, in its slot, into the (records, words) filters."""
     first, bits = slot
-    counts = _insertions(field, pieces.offsets)
-
-    # One filter for each distinct pair of a token and its number of insertions.
+    uses, tokens, counts = _insertions(field, pieces)
     most = int(counts.max(initial=0))
-    pairs = (pieces.members * (most + 1) + counts).astype(np.uint64)
-    uses, firsts = number_distinct(pairs, len(pieces.texts) * (most + 1))
     where = positions(pieces.texts, most, bits, keys, field.hash, known) + np.uint32(first)
-    token_filters = np.zeros((len(firsts), filters.shape[1]), np.uint64)
-    set_bits(where, pieces.members[firsts], counts[firsts], token_filters.view(np.uint8))
+    token_filters = np.zeros((len(tokens), filters.shape[1]), np.uint64)
+    set_bits(where, tokens, counts, token_filters.view(np.uint8))
 
     n_values = len(pieces.offsets) - 1
     if 2 * n_values > len(rows):
@@ -239,18 +250,30 @@ def _token_bytes(texts: list[str], field: Field) -> list[bytes]:
     return [text.encode(encoding) for text in texts]
 
 
-def _insertions(field: Field, offsets: NDArray[np.int64]) -> NDArray[np.int64]:
+def _insertions(
+    field: Field, pieces: Pieces
+) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.int64]]:
     """Say how many bits each token of each value inserts.
 
     ``bits_per_feature`` is shared out among a value's tokens, the first of them
     getting one more where it does not divide.
+
+    Returns:
+        For every token of every value the number of its pair of a token and a count,
+        and for each pair the token and the count.
     """
     if field.bits_per_token is not None:
-        return np.full(offsets[-1], field.bits_per_token, np.int64)
-    lengths = np.diff(offsets)
-    base, extra = np.divmod(field.bits_per_feature or 0, np.maximum(lengths, 1))
-    place = np.arange(offsets[-1]) - np.repeat(offsets[:-1], lengths)
-    return np.repeat(base, lengths) + (place < np.repeat(extra, lengths))
+        every = np.arange(len(pieces.texts))
+        return pieces.members, every, np.full(len(every), field.bits_per_token)
+    total = field.bits_per_feature or 0
+    fewest = max(int(np.diff(pieces.offsets).min(initial=total)), 1)
+    room = -(-total // fewest) + 1
+    below = len(pieces.texts) * room
+    pairs = codes_below(below, len(pieces.members))
+    share_out(pieces.members, pieces.offsets, total, room, pairs)
+    uses, firsts = number_distinct(pairs, below)
+    tokens, counts = np.divmod(pairs[firsts].astype(np.int64), room)
+    return uses, tokens, counts
 
 
 def _field_keys(schema: Schema, part: Part, key: LinkageKey) -> tuple[tuple[bytes, bytes], ...]:

@@ -14,6 +14,7 @@ from collections.abc import Callable
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from pprl.holder.schema import (
     BsnFormat,
@@ -107,30 +108,57 @@ def _plain_text(values: pa.StringArray, format_: StringFormat) -> pa.BooleanArra
     return fits
 
 
-_PARTS = {"%Y": ("year", "[0-9]{4}"), "%m": ("month", "[0-9]{2}"), "%d": ("day", "[0-9]{2}")}
+_PARTS = {"%Y": 4, "%m": 2, "%d": 2}
+"""Digits of the parts of a date, in the order in which they are encoded."""
 
 
 def _plain_dates(values: pa.StringArray, format_: DateFormat) -> pa.StringArray:
     """Rearrange dates that are written in full digits; null for every other."""
-    pattern = re.escape(format_.format)
-    for code, (name, digits) in _PARTS.items():
-        pattern = pattern.replace(re.escape(code), f"(?P<{name}>{digits})", 1)
-    if "%" in pattern or any(f"<{name}>" not in pattern for name, _ in _PARTS.values()):
+    found = re.fullmatch(f"([^%]*)({'|'.join(_PARTS)})" * 3 + "([^%]*)", format_.format)
+    if not found or len({found[2], found[4], found[6]}) < 3:
         return pa.nulls(len(values), pa.string())
-    parts = pc.extract_regex(values, f"^{pattern}$")
-    year, month, day = (pc.struct_field(parts, [name]) for name in ("year", "month", "day"))
-    joined = pc.binary_join_element_wise(year, month, day, "")
-    number = pc.cast(pc.fill_null(joined, "0"), pa.int32()).to_numpy(zero_copy_only=False)
-    y, m, d = number // 10_000, number // 100 % 100, number % 100
+    at = 0
+    places: dict[str, list[int]] = {}
+    marks: dict[int, int] = {}
+    for piece in found.groups():
+        if width := _PARTS.get(piece):
+            places[piece] = list(range(at, at + width))
+            at += width
+        else:
+            marks |= dict(enumerate(piece.encode(), at))
+            at += len(piece.encode())
+    letters, fits = _letters(values, at)
+    fits &= (letters[:, list(marks)] == np.array(list(marks.values()), np.uint8)).all(axis=1)
+    digits = letters[:, [place for part in _PARTS for place in places[part]]] - np.uint8(48)
+    fits &= (digits <= 9).all(axis=1)
+    y, md = digits[:, :4] @ _THOUSANDS, digits[:, 4:] @ _THOUSANDS
+    m, d = md // 100, md % 100
     leap = (y % 4 == 0) & ((y % 100 != 0) | (y % 400 == 0))
     days = _DAYS[np.minimum(m, 13)] + ((m == 2) & leap)
     # Years before 1000 are written differently for clkhash, and placeholders shortened.
-    exists = (y >= 1000) & (d >= 1) & (d <= days)
+    fits &= (y >= 1000) & (d >= 1) & (d <= days)
     if format_.placeholders:
-        exists &= ~np.isin(m * 100 + d, [int(p.replace("-", "")) for p in format_.placeholders])
-    return _keep(joined, pa.array(exists))
+        fits &= ~np.isin(md, [int(p.replace("-", "")) for p in format_.placeholders])
+    text = np.ascontiguousarray(np.where(fits[:, None], digits + np.uint8(48), np.uint8(48)))
+    ends = np.arange(len(values) + 1, dtype=np.int32) * 8
+    joined = pa.StringArray.from_buffers(len(values), pa.py_buffer(ends), pa.py_buffer(text))
+    return _keep(joined, pa.array(fits))
 
 
+def _letters(values: pa.StringArray, width: int) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """Lay out the bytes of values (n, width), and say which have just so many."""
+    _, borders, data = values.buffers()
+    ends = np.frombuffer(borders, np.int32)[values.offset : values.offset + len(values) + 1]
+    text = np.frombuffer(data or b"", np.uint8)
+    fits = (np.diff(ends) == width) & values.is_valid().to_numpy(zero_copy_only=False)
+    letters = np.zeros((len(values), width), np.uint8)
+    if fits.any():
+        starts = ends[:-1][fits]
+        letters[fits] = np.lib.stride_tricks.sliding_window_view(text, width)[starts]
+    return letters, fits
+
+
+_THOUSANDS = np.array([1000, 100, 10, 1], np.int32)
 _DAYS = np.array([0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31, 0])
 
 

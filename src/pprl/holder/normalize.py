@@ -65,9 +65,72 @@ def alphanumeric(values: pa.StringArray) -> pa.StringArray:
     return pc.replace_substring_regex(values, r"[^\p{L}\p{M}\p{Nd}]+", "")
 
 
+def words_only(values: pa.StringArray) -> pa.StringArray:
+    """Keep letters, digits and single blanks: Kerkstraat 12-a becomes Kerkstraat 12 a."""
+    return trim(pc.replace_substring_regex(values, r"[^\p{L}\p{M}\p{Nd}]+", " "))
+
+
 def digits_only(values: pa.StringArray) -> pa.StringArray:
     """Keep digits only: 2007-06-28 becomes 20070628."""
     return pc.replace_substring_regex(values, r"[^\p{Nd}]+", "")
+
+
+# Dates.
+
+_MONTHS = [
+    "jan",
+    "feb",
+    "mar|mrt|maa|mär",
+    "apr",
+    "may|mei|mai",
+    "jun",
+    "jul",
+    "aug",
+    "sep",
+    "oct|okt",
+    "nov",
+    "dec|dez",
+]
+_CUT = r"\s*[-/., ]\s*"
+_YEAR = r"(1[89]\d\d|20\d\d)"
+
+
+def date_dmy(values: pa.StringArray) -> pa.StringArray:
+    """Write a date as YYYYMMDD, whether its year comes first or last: 28-6-2007, 2007-06-28.
+
+    Where the year comes last, the day comes first. Names of months may be Dutch, English or
+    German; a time of day is dropped. What cannot be read so keeps its digits as they are
+    written, since most of them are still right.
+    """
+    return _as_ymd(values, r"\3-\2-\1")
+
+
+def date_mdy(values: pa.StringArray) -> pa.StringArray:
+    """Like `date_dmy`; where the year comes last, the month comes first: 06/28/2007."""
+    return _as_ymd(values, r"\3-\1-\2")
+
+
+def _as_ymd(values: pa.StringArray, year_last: str) -> pa.StringArray:
+    plain = pc.utf8_lower(trim(values))
+    if pc.any(pc.match_substring_regex(plain, r"\p{L}{3}")).as_py():
+        for number, name in enumerate(_MONTHS, start=1):
+            written = rf"\2-{number:02}-\1"
+            for order in (
+                rf"^(\d\d?){_CUT}(?:{name})\p{{L}}*\.?{_CUT}{_YEAR}",
+                rf"^(?:{name})\p{{L}}*\.?{_CUT}(\d\d?){_CUT}{_YEAR}",
+            ):
+                plain = pc.replace_substring_regex(plain, order, written)
+    plain = pc.replace_substring_regex(
+        plain, rf"^(\d\d?){_CUT}(\d\d?){_CUT}{_YEAR}(?:[ t].*)?$", year_last
+    )
+    plain = pc.replace_substring_regex(
+        plain, rf"^{_YEAR}{_CUT}(\d\d?){_CUT}(\d\d?)(?:[ t].*)?$", r"\1-\2-\3"
+    )
+    ordered = pc.match_substring_regex(plain, rf"^{_YEAR}(?:0\d|1[0-2])\d\d$")
+    turned = pc.replace_substring_regex(plain, rf"^(\d\d)(\d\d){_YEAR}$", year_last)
+    plain = pc.if_else(ordered, plain, turned)
+    plain = pc.replace_substring_regex(plain, r"-(\d)-", r"-0\1-")
+    return digits_only(pc.replace_substring_regex(plain, r"-(\d)$", r"-0\1"))
 
 
 # Names.
@@ -205,7 +268,10 @@ NORMALISERS: dict[str, Normaliser] = {
     "strip_accents": strip_accents,
     "letters_only": letters_only,
     "alphanumeric": alphanumeric,
+    "words_only": words_only,
     "digits_only": digits_only,
+    "date_dmy": date_dmy,
+    "date_mdy": date_mdy,
     "drop_prefixes": drop_prefixes,
     "move_prefixes": move_prefixes,
     "unify_ij": unify_ij,

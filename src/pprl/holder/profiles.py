@@ -81,7 +81,7 @@ def profile_lines(name: ProfileName, members: list[Member]) -> Iterator[str]:
         )
     yield f"bits = {profile.bits}    # of each group's part of the CLK"
     yield f"hardening = {_diffusion(profile)}    # profile {name!r}"
-    yield "presence_mask = true    # which fields are filled goes along, for who links to weigh"
+    yield f"presence_mask = true    # {MASK}"
     if len(members) == 1:
         yield "allow_field_level = true    # one field: its frequent values give themselves away"
     if len(groups_of(members)) == 1:
@@ -123,6 +123,7 @@ def groups_of(members: list[Member]) -> dict[str, tuple[Role, ...]]:
     return {"person": ROLES}
 
 
+MASK = "which fields are filled goes along, for who links to weigh"
 ROLES: tuple[Role, ...] = ("name", "birth", "address")
 OVERLAPPING: Mapping[str, tuple[Role, Role]] = {
     "names_birth": ("name", "birth"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import csv
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Sized
 from dataclasses import dataclass
 from itertools import pairwise
 from os import PathLike
@@ -61,6 +61,12 @@ def read_batches(
         yield from _not_empty(batches, str(path))
     else:
         yield from _not_empty(_table(data, columns), "the table")
+
+
+def count_rows(data: Records) -> int | None:
+    """Count the records of a table in memory; None where that would mean reading them."""
+    in_memory = type(data).__module__.split(".")[0] in ("pandas", "polars", "pyarrow")
+    return len(data) if in_memory and isinstance(data, Sized) else None
 
 
 def read_ids(path: str | PathLike[str]) -> list[str]:

@@ -21,12 +21,12 @@ class Pieces:
 
     Attributes:
         texts: The distinct tokens, as bytes.
-        members: (t,) int64, for every token of every value its place in ``texts``.
+        members: (t,) int32, for every token of every value its place in ``texts``.
         offsets: (v + 1,) int64; value v has ``members[offsets[v]:offsets[v + 1]]``.
     """
 
     texts: list[bytes]
-    members: NDArray[np.int64]
+    members: NDArray[np.int32]
     offsets: NDArray[np.int64]
 
 
@@ -56,7 +56,7 @@ def salts_of(salts: Sequence[Salt], texts: Mapping[str, Texts]) -> Salts:
         rows = numbers[column.rows]
         absent |= rows < 0
         codes = codes * (len(encoded.dictionary) + 1) + rows + 1
-        codes = number_distinct(codes.astype(np.uint64))[0]
+        codes = number_distinct(codes.astype(np.uint64))[0].astype(np.int64)
         parts.append((rows, encoded.dictionary.to_pylist()))
     ids, firsts = number_distinct(codes.astype(np.uint64))
     values = [

@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 
 from pprl.errors import EmptyInput, UsageError
 from pprl.holder.normalize import NORMALISERS, digits_only, postcode_nl, trim
-from pprl.holder.profiles import Member, Role, group_lines, profile_lines
+from pprl.holder.profiles import MASK, Member, Role, group_lines, profile_lines
 from pprl.holder.records import CsvFormat, Records, column_names, read_batches
 from pprl.holder.schema import Schema
 from pprl.holder.values import as_text
@@ -31,8 +31,10 @@ SuggestHardening = Literal["default", "strong", "salted", "none"]
 
 EXPECTED_BITS = 400
 """Insertions a record into a plain CLK of 1,024 bits: fills about 0.3 of it."""
-ADDRESS_SHARE = 0.4
+ADDRESS_SHARE = 0.37
 _SAMPLE = 200_000
+_SAME = 0.9
+_NUMBERED = 0.3
 _NAME = ("compose", "fold_case", "strip_accents", "letters_only")
 
 
@@ -98,7 +100,7 @@ KINDS = (
     Kind("street", r"street|straat|address|adres|\broad\b", _NAME, _BIGRAMS, address=True),
     Kind(
         "city",
-        r"city|town|suburb|woonplaats|\bplaats\b|gemeente|municipality",
+        r"\bcity|town\b|suburb|woonplaats|\bplaats\b|gemeente|municipality",
         _NAME,
         _BIGRAMS,
         address=True,
@@ -176,11 +178,11 @@ def suggest_schema(
             "schema by hand, or rename columns (surname, given_name, date_of_birth, sex, postcode)."
         )
     sample = _sample(data, list(recognised), csv_format)
-    found = [
-        measured
-        for column, kind in recognised.items()
-        if (measured := _measure(sample.column(column).combine_chunks(), column, kind))
-    ]
+    found: list[Suggestion] = []
+    for column, kind in recognised.items():
+        measured = _measure(sample.column(column).combine_chunks(), column, kind)
+        if measured and not any(_says_the_same(measured, other, sample) for other in found):
+            found.append(measured)
     if not found:
         raise EmptyInput("no recognised column has a value.")
     text = _write(allocate(found), columns, name, sample.num_rows, hardening)
@@ -229,12 +231,28 @@ def _sample(data: Records, columns: list[str], csv_format: CsvFormat | None) -> 
     return pa.concat_tables(kept)
 
 
-def _measure(values: pa.StringArray, column: str, kind: Kind) -> Suggestion | None:
-    normalise = _normalisers(values, kind)
+def _says_the_same(one: Suggestion, other: Suggestion, sample: pa.Table) -> bool:
+    """Tell whether a column is another of its kind over again, say a date in another form."""
+    if one.kind != other.kind:
+        return False
+    each = [
+        _cleaned(sample.column(of.column).combine_chunks(), of.normalise) for of in (one, other)
+    ]
+    equal = pc.mean(pc.fill_null(pc.equal(*each), False)).as_py() or 0.0
+    return bool(equal >= _SAME * one.filled)
+
+
+def _cleaned(values: pa.StringArray, normalise: tuple[str, ...]) -> pa.StringArray:
     cleaned = trim(values)
     for name in normalise:
         cleaned = NORMALISERS[name](cleaned)
-    present = cleaned.filter(pc.and_(pc.is_valid(cleaned), pc.not_equal(cleaned, "")))
+    return pc.if_else(pc.equal(cleaned, ""), None, cleaned)
+
+
+def _measure(values: pa.StringArray, column: str, kind: Kind) -> Suggestion | None:
+    normalise = _normalisers(values, kind)
+    cleaned = _cleaned(values, normalise)
+    present = cleaned.drop_null()
     if not len(present):
         return None
     counts = pc.value_counts(present).field("counts").to_numpy(zero_copy_only=False)
@@ -273,8 +291,7 @@ def renyi_entropy(counts: np.ndarray) -> float:
 
 def _normalisers(values: pa.StringArray, kind: Kind) -> tuple[str, ...]:
     """Decide by content where the name of a column does not say enough."""
-    cleaned = trim(values)
-    present = cleaned.filter(pc.and_(pc.is_valid(cleaned), pc.not_equal(cleaned, "")))
+    present = _cleaned(values, ()).drop_null()
     if not len(present):
         return kind.normalise
     if kind.label == "postcode" and _share(postcode_nl(present)) > 0.9:
@@ -283,12 +300,22 @@ def _normalisers(values: pa.StringArray, kind: Kind) -> tuple[str, ...]:
         return ("fold_case",)
     if kind.label == "date":
         digits = pc.utf8_length(digits_only(present))
-        return (
-            ("digits_only",)
-            if pc.mean(pc.greater_equal(digits, 6)).as_py() > 0.5
-            else ("fold_case",)
-        )
+        if pc.mean(pc.less(digits, 6)).as_py() > 0.5:
+            return ("fold_case",)
+        return ("date_mdy",) if _month_first(present) else ("date_dmy",)
+    numbered = pc.mean(pc.match_substring_regex(present, r"\d")).as_py()
+    if kind.label == "street" and numbered > _NUMBERED:
+        return tuple("words_only" if name == "letters_only" else name for name in kind.normalise)
     return kind.normalise
+
+
+def _month_first(dates: pa.StringArray) -> bool:
+    """Tell from days above 12 whether dates with the year last begin with the month."""
+    first, second = (
+        pc.sum(pc.match_substring_regex(dates, rf"^{before}(?:1[3-9]|2\d|3[01])\D{after}\d{{4}}\b"))
+        for before, after in (("", r"\d\d?\D"), (r"\d\d?\D", ""))
+    )
+    return bool((second.as_py() or 0) > (first.as_py() or 0))
 
 
 def _share(values: pa.StringArray) -> float:
@@ -329,6 +356,7 @@ def _lines(
     if hardening == "none":
         yield "bits = 1024"
         yield 'hardening = { method = "none" }    # the plain CLK; graph matching breaks it'
+        yield f"presence_mask = true    # {MASK}"
     else:
         yield from profile_lines(hardening, members)
     taken = {one.column for one in found}
@@ -354,7 +382,7 @@ def _lines(
 def _advice(one: Suggestion) -> str:
     if one.kind.label == "date":
         return (
-            "; encoded as digits in the order in which they are written,\n"
-            "# so every holder must write day, month and year in the same order"
+            "; written as YYYYMMDD before it is encoded.\n"
+            "# Where a holder's dates have the year last, this says what comes first: dmy or mdy"
         )
     return ""

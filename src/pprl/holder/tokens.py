@@ -14,6 +14,7 @@ from pprl.kernels.grams import gram_codes, rank
 from pprl.kernels.numbering import number, number_small
 
 _BLANK = 0x20
+_ASCII = 0x80
 _CODE_POINTS = 0x110000
 _ROOM = 1 << 62
 _TABLE = 1 << 17
@@ -25,12 +26,12 @@ class Tokens:
 
     Attributes:
         texts: The distinct tokens.
-        members: (t,) int64, for every token of every value its place in ``texts``.
+        members: (t,) int32, for every token of every value its place in ``texts``.
         offsets: (v + 1,) int64; value v has ``members[offsets[v]:offsets[v + 1]]``.
     """
 
     texts: list[str]
-    members: NDArray[np.int64]
+    members: NDArray[np.int32]
     offsets: NDArray[np.int64]
 
 
@@ -41,31 +42,31 @@ def tokenise(values: pa.StringArray, tokens: NGrams | Exact | Numeric) -> Tokens
             return _ngrams(values, tokens.n, tokens.positional)
         case Exact():
             at = np.arange(len(values) + 1)
-            return Tokens(values.to_pylist(), at[:-1], at)
+            return Tokens(values.to_pylist(), at[:-1].astype(np.int32), at)
         case Numeric():
             return _numeric(values, tokens)
 
 
 def number_distinct(
-    codes: NDArray[np.uint64], below: int = 1 << 64
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    codes: NDArray[np.uint32] | NDArray[np.uint64], below: int = 1 << 64
+) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
     """Number distinct codes in order of appearance.
 
     Args:
-        codes: (n,) uint64.
+        codes: (n,) uint32 or uint64; at most 2**31 of them.
         below: All codes are smaller than this; small ones are numbered faster.
 
     Returns:
         The number of each code, and for each number the place where it first appears.
     """
-    ids = np.empty(len(codes), np.int64)
+    ids = np.empty(len(codes), np.int32)
     if below <= _TABLE:
         firsts = np.empty(below, np.int64)
         count = number_small(codes, np.full(below, -1, np.int32), ids, firsts)
         return ids, firsts[:count]
     size_log = 12
     while True:
-        slots = np.full(1 << size_log, -1, np.int64)
+        slots = np.full(1 << size_log, -1, np.int32)
         firsts = np.empty(len(slots) // 2, np.int64)
         count = number(codes, slots, 64 - size_log, ids, firsts)
         if count >= 0:
@@ -73,21 +74,27 @@ def number_distinct(
         size_log += 3
 
 
+def codes_below(limit: int, size: int) -> NDArray[np.uint32] | NDArray[np.uint64]:
+    """Make room for ``size`` codes below a limit, in no more memory than they need."""
+    return np.empty(size, np.uint32) if limit <= 1 << 32 else np.empty(size, np.uint64)
+
+
 def _ngrams(values: pa.StringArray, n: int, positional: bool) -> Tokens:
     points, lengths = _code_points(values)
     offsets = np.concatenate(([0], np.cumsum(lengths + n - 1)))
-    numbers = np.zeros(_CODE_POINTS, np.uint32)
+    numbers = np.zeros(_ASCII if points.dtype == np.uint8 else _CODE_POINTS, np.uint32)
     distinct = np.empty(len(points) + 1, "<u4")
     letters = np.empty(len(points), np.uint32)
     alphabet = rank(points, _BLANK, numbers, distinct, letters)
     places = int(lengths.max(initial=0)) + n - 1 if positional else 1
-    if alphabet**n * places > _ROOM:
+    below = alphabet**n * places
+    if below > _ROOM:
         return _ngrams_of_many_letters(values, n, positional)
 
-    codes = np.empty(offsets[-1], np.uint64)
+    codes = codes_below(below, offsets[-1])
     gram_codes(letters, lengths, n, alphabet, positional, codes)
-    members, firsts = number_distinct(codes, alphabet**n * places)
-    place, code = np.divmod(codes[firsts], np.uint64(alphabet**n))
+    members, firsts = number_distinct(codes, below)
+    place, code = np.divmod(codes[firsts].astype(np.uint64), np.uint64(alphabet**n))
     digits = np.uint64(alphabet) ** np.arange(n - 1, -1, -1, dtype=np.uint64)
     grams = distinct[(code[:, None] // digits) % np.uint64(alphabet)]
     joined = grams.tobytes().decode("utf-32-le")
@@ -109,15 +116,19 @@ def _ngrams_of_many_letters(values: pa.StringArray, n: int, positional: bool) ->
             text = f"{at + 1} {gram}" if positional else gram
             members.append(texts.setdefault(text, len(texts)))
         offsets.append(len(members))
-    return Tokens(list(texts), np.array(members, np.int64), np.array(offsets))
+    return Tokens(list(texts), np.array(members, np.int32), np.array(offsets))
 
 
-def _code_points(values: pa.StringArray) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
+def _code_points(
+    values: pa.StringArray,
+) -> tuple[NDArray[np.uint8] | NDArray[np.uint32], NDArray[np.int64]]:
     """Return the code points of all values in a row, and how many each has."""
     _, offsets_buffer, data = values.buffers()
     ends = np.frombuffer(offsets_buffer, np.int32)[values.offset : values.offset + len(values) + 1]
-    text = bytes(memoryview(data)[ends[0] : ends[-1]]).decode() if data else ""
-    points = np.frombuffer(text.encode("utf-32-le"), "<u4")
+    raw = np.frombuffer(data or b"", np.uint8)[ends[0] : ends[-1]]
+    if raw.max(initial=0) < _ASCII:
+        return raw, np.diff(ends).astype(np.int64)
+    points = np.frombuffer(raw.tobytes().decode().encode("utf-32-le"), "<u4")
     lengths = pc.utf8_length(values).to_numpy(zero_copy_only=False).astype(np.int64)
     return points, lengths
 
@@ -132,7 +143,7 @@ def _numeric(values: pa.StringArray, tokens: Numeric) -> Tokens:
             members.append(texts.setdefault(text, len(texts)))
     per_value = 2 * tokens.resolution + 1
     offsets = np.arange(len(values) + 1) * per_value
-    return Tokens(list(texts), np.array(members, np.int64), offsets)
+    return Tokens(list(texts), np.array(members, np.int32), offsets)
 
 
 def _grid_point(text: str, tokens: Numeric) -> int:

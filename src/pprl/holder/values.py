@@ -24,7 +24,8 @@ class Texts:
 
     Attributes:
         rows: (n,) int32 index into ``values``; -1 where the value is missing.
-        values: (v,) the distinct texts that are encoded.
+        values: (v,) the texts that are encoded; distinct, but for some that only a
+            rewriting without normalisers made equal.
         problems: For each raw value that breaks the field's rules: the rows, and why.
     """
 
@@ -97,14 +98,19 @@ def distinct_texts(column: pa.Array, field: Field, *, verbatim: bool, validate: 
     texts, reasons = canonical(cleaned, field, verbatim=verbatim, validate=validate)
     rows = pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False)
     problems = tuple((np.flatnonzero(rows == at), reason) for at, reason in sorted(reasons.items()))
-    if verbatim and texts.equals(encoded.dictionary) and pc.index(texts, "").as_py() < 0:
-        # Nothing was rewritten, so the values are still distinct.
+    texts = pc.if_else(pc.equal(texts, ""), None, texts)
+    if field.normalise:
+        # Cleaning made distinct values equal, perhaps many.
+        again = pc.dictionary_encode(texts)
+        numbers, texts = pc.fill_null(again.indices, -1), again.dictionary
+        renumber = numbers.to_numpy(zero_copy_only=False)
+    elif texts.null_count:
+        there = pc.is_valid(texts).to_numpy(zero_copy_only=False)
+        renumber = np.where(there, np.cumsum(there) - 1, -1)
+        texts = pc.drop_null(texts)
+    else:
         return Texts(rows, texts, problems)
-    # Cleaning may have made distinct values equal, or left nothing of one.
-    again = pc.dictionary_encode(pc.if_else(pc.equal(texts, ""), None, texts))
-    renumber = pc.fill_null(again.indices, -1).to_numpy(zero_copy_only=False)
-    renumber = np.append(renumber, np.int32(-1)).astype(np.int32)
-    return Texts(renumber[rows], again.dictionary, problems)
+    return Texts(np.append(renumber, -1).astype(np.int32)[rows], texts, problems)
 
 
 def _clean(values: pa.StringArray, field: Field) -> pa.StringArray:

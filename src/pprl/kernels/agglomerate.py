@@ -8,6 +8,9 @@ from numpy.typing import NDArray
 from pprl.kernels._jit import kernel
 from pprl.kernels.heap import pop, push
 
+BY_MEAN, BY_SUM, BY_LEAST = 0, 1, 2
+"""What two clusters gain by being joined: a number of the excesses of the pairs between them."""
+
 
 @kernel
 def agglomerate(
@@ -18,13 +21,14 @@ def agglomerate(
     slack: float,
     group: NDArray[np.int64],
     n_groups: int,
-    by_sum: bool,
+    by: int,
     cluster: NDArray[np.int64],
 ) -> None:
     """Join the two clusters that gain most by it, until none may be joined.
 
-    What two clusters gain is the mean, or the sum, of the excess of all pairs between them.
-    They may be joined when the mean is at least ``-slack`` and one pair's excess at least 0.
+    What two clusters gain is the mean, the sum or the least of the excesses of all pairs
+    between them. They may be joined when the mean is at least ``-slack`` and one pair's excess
+    at least 0; by the least, when every pair's is.
 
     Args:
         left: (m,) one record of each known pair; no pair twice.
@@ -34,7 +38,7 @@ def agglomerate(
         slack: How far below 0 the mean may be.
         group: (n,) a number from 0 of which a cluster may have one record, or -1 for any.
         n_groups: How many such numbers there are.
-        by_sum: Take the pair of clusters with the greatest sum first, not mean.
+        by: ``BY_MEAN``, ``BY_SUM`` or ``BY_LEAST``.
         cluster: (n,) output: the smallest record of each record's cluster.
     """
     n = group.shape[0]
@@ -47,6 +51,7 @@ def agglomerate(
     total = excess.copy()
     known = np.ones(m, np.int64)
     best = excess.copy()
+    least = excess.copy()
     gain = excess.copy()
     alive = np.ones(m, np.bool_)
     for half in range(2 * m):
@@ -121,6 +126,7 @@ def agglomerate(
                     total[place[other]] += total[this]
                     known[place[other]] += known[this]
                     best[place[other]] = max(best[place[other]], best[this])
+                    least[place[other]] = min(least[place[other]], least[this])
                     alive[this] = False
                     keep = False
                 else:
@@ -145,8 +151,11 @@ def agglomerate(
             pairs = members[x] * members[other]
             gained = total[this] + (pairs - known[this]) * unknown
             joinable = best[this] >= 0 and gained >= -slack * pairs
-            if not by_sum:
+            if by == BY_MEAN:
                 gained /= pairs
+            elif by == BY_LEAST:
+                gained = least[this] if known[this] == pairs else min(least[this], unknown)
+                joinable = gained >= 0
             gain[this] = gained
             if joinable:
                 if size == keys.shape[0]:

@@ -59,8 +59,31 @@ def set_bits(
 
 
 @kernel
+def share_out(
+    members: NDArray[np.int32],
+    offsets: NDArray[np.int64],
+    total: int,
+    room: int,
+    out: NDArray[np.uint32] | NDArray[np.uint64],
+) -> None:
+    """Share ``total`` insertions out among the members of each run, the first getting more.
+
+    Writes for every member ``member * room`` + its insertions, which are below ``room``.
+    """
+    for run in range(offsets.shape[0] - 1):
+        begin = offsets[run]
+        length = offsets[run + 1] - begin
+        if length:
+            each = total // length
+            more = total - each * length
+            for place in range(length):
+                count = each + 1 if place < more else each
+                out[begin + place] = members[begin + place] * room + count
+
+
+@kernel
 def merge_runs(
-    members: NDArray[np.int64],
+    members: NDArray[np.int32],
     offsets: NDArray[np.int64],
     filters: NDArray[np.uint64],
     out: NDArray[np.uint64],
@@ -88,7 +111,7 @@ def merge_rows(
 @kernel
 def merge_row_runs(
     rows: NDArray[np.int32],
-    members: NDArray[np.int64],
+    members: NDArray[np.int32],
     offsets: NDArray[np.int64],
     filters: NDArray[np.uint64],
     out: NDArray[np.uint64],

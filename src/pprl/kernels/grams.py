@@ -10,7 +10,7 @@ from pprl.kernels._jit import kernel
 
 @kernel
 def rank(
-    points: NDArray[np.uint32],
+    points: NDArray[np.uint8] | NDArray[np.uint32],
     blank: int,
     numbers: NDArray[np.uint32],
     distinct: NDArray[np.uint32],
@@ -41,13 +41,13 @@ def gram_codes(
     n: int,
     alphabet: int,
     positional: bool,
-    codes: NDArray[np.uint64],
+    codes: NDArray[np.uint32] | NDArray[np.uint64],
 ) -> None:
     """Write the n-grams of runs of letters as numbers to the base of the alphabet.
 
     Each run stands between n - 1 blanks on either side, letter 0. The last letter is
     the lowest digit; above the first stands, if ``positional``, the n-gram's place in
-    its run, from 0.
+    its run, from 0. ``codes`` must have room for it all.
     """
     base = np.uint64(alphabet)
     room = np.uint64(1)

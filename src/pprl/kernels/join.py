@@ -69,6 +69,7 @@ def pairs_in_blocks(
                 j = order_b[place]
                 if within and j <= i:
                     continue
+                need = needed[kinds_a[i], kinds_b[j]]
                 met = False
                 for earlier in range(at_pass):
                     key = keys_a[i, earlier]
@@ -78,10 +79,12 @@ def pairs_in_blocks(
                 if met:
                     continue
                 compared[0] += 1
+                if need > words_a.shape[1] * 64:
+                    continue
                 shared = np.uint64(0)
                 for word in range(words_a.shape[1]):
                     shared += popcount64(words_a[i, word] & words_b[j, word])
-                if np.int64(shared) >= needed[kinds_a[i], kinds_b[j]]:
+                if np.int64(shared) >= need:
                     out_a[count] = i
                     out_b[count] = j
                     out_shared[count] = shared

@@ -12,10 +12,10 @@ _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 @kernel
 def number(
-    codes: NDArray[np.uint64],
-    slots: NDArray[np.int64],
+    codes: NDArray[np.uint32] | NDArray[np.uint64],
+    slots: NDArray[np.int32],
     shift: int,
-    ids: NDArray[np.int64],
+    ids: NDArray[np.int32],
     firsts: NDArray[np.int64],
 ) -> int:
     """Give each distinct code a number; return how many there are.
@@ -31,7 +31,7 @@ def number(
     limit = slots.shape[0] // 2
     for i in range(codes.shape[0]):
         code = codes[i]
-        slot = np.int64((code * _GOLDEN) >> np.uint64(shift))
+        slot = np.int64((np.uint64(code) * _GOLDEN) >> np.uint64(shift))
         while True:
             found = slots[slot]
             if found < 0:
@@ -51,9 +51,9 @@ def number(
 
 @kernel
 def number_small(
-    codes: NDArray[np.uint64],
+    codes: NDArray[np.uint32] | NDArray[np.uint64],
     numbers: NDArray[np.int32],
-    ids: NDArray[np.int64],
+    ids: NDArray[np.int32],
     firsts: NDArray[np.int64],
 ) -> int:
     """Like `number`, for small codes: ``numbers`` has an entry for each, filled with -1."""

@@ -6,6 +6,7 @@ import time
 import warnings
 from collections.abc import Collection
 from dataclasses import dataclass
+from os import PathLike
 from typing import Any, Literal
 
 import numpy as np
@@ -26,7 +27,7 @@ from pprl.linkage.compare import (
 )
 from pprl.linkage.conflicts import find_conflicts
 from pprl.linkage.deliveries import Previous, name_clusters
-from pprl.linkage.joining import Rule, check_rule, join
+from pprl.linkage.joining import Rule, RuleChoice, check_rule, choose_rule, join
 from pprl.linkage.pool import Pool
 from pprl.linkage.within import find_threshold
 
@@ -46,7 +47,7 @@ class ClusterResult:
         threshold: The Dice similarity that records of one person have on average; above 1
             where none was found.
         how: ``auto``, or ``fixed`` where the threshold was given.
-        rule: Which clusters were joined first.
+        rule: Which clusters were joined first, and which might be.
         deduplicated: Holders of whose records a cluster has at most one.
         pairs_compared: Number of pairs of rows that were compared, not counting the
             sample for an automatic threshold.
@@ -55,6 +56,9 @@ class ClusterResult:
             rule, a rough estimate; None where the threshold was given.
         blocking: What blocking left out; None where every pair was compared.
         seconds: Wall time.
+        inputs: Headers of the encodings.
+        similarities: ``similarity, pairs, links``: candidate pairs, and those within a
+            cluster, in bins of 0.005 of similarity.
     """
 
     clusters: Clusters
@@ -69,6 +73,8 @@ class ClusterResult:
     expected_precision: float | None
     blocking: BlockingReport | None
     seconds: float
+    inputs: tuple[EncodingInfo, ...] = ()
+    similarities: pa.Table | None = None
 
     def facts(self, *inputs: EncodingInfo) -> dict[str, Any]:
         """Return what was done as plain values, for ``linkage.json``."""
@@ -90,6 +96,28 @@ class ClusterResult:
             "seconds": round(self.seconds, 3),
         }
 
+    def report(self, path: str | PathLike[str], **options: Any) -> Any:
+        """Write the linkage report; see `pprl.report`, which takes the same options."""
+        # By the front door: the linkage unit's room knows nothing of the evaluator's.
+        import pprl
+
+        write: Any = pprl.report
+        return write(self, path, **options)
+
+    def _repr_html_(self) -> str:
+        from pprl.exchange._html import card
+
+        sizes = self.clusters.table["cluster_id"].value_counts().field("counts").to_numpy()
+        rows = {
+            "files": f"{len(self.inputs):,}",
+            "records": f"{self.clusters.table.num_rows:,}",
+            "clusters": f"{len(sizes):,}, {int((sizes > 1).sum()):,} of several records",
+            "threshold": f"{self.threshold:.3g}, {self.how}",
+            "conflicts": f"{len(self.conflicts):,}",
+            "pairs compared": f"{self.pairs_compared:,}",
+        }
+        return card("Clusters", rows)
+
     def __repr__(self) -> str:
         return (
             f"ClusterResult({len(self.clusters):,} clusters of "
@@ -102,7 +130,7 @@ def cluster(
     *files: Encodings,
     threshold: float | Literal["auto"] = "auto",
     deduplicated: bool | Collection[str] = True,
-    rule: Rule = "average",
+    rule: RuleChoice = "auto",
     blocking: Blocking | None = None,
     against: Clusters | None = None,
     workers: int | None = None,
@@ -120,8 +148,10 @@ def cluster(
         deduplicated: True where no file has two records of one person, so that a cluster has
             at most one of each; False where every file may; or the names of the
             holders whose files have none.
-        rule: ``average`` or ``correlation``; see `pprl.linkage.joining`.
-        blocking: `KeyBlocking` or `HammingLSH`; without it every pair is compared.
+        rule: ``average``, ``complete`` or ``correlation``, see `pprl.linkage.joining`; ``auto``
+            takes ``complete`` where an automatic threshold has many false pairs above it,
+            and else ``average``.
+        blocking: A value of `pprl.linkage.blocking`; without it every pair is compared.
         against: The clusters of an earlier delivery. Its records, among those of
             ``files``, are not compared with each other again; its cluster ids are kept.
         workers: Threads; all processors by default. The result does not depend on it.
@@ -165,7 +195,9 @@ def cluster(
     pairs = pairs.take(pairs.similarity >= cut)
     _warn_repeats(pool, pairs, groups)
     joined = pairs if previous is None else previous.with_links(pairs)
-    labels = join(pool, joined, cut, groups, rule)
+    used = choose_rule(precision) if rule == "auto" else rule
+    earlier = None if previous is None else previous.cluster
+    labels = join(pool, joined, cut, groups, used, earlier)
     if previous is not None:
         labels = previous.untouched(joined, labels)
     ids, events = name_clusters(pool, labels, previous)
@@ -181,7 +213,7 @@ def cluster(
         events=events,
         threshold=float(cut),
         how="auto" if threshold == "auto" else "fixed",
-        rule=rule,
+        rule=used,
         deduplicated=tuple(
             name for at, name in enumerate(pool.names) if (groups[pool.file == at] >= 0).any()
         ),
@@ -190,6 +222,7 @@ def cluster(
         expected_precision=precision,
         blocking=report,
         seconds=time.perf_counter() - start,
+        inputs=tuple(infos),
     )
 
 
@@ -197,7 +230,7 @@ def dedupe(
     a: Encodings,
     *,
     threshold: float | Literal["auto"] = "auto",
-    rule: Rule = "average",
+    rule: RuleChoice = "auto",
     blocking: Blocking | None = None,
     against: Clusters | None = None,
     workers: int | None = None,

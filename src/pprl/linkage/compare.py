@@ -20,7 +20,8 @@ from pprl.exchange.files import whole_file
 from pprl.exchange.links import SCHEMA, Links
 from pprl.exchange.threads import in_order, threads
 from pprl.kernels.pairs import best_in_order
-from pprl.linkage.blocking import BlockedComparison, Blocking, BlockingReport
+from pprl.linkage.blocking import Blocking, BlockingReport
+from pprl.linkage.blocks import BlockedComparison
 from pprl.linkage.similarity import Measure, check_measure
 from pprl.linkage.tiling import Tiling
 
@@ -104,7 +105,7 @@ def compare(
             each is among the other's.
         measure: ``dice``, ``jaccard``, ``cosine``, ``overlap`` or ``hamming``; see
             `pprl.linkage.similarity`.
-        blocking: `KeyBlocking` or `HammingLSH`, to compare fewer pairs and lose some.
+        blocking: A value of `pprl.linkage.blocking`, to compare fewer pairs and lose some.
             Without it every pair is compared; none is lost.
         workers: Threads; all processors by default. The result does not depend on it.
         max_pairs: Stop with an error when more pairs than this qualify;
@@ -153,13 +154,15 @@ def compare_file(
     threshold: float = 0.0,
     top: int | None = None,
     measure: Measure = "dice",
+    blocking: Blocking | None = None,
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> int:
     """Like `compare`, into a Parquet file, in bounded memory however many pairs qualify.
 
     Takes what `compare` takes and raises what it raises. Where a set is compared with
-    itself, the order of the pairs is another, though always the same.
+    itself, or blocks are compared, the order of the pairs is another, though always the
+    same. ``top`` and variants need all of a record's pairs at once, and are not for blocks.
 
     Returns:
         The number of pairs.
@@ -170,8 +173,12 @@ def compare_file(
     check_compatible([a.info, (b or a).info])
     found = 0
     with whole_file(out) as part, pq.ParquetWriter(part, SCHEMA) as writer:
-        blocks = iterate_pairs(
-            a, b, threshold, top=top, measure=measure, workers=workers, progress=progress
+        blocks = (
+            iterate_pairs(
+                a, b, threshold, top=top, measure=measure, workers=workers, progress=progress
+            )
+            if blocking is None
+            else _iterate_blocked(a, b, threshold, top, measure, blocking, workers)
         )
         for pairs in blocks:
             found += len(pairs)
@@ -237,26 +244,54 @@ def blocked_pairs(
         found += len(chunk[0])
         if max_pairs is not None and found > max_pairs:
             raise TooManyPairs(
-                f"more than {max_pairs:,} pairs are at or above {threshold}. Raise the threshold, "
-                f"or allow more pairs."
+                f"more than {max_pairs:,} pairs are at or above {threshold}: {found:,} after "
+                f"{comparison.share_done:.1%} of the blocks, so up to about "
+                f"{int(found / max(comparison.share_done, 1e-9)):,} in all. Raise the threshold, "
+                f"keep the top few of each record, allow more pairs, or write them to a file "
+                f"(compare_file)."
             )
         parts.append(reduction.records(*chunk))
     pairs = reduction.reduce(Pairs.concat(parts))
     report = comparison.report()
-    if report.dropped_pairs:
-        warnings.warn(
-            f"blocks of more than {blocking.largest_block:,} pairs were passed over: "
-            f"{report.dropped_pairs:,} pairs in {sum(report.dropped_blocks.values())} blocks "
-            f"({', '.join(report.dropped_blocks)})",
-            PprlWarning,
-            stacklevel=3,
-        )
+    _warn_dropped(report)
     if top is None:
         return pairs, report
     if b is None:
         both = Pairs.concat([pairs, Pairs(pairs.right, pairs.left, pairs.similarity)])
         pairs = _in_order(both)
     return _most_similar(pairs, top), report
+
+
+def _iterate_blocked(
+    a: Encodings,
+    b: Encodings | None,
+    threshold: float,
+    top: int | None,
+    measure: Measure,
+    blocking: Blocking,
+    workers: int | None,
+) -> Iterator[Pairs]:
+    """Yield the pairs of blocks as they are found."""
+    _check_options(threshold, measure, top)
+    if top is not None or a.variants is not None or (b is not None and b.variants is not None):
+        raise UsageError(
+            "pairs of blocks go to a file as they are found: without top, and with one encoding "
+            "for each record. Compare in memory, or without blocking."
+        )
+    comparison = BlockedComparison(a, b, threshold, measure, blocking)
+    for chunk in comparison.chunks(workers):
+        yield Pairs(*chunk)
+    _warn_dropped(comparison.report())
+
+
+def _warn_dropped(report: BlockingReport) -> None:
+    if report.dropped_pairs:
+        warnings.warn(
+            f"blocks were passed over for their size: {report.dropped_pairs:,} pairs in "
+            f"{sum(report.dropped_blocks.values())} blocks ({', '.join(report.dropped_blocks)})",
+            PprlWarning,
+            stacklevel=4,
+        )
 
 
 def iterate_pairs(

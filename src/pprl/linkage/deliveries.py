@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pprl.errors import UnreadableFile, UsageError
 from pprl.exchange.links import Clusters
 from pprl.linkage.compare import Pairs
-from pprl.linkage.joining import components
+from pprl.linkage.joining import Rule, check_rule, components
 from pprl.linkage.pool import Pool
 
 EVENTS_SCHEMA = pa.schema(
@@ -170,8 +170,8 @@ def _events(
     )
 
 
-def load_previous(folder: str | PathLike[str]) -> tuple[Clusters, float]:
-    """Read the clusters of an earlier job and the threshold it used.
+def load_previous(folder: str | PathLike[str]) -> tuple[Clusters, float, Rule]:
+    """Read the clusters of an earlier job, the threshold and the rule it used.
 
     Raises:
         UnreadableFile: ``clusters.parquet`` or ``linkage.json`` is missing or damaged.
@@ -179,8 +179,11 @@ def load_previous(folder: str | PathLike[str]) -> tuple[Clusters, float]:
     clusters = Clusters.load(Path(folder) / "clusters.parquet")
     facts = Path(folder) / "linkage.json"
     try:
-        return clusters, float(json.loads(facts.read_text(encoding="utf-8"))["threshold"])
-    except (OSError, ValueError, KeyError, TypeError):
+        said = json.loads(facts.read_text(encoding="utf-8"))
+        threshold, rule = float(said["threshold"]), said["clustering"]
+        check_rule(rule)
+    except (OSError, ValueError, KeyError, TypeError, UsageError):
         raise UnreadableFile(
-            f"{facts} is missing or does not say which threshold was used."
+            f"{facts} is missing or does not say which threshold and rule were used."
         ) from None
+    return clusters, threshold, rule

@@ -10,23 +10,39 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from pprl.errors import UsageError
-from pprl.kernels.agglomerate import agglomerate
+from pprl.kernels.agglomerate import BY_LEAST, BY_MEAN, BY_SUM, agglomerate
 from pprl.linkage.compare import Pairs
 from pprl.linkage.pool import Pool, all_pairs_within
 
-Rule = Literal["average", "correlation"]
+Rule = Literal["average", "complete", "correlation"]
+RuleChoice = Literal["auto", "average", "complete", "correlation"]
+_ORDER = {"average": BY_MEAN, "complete": BY_LEAST, "correlation": BY_SUM}
 
 LARGEST = 400
 """Records of the largest component of which every pair is compared."""
 
 _UNKNOWN = -0.1
 _SLACK = 0.02
+_TRUSTED = 0.97
+_KEPT = 0.05
 
 
 def check_rule(rule: str) -> None:
-    """Raise `UsageError` unless ``rule`` is one that `join` knows."""
-    if rule not in get_args(Rule):
-        raise UsageError(f"rule must be one of {get_args(Rule)}, not {rule!r}.")
+    """Raise `UsageError` unless ``rule`` is ``auto`` or one that `join` knows."""
+    if rule not in get_args(RuleChoice):
+        raise UsageError(f"rule must be one of {get_args(RuleChoice)}, not {rule!r}.")
+
+
+def choose_rule(expected_precision: float | None) -> Rule:
+    """Choose how much one pair below the threshold counts, from how false pairs above it are.
+
+    Where nearly all pairs above an automatic threshold are of one person, a pair below it
+    is most likely an error of writing, which the mean forgives. Where more than 3 % are
+    not, as with households in the files, it is a reason for doubt, and every pair must reach
+    the threshold. Where nothing is known, the mean decides.
+    """
+    doubtful = expected_precision is not None and expected_precision < _TRUSTED
+    return "complete" if doubtful else "average"
 
 
 def components(pairs: Pairs, n: int) -> NDArray[np.int64]:
@@ -37,7 +53,12 @@ def components(pairs: Pairs, n: int) -> NDArray[np.int64]:
 
 
 def join(
-    pool: Pool, pairs: Pairs, threshold: float, groups: NDArray[np.int64], rule: Rule
+    pool: Pool,
+    pairs: Pairs,
+    threshold: float,
+    groups: NDArray[np.int64],
+    rule: Rule,
+    earlier: NDArray[np.int64] | None = None,
 ) -> NDArray[np.int64]:
     """Join records into clusters.
 
@@ -49,7 +70,9 @@ def join(
     Michener, Univ. Kansas Sci. Bull. 38 (1958), p. 1409); ``correlation`` those with the greatest
     sum of similarity less threshold first, which is greedy edge contraction for correlation
     clustering (Bansal and others, Machine Learning 56 (2004), p. 89; Keuper and others, ICCV
-    2015, p. 1751).
+    2015, p. 1751). ``complete`` demands that all pairs between the two are at or above the
+    threshold, and joins first where the least similar one is most similar (complete linkage,
+    Sorensen, Biologiske Skrifter 5(4) (1948), p. 1).
 
     In components of more than 400 records, pairs below the threshold are not computed but
     count as 0.1 below it.
@@ -59,7 +82,9 @@ def join(
         pairs: Pairs at or above the threshold, each once.
         threshold: Dice similarity.
         groups: (n,) from `Pool.groups`.
-        rule: Which clusters are joined first.
+        rule: Which clusters are joined first, and which may be.
+        earlier: (n,) number of each record's cluster in an earlier delivery, -1 for new ones.
+            Pairs within one count 0.05 more, so that it comes apart only for a good reason.
 
     Returns:
         (n,) the smallest record number of each record's cluster.
@@ -71,6 +96,8 @@ def join(
     left = np.concatenate([inside.left, rest.left])
     right = np.concatenate([inside.right, rest.right])
     excess = np.concatenate([found, rest.similarity]) - threshold
+    if earlier is not None:
+        excess[(earlier[left] == earlier[right]) & (earlier[left] >= 0)] += _KEPT
     order = np.lexsort((right, left))
     cluster = np.empty(len(pool), np.int64)
     agglomerate(
@@ -81,7 +108,7 @@ def join(
         _SLACK,
         groups,
         len(pool.names),
-        rule == "correlation",
+        _ORDER[rule],
         cluster,
     )
     return cluster

@@ -5,9 +5,12 @@ from __future__ import annotations
 import time
 import warnings
 from dataclasses import dataclass
+from os import PathLike
 from typing import Any, Literal, overload
 
 import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
 
 from pprl.errors import PprlWarning, UsageError
 from pprl.exchange.encodings import EncodingInfo, Encodings, check_compatible, warn_absent_fields
@@ -25,6 +28,7 @@ from pprl.linkage.compare import (
 from pprl.linkage.match import Matching, check_matching, match
 
 _FEW = 100
+_BIN = 0.005
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +46,11 @@ class LinkResult:
             matching (``fixed``) chose among them.
         estimate: What is estimated of the links without a truth; None for ``fixed``.
         blocking: What blocking left out; None where every pair was compared.
+        similarities: How many candidate pairs and links there are at each similarity:
+            ``similarity`` (the lower end of 0.005), ``pairs``, ``links``.
+        curve: What other cuts would give (`Decision.curve`); None for ``fixed``.
         seconds: Wall time of the comparison and the matching.
+        inputs: Headers of the encodings.
     """
 
     links: Links
@@ -53,7 +61,10 @@ class LinkResult:
     pairs_above: int
     estimate: Estimate | None
     blocking: BlockingReport | None
+    similarities: pa.Table
+    curve: pa.Table | None
     seconds: float
+    inputs: tuple[EncodingInfo, ...]
 
     def facts(self, *inputs: EncodingInfo) -> dict[str, Any]:
         """Return what was done as plain values, for ``linkage.json``."""
@@ -69,6 +80,29 @@ class LinkResult:
             "links": len(self.links),
             "seconds": round(self.seconds, 3),
         }
+
+    def report(self, path: str | PathLike[str], **options: Any) -> Any:
+        """Write the linkage report; see `pprl.report`, which takes the same options."""
+        # By the front door: the linkage unit's room knows nothing of the evaluator's.
+        import pprl
+
+        write: Any = pprl.report
+        return write(self, path, **options)
+
+    def _repr_html_(self) -> str:
+        from pprl.exchange._html import card, share
+
+        names = [info.holder or f"file {at}" for at, info in enumerate(self.inputs, start=1)]
+        rows = {
+            "files": " and ".join(names),
+            "links": f"{len(self.links):,}, {self.matching}",
+            "threshold": "none" if self.threshold is None else f"{self.threshold:.3g}, {self.rule}",
+            "pairs compared": f"{self.pairs_compared:,}",
+        }
+        if self.estimate is not None and self.estimate.precision is not None:
+            found = self.estimate.precision
+            rows["estimated precision"] = share(found.value, found.low, found.high)
+        return card("Links", rows, self.links.table["similarity"].to_numpy())
 
     def __repr__(self) -> str:
         cut = "no threshold" if self.threshold is None else f"threshold {self.threshold:g}"
@@ -137,7 +171,7 @@ def link(
         matching: ``one-to-one`` (greedy, best first), ``optimal`` (one-to-one of the greatest
             sum), ``one-to-many`` (a left record may have several partners), ``many-to-one``
             or ``many-to-many``; see `pprl.linkage.match`.
-        blocking: `KeyBlocking` or `HammingLSH`, with a threshold that is given.
+        blocking: A value of `pprl.linkage.blocking`, to compare fewer pairs and lose some.
         workers: Threads; all processors by default. The result does not depend on it.
         max_pairs: Stop with an error when more pairs than this reach the threshold.
         progress: Called with the pairs compared so far and in all.
@@ -167,9 +201,9 @@ def link(
             progress=progress,
         )
     if threshold == "auto":
-        if matching != "one-to-one" or blocking is not None:
+        if matching != "one-to-one":
             raise UsageError(
-                "the automatic threshold needs one-to-one matching and no blocking. "
+                "the automatic threshold needs one-to-one matching. "
                 "Give a threshold between 0 and 1."
             )
     else:
@@ -177,7 +211,7 @@ def link(
     check_compatible([a.info, b.info])
     warn_absent_fields([a.info, b.info])
     if threshold == "auto":
-        return _link_by_itself(a, b, workers, progress)
+        return _link_by_itself(a, b, blocking, workers, progress)
     start = time.perf_counter()
     report = None
     if blocking is None:
@@ -198,12 +232,19 @@ def link(
         pairs_above=len(pairs),
         estimate=None,
         blocking=report,
+        similarities=_similarities(pairs.similarity, chosen.similarity),
+        curve=None,
         seconds=time.perf_counter() - start,
+        inputs=(a.info, b.info),
     )
 
 
 def _link_by_itself(
-    a: Encodings, b: Encodings, workers: int | None, progress: Progress | None
+    a: Encodings,
+    b: Encodings,
+    blocking: Blocking | None,
+    workers: int | None,
+    progress: Progress | None,
 ) -> LinkResult:
     start = time.perf_counter()
     if min(a.info.records, b.info.records) < _FEW:
@@ -213,7 +254,15 @@ def _link_by_itself(
             PprlWarning,
             stacklevel=3,
         )
-    decision = decide(a, b, workers=workers, progress=progress)
+    decision = decide(a, b, blocking=blocking, workers=workers, progress=progress)
+    if decision.repeating:
+        warnings.warn(
+            f"{decision.repeating} seems to have several records of some people; only the other "
+            f"file was taken to show what strangers look like. Deduplicate it first, or link "
+            f"into clusters (--deduplicated).",
+            PprlWarning,
+            stacklevel=3,
+        )
     order = np.lexsort((decision.kept.right, decision.kept.left))
     links = decision.kept.take(order)
     if not len(links):
@@ -228,9 +277,27 @@ def _link_by_itself(
         threshold=float(links.similarity.min()) if len(links) else None,
         rule="auto",
         matching="one-to-one",
-        pairs_compared=len(a) * len(b),
+        pairs_compared=(
+            len(a) * len(b) if decision.blocking is None else decision.blocking.compared
+        ),
         pairs_above=len(decision.ranked),
         estimate=decision.estimate,
-        blocking=None,
+        blocking=decision.blocking,
+        similarities=_similarities(decision.candidates, links.similarity),
+        curve=decision.curve,
         seconds=time.perf_counter() - start,
+        inputs=(a.info, b.info),
+    )
+
+
+def _similarities(pairs: NDArray[np.float64], links: NDArray[np.float64]) -> pa.Table:
+    edges = np.linspace(0.0, 1.0, round(1 / _BIN) + 1)
+    counts = [np.histogram(values, edges)[0] for values in (pairs, links)]
+    filled = counts[0] > 0
+    return pa.table(
+        {
+            "similarity": edges[:-1][filled].round(3),
+            "pairs": counts[0][filled],
+            "links": counts[1][filled],
+        }
     )

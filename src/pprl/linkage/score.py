@@ -7,21 +7,26 @@ from numpy.typing import NDArray
 
 from pprl.linkage.compare import Pairs
 
-WEIGHT = 0.3
-"""Weight of the margin, and the runner-up's similarity at which it is nought."""
+WEIGHT = 0.45
+"""Weight of the margin. From 0.3 to 0.6 the means over data sets are alike; a greater weight helps
+where near-twins of a record are about, a smaller one where values are often wrong."""
 
 
 def with_margin(
-    pairs: Pairs, n_left: int, n_right: int, floor: float, *, within: bool = False
+    pairs: Pairs,
+    n_left: int,
+    n_right: int,
+    floor: float,
+    *,
+    within: bool = False,
 ) -> Pairs:
-    """Lower each pair's similarity by 0.3 * (runner-up - 0.3).
+    """Lower each pair's similarity by 0.45 times what its runner-up exceeds ``floor`` by.
 
-    The runner-up is the most similar other pair of either record. A record without
-    another pair counts with ``floor``, below which pairs are not known. With
-    ``within``, both sides number the same file.
+    The runner-up is the most similar other pair of either record. With ``within``, both sides
+    number the same file.
 
     Returns:
-        The pairs, with the score for similarity; it may lie outside 0 to 1.
+        The pairs, with the score for similarity; it may be below 0.
     """
     if within:
         half = len(pairs)
@@ -33,7 +38,8 @@ def with_margin(
             _runner_up(pairs.left, pairs.similarity, n_left, floor),
             _runner_up(pairs.right, pairs.similarity, n_right, floor),
         )
-    return Pairs(pairs.left, pairs.right, pairs.similarity - WEIGHT * (runner - WEIGHT))
+    score = pairs.similarity - WEIGHT * np.maximum(runner - floor, 0.0)
+    return Pairs(pairs.left, pairs.right, score)
 
 
 def _runner_up(

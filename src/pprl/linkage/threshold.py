@@ -11,6 +11,7 @@ partner in the other file, about as near as they are to each other.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +27,7 @@ _NEIGHBOURS = 20
 _SAMPLE = 256
 _NEAR = 0.02
 _ROUNDS = 50
+_TIMES, _SURPRISE = 4.0, 3.0
 
 
 @dataclass(frozen=True)
@@ -36,11 +38,14 @@ class Cut:
         links: How many of the ranked links to keep; 0 where there seem to be none.
         false_links: Expected number of false ones among them.
         probability: (links,) float64 estimated chance that each is true, not rising.
+        expected: (m,) float64 expected number of false links down to each rank, of all
+            that were ranked.
     """
 
     links: int
     false_links: float
     probability: NDArray[np.float64]
+    expected: NDArray[np.float64]
 
 
 def find_floor(a: Encodings, b: Encodings) -> float:
@@ -75,25 +80,48 @@ def best_partner(
     return partner, best
 
 
+def repeats_people(
+    between: NDArray[np.float64], within: Pairs, n: int, other: Pairs, n_other: int
+) -> bool:
+    """Tell whether a file has duplicates that the other file shows it should not have.
+
+    At some similarity of the pairs between the files, four times as many pairs within this file
+    reach it as the other file lets expect, and yet too few for it to be what many strangers
+    come to.
+
+    Args:
+        between: (m,) similarities of the one-to-one pairs between the files, falling.
+        within: Pairs within this file, but for those that `without_duplicates` drops.
+        n: Its records.
+        other: Pairs within the other file.
+        n_other: Its records.
+    """
+    levels = between[np.unique(np.geomspace(1, max(len(between), 1), 24).astype(int) - 1)]
+    pairs, others = (_reach(one.similarity, levels) for one in (within, other))
+    expected = (others + _SURPRISE) * (n * (n - 1.0)) / max(n_other * (n_other - 1.0), 1.0)
+    many = pairs > _TIMES * np.maximum(expected, _SURPRISE)
+    return bool((many & (pairs <= n / 4)).any())
+
+
 def find_cut(
-    ranked: NDArray[np.float64], within_a: Pairs, within_b: Pairs, n_a: int, n_b: int
+    ranked: NDArray[np.float64], nulls: Sequence[tuple[Pairs, int]], n_a: int, n_b: int
 ) -> Cut:
     """Find the first rank at which as many links are false as true.
 
     Args:
         ranked: (m,) scores of the one-to-one links, falling.
-        within_a: Pairs within the first file, scored in the same way.
-        within_b: Pairs within the second file.
+        nulls: Pairs within files without duplicates, scored in the same way, and each file's
+            number of records.
         n_a: Records in the first file.
         n_b: Records in the second file.
     """
     m = len(ranked)
-    false = np.sqrt(
-        _false_links(ranked, _assigned_rate(ranked, within_a, within_b, n_a, n_b), n_a, n_b)
-        * _false_links(ranked, _pair_rate(ranked, within_a, within_b, n_a, n_b), n_a, n_b)
-    )
-    false = np.minimum(np.maximum.accumulate(false), np.arange(1, m + 1))
     rank = np.arange(m)
+    false = np.sqrt(
+        false_links(rank + 1, _assigned_rate(ranked, nulls), n_a, n_b)
+        * false_links(rank + 1, _pair_rate(ranked, nulls), n_a, n_b)
+    )
+    false = np.minimum(np.maximum.accumulate(false), rank + 1)
     half = np.maximum(_WINDOW_LEAST, _WINDOW_SHARE * rank).astype(np.int64) // 2
     low, high = np.maximum(rank - half, 0), np.minimum(rank + half, m - 1)
     local = 1 - (false[high] - false[low]) / np.maximum(high - low, 1)
@@ -102,30 +130,27 @@ def find_cut(
     below = np.flatnonzero(local < LOCAL_PRECISION)
     links = int(below[0]) if len(below) else m
     probability = np.minimum.accumulate(np.clip(local[:links], 0.0, 1.0))
-    return Cut(links, float(false[links - 1]) if links else 0.0, probability)
+    return Cut(links, float(false[links - 1]) if links else 0.0, probability, false)
 
 
 def _assigned_rate(
-    ranked: NDArray[np.float64], a: Pairs, b: Pairs, n_a: int, n_b: int
+    ranked: NDArray[np.float64], nulls: Sequence[tuple[Pairs, int]]
 ) -> NDArray[np.float64]:
     rates = []
-    for pairs, n in ((a, n_a), (b, n_b)):
+    for pairs, n in nulls:
         order = np.lexsort((pairs.right, pairs.left, -pairs.similarity))
         keep, taken = np.zeros(len(pairs), bool), np.zeros(n, bool)
         greedy(pairs.left[order], pairs.right[order], taken, taken, keep)
         used = np.minimum(2 * _reach(pairs.similarity[order[keep]], ranked) / n, 1 - 1 / n)
         rates.append(used / ((1 - used) * n))
-    return np.asarray(sum(rates) / 2)
+    return np.asarray(sum(rates) / len(rates))
 
 
 def _pair_rate(
-    ranked: NDArray[np.float64], a: Pairs, b: Pairs, n_a: int, n_b: int
+    ranked: NDArray[np.float64], nulls: Sequence[tuple[Pairs, int]]
 ) -> NDArray[np.float64]:
-    rates = [
-        2 * _reach(pairs.similarity, ranked) / (n * max(n - 1, 1))
-        for pairs, n in ((a, n_a), (b, n_b))
-    ]
-    return np.asarray(sum(rates) / 2)
+    rates = [2 * _reach(pairs.similarity, ranked) / (n * max(n - 1, 1)) for pairs, n in nulls]
+    return np.asarray(sum(rates) / len(rates))
 
 
 def _reach(similarity: NDArray[np.float64], at: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -133,12 +158,18 @@ def _reach(similarity: NDArray[np.float64], at: NDArray[np.float64]) -> NDArray[
     return len(similarity) - np.searchsorted(np.sort(similarity), at, side="left")
 
 
-def _false_links(
-    ranked: NDArray[np.float64], rate: NDArray[np.float64], n_a: int, n_b: int
+def false_links(
+    links: NDArray[np.int64], rate: NDArray[np.float64], n_a: int, n_b: int
 ) -> NDArray[np.float64]:
-    """Expected false links at each rank, when matched records are out of their reach."""
-    links = np.arange(1, len(ranked) + 1)
-    false = np.zeros(len(ranked))
+    """Expect so many false ones among a number of links, as matched records are out of reach.
+
+    Args:
+        links: (m,) numbers of links, counted from the best.
+        rate: (m,) chance that two records that are no match reach the last link's score.
+        n_a: Records in the first file.
+        n_b: Records in the second file.
+    """
+    false = np.zeros(len(links))
     for _ in range(_ROUNDS):
         free_a, free_b = n_a - links + false, n_b - links + false
         reach = free_a * free_b * rate / (1 + rate * np.maximum(free_a, free_b))

@@ -9,15 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pprl.exchange.encodings import Encodings, count_bits
-from pprl.kernels.bits import count_columns, reorder_bits
-from pprl.kernels.tiles import LANES, lay_tiles, pairs_above
+from pprl.kernels.bits import count_columns
+from pprl.kernels.lanes import LANES, STEP, WORDS
+from pprl.kernels.tiles import lay_tiles, list_planes, pairs_above
 from pprl.linkage.similarity import UNREACHABLE, Measure, fewest_common_bits, similarity
 
 _OUTPUT = 1 << 16
 _SAMPLE = 5_000
-_SAMPLED_ROWS = 32
-_SAMPLED_TILES = 16
-_WORTH_PLANNING = 50_000_000
+# So many rows' lists of planes stay in the cache while they meet tile after tile.
+_ROWS = 256
 
 Chunk = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]
 """Left rows, right rows and similarities."""
@@ -35,64 +35,68 @@ class Tiling:
     row_bits: NDArray[np.int64]
     row_kinds: NDArray[np.int32]
     row_order: NDArray[np.int64] | None
-    bit_order: NDArray[np.int64] | None
+    bit_order: NDArray[np.int64]
+    levels: int
     order: NDArray[np.int64]
     tiles: NDArray[np.uint64]
     tile_bits: NDArray[np.int64]
     tile_kinds: NDArray[np.int64]
-    tile_tails: NDArray[np.int64]
     needed: NDArray[np.int32]
     least: NDArray[np.int32]
     possible: NDArray[np.int32]
-    stop: int
     bits: int
     measure: Measure
 
     @classmethod
     def make(cls, a: Encodings, b: Encodings | None, threshold: float, measure: Measure) -> Tiling:
         """Lay out ``b``, or without it ``a`` for a comparison with itself."""
-        words, row_bits = a.words, a.popcounts()
-        others, other_bits = (words, row_bits) if b is None else (b.words, b.popcounts())
-        n, width = others.shape
-        worth_planning = n >= LANES and len(words) * n >= _WORTH_PLANNING
-        bit_order = _telling_bits_first(others) if worth_planning else None
-        others = _reordered(others, bit_order)
+        return cls.of_words(
+            a.words, None if b is None else b.words, threshold, measure, a.info.bits
+        )
+
+    @classmethod
+    def of_words(
+        cls,
+        words: NDArray[np.uint64],
+        b: NDArray[np.uint64] | None,
+        threshold: float,
+        measure: Measure,
+        bits: int,
+    ) -> Tiling:
+        """Lay out CLKs as (n, w) words: ``b``, or without it ``words`` themselves."""
+        row_bits = count_bits(words)
+        others, other_bits = (words, row_bits) if b is None else (b, count_bits(b))
+        bit_order = _rarest_first(others)
         order = np.argsort(other_bits, kind="stable")
-        n_tiles = -(-n // LANES)
-        tiles = np.zeros((n_tiles, width, LANES), np.uint64)
-        lay_tiles(others, order, tiles)
+        n_tiles = -(-len(others) // LANES)
+        tiles = _aligned((n_tiles, len(bit_order) + 1, WORDS))
+        lay_tiles(others, order, np.argsort(bit_order), np.empty(64, np.uint64), tiles)
 
         x, row_kinds = np.unique(row_bits, return_inverse=True)
         y, kinds = np.unique(other_bits[order], return_inverse=True)
         # One more column, for lanes without a record.
         needed = np.full((len(x), len(y) + 1), UNREACHABLE)
-        needed[:, :-1] = fewest_common_bits(measure, threshold, x, y, a.info.bits)
+        needed[:, :-1] = fewest_common_bits(measure, threshold, x, y, bits)
         least = np.minimum.accumulate(needed[:, ::-1], axis=1)[:, ::-1].copy()
-        stop = width // 4 * 2 if width >= 12 else 0
-        if worth_planning and width >= 8:
-            some = np.linspace(0, len(words) - 1, _SAMPLED_ROWS).astype(int)
-            whole = np.linspace(0, n // LANES - 1, _SAMPLED_TILES).astype(int)
-            lanes = others[order[: n // LANES * LANES].reshape(-1, LANES)[whole]]
-            fewest = least[row_kinds[some]][:, kinds[whole * LANES]]
-            stop = _plan_stop(_reordered(words[some], bit_order), lanes, fewest)
         possible = np.zeros((len(x), len(y) + 2), np.int32)
         np.cumsum(needed < UNREACHABLE, axis=1, out=possible[:, 1:])
+        tile_kinds = np.full(n_tiles * LANES, len(y), np.int64)
+        tile_kinds[: len(kinds)] = kinds
         return cls(
             words,
             row_bits,
             row_kinds.astype(np.int32),
             order if b is None else None,
             bit_order,
+            max(int(row_bits.max(initial=0)).bit_length(), 5),
             order,
             tiles,
             other_bits[order],
-            _in_lanes(kinds, n_tiles, len(y)),
-            _in_lanes(count_bits(others[:, stop:])[order], n_tiles, 0),
+            tile_kinds.reshape(n_tiles, LANES),
             needed,
             least,
             possible,
-            stop,
-            a.info.bits,
+            bits,
             measure,
         )
 
@@ -105,98 +109,63 @@ class Tiling:
 
     def compare(self, start: int, end: int) -> Iterator[Chunk]:
         """Compare rows ``start`` to ``end`` with all tiles; chunks of pairs, unsorted."""
-        numbers = np.arange(start, end) if self.row_order is None else self.row_order[start:end]
-        rows = _reordered(self.words[numbers], self.bit_order)
-        row_kinds, row_bits = self.row_kinds[numbers], self.row_bits[numbers]
-        row_tails = count_bits(rows[:, self.stop :])
-        first_place = -1 if self.row_order is None else start
         n_tiles = len(self.tiles)
         tile_low = self.tile_kinds[:, 0].copy()
         last_lanes = np.minimum(np.arange(1, n_tiles + 1) * LANES, len(self.order)) - 1
         tile_high = self.tile_kinds.reshape(-1)[last_lanes]
-        at = np.array([max(first_place, 0) // LANES, 0])
-        while at[0] < n_tiles:
-            out = [np.empty(_OUTPUT, np.int32) for _ in range(3)]
-            count = pairs_above(
-                rows,
-                row_kinds,
-                row_tails,
-                self.stop,
-                self.tiles,
-                self.tile_kinds,
-                self.tile_tails,
-                tile_low,
-                tile_high,
-                self.needed,
-                self.least,
-                self.possible,
-                first_place,
-                at,
-                *out,
-            )
-            row, place, shared = (column[:count] for column in out)
-            score = similarity(
-                self.measure, shared, row_bits[row], self.tile_bits[place], self.bits
-            )
-            left, right = numbers[row], self.order[place]
+        out = [np.empty(_OUTPUT, np.int32) for _ in range(3)]
+        for first in range(start, end, _ROWS):
+            last = min(first + _ROWS, end)
+            numbers = np.arange(first, last)
             if self.row_order is not None:
-                left, right = np.minimum(left, right), np.maximum(left, right)
-            yield left, right, score
+                numbers = self.row_order[numbers]
+            row_kinds, row_bits = self.row_kinds[numbers], self.row_bits[numbers]
+            starts = np.empty(len(numbers) + 1, np.int64)
+            places = np.empty(int((-(-row_bits // STEP) * STEP).sum()) + 1, np.int32)
+            list_planes(self.words[numbers], self.bit_order, starts, places)
+            first_place = -1 if self.row_order is None else first
+            at = np.array([max(first_place, 0) // LANES, 0])
+            while at[0] < n_tiles:
+                count = pairs_above(
+                    places,
+                    starts,
+                    row_bits,
+                    row_kinds,
+                    self.levels,
+                    self.tiles.reshape(n_tiles, -1),
+                    self.tile_kinds,
+                    tile_low,
+                    tile_high,
+                    self.needed,
+                    self.least,
+                    self.possible,
+                    first_place,
+                    at,
+                    np.empty((self.levels + 1) * WORDS, np.uint64),
+                    np.empty(LANES, np.uint64),
+                    *out,
+                )
+                row, place, shared = (column[:count] for column in out)
+                score = similarity(
+                    self.measure, shared, row_bits[row], self.tile_bits[place], self.bits
+                )
+                left, right = numbers[row], self.order[place]
+                if self.row_order is not None:
+                    left, right = np.minimum(left, right), np.maximum(left, right)
+                yield left, right, score
 
 
-def _in_lanes(values: NDArray[np.int64], n_tiles: int, empty: int) -> NDArray[np.int64]:
-    lanes = np.full(n_tiles * LANES, empty, np.int64)
-    lanes[: len(values)] = values
-    return lanes.reshape(n_tiles, LANES)
-
-
-def _plan_stop(
-    rows: NDArray[np.uint64], lanes: NDArray[np.uint64], fewest: NDArray[np.int32]
-) -> int:
-    """Choose the word before which to look whether a tile can still qualify; 0 for none.
-
-    From a sample of (m, w) rows and (t, LANES, w) tiles and the fewest bits (m, t) that
-    qualify: the one with which the fewest words would be read. A look costs about one.
-    """
-    width = rows.shape[1]
-    best, chosen = float(width), 0
-    for stop in np.unique(np.linspace(6, width, 11).astype(int)[:-1] // 2 * 2).tolist():
-        row_tails, lane_tails = count_bits(rows[:, stop:]), _counts(lanes[:, :, stop:])
-        alive = [
-            (_counts(lanes[:, :, :stop] & row[:stop]) + np.minimum(lane_tails, tail)).max(axis=1)
-            >= need
-            for row, tail, need in zip(rows, row_tails, fewest, strict=True)
-        ]
-        cost = stop + 1 + float(np.mean(alive)) * (width - stop)
-        if cost < best:
-            best, chosen = cost, stop
-    return chosen
-
-
-def _counts(words: NDArray[np.uint64]) -> NDArray[np.int64]:
-    """Count the bits along the last axis."""
-    flat = np.ascontiguousarray(words).reshape(-1, words.shape[-1])
-    return count_bits(flat).reshape(words.shape[:-1])
-
-
-def _telling_bits_first(words: NDArray[np.uint64]) -> NDArray[np.int64] | None:
-    """Order bits by how far from one half their frequency is, nearest first.
-
-    The first half of the words then decides about most pairs. None where all bits are
-    much alike, as after diffusion, and where there is only one word.
-    """
-    sample = words[:: max(len(words) // _SAMPLE, 1)]
+def _rarest_first(words: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """Order bits by how many of a sample of (n, w) words have them, fewest first."""
+    sample = np.ascontiguousarray(words[:: max(len(words) // _SAMPLE, 1)])
     counts = np.zeros(64 * words.shape[1], np.int64)
-    count_columns(np.ascontiguousarray(sample), counts)
-    from_half = np.abs(counts / len(sample) - 0.5)
-    if words.shape[1] < 2 or np.median(from_half) < 0.1:
-        return None
-    return np.argsort(from_half, kind="stable")
+    count_columns(sample, counts)
+    return np.argsort(counts, kind="stable")
 
 
-def _reordered(words: NDArray[np.uint64], order: NDArray[np.int64] | None) -> NDArray[np.uint64]:
-    if order is None:
-        return np.ascontiguousarray(words)
-    out = np.empty_like(words)
-    reorder_bits(words, order, out)
-    return out
+def _aligned(shape: tuple[int, ...]) -> NDArray[np.uint64]:
+    """Make room that begins on a cache line, so that no plane lies across two."""
+    size = int(np.prod(shape))
+    room = np.empty(size + 7, np.uint64)
+    first = -(room.ctypes.data // 8) % 8
+    return room[first : first + size].reshape(shape)

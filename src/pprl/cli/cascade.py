@@ -1,0 +1,93 @@
+"""Exact keys at the command line: today's practice beside CLKs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pprl.cli.console import AsJson, Folder, Identity, app, out, pair, progress_bar, schema_app
+from pprl.cli.linkage import BlockBy, MaxPairs, Threshold, Workers, blocking_of, threshold_of
+
+
+@schema_app.command("match-keys")
+def schema_match_keys(
+    schema: Annotated[Path, typer.Argument(help="A linkage schema.")],
+    names: Annotated[
+        list[str], typer.Argument(help="palga4, palga8, pht_address, pc4, slk581, bsn.")
+    ],
+    field: Annotated[
+        list[str] | None,
+        typer.Option("--map", help="PART=FIELD, where the schema's field has another name."),
+    ] = None,
+) -> None:
+    """Print the lines that add exact keys in use today to a schema (data holder)."""
+    from pprl.holder.match_keys import match_key_toml
+    from pprl.holder.schema import Schema
+
+    fields = dict(pair(text, "--map takes PART=FIELD") for text in field or ())
+    print(match_key_toml(Schema.load(schema), names, fields), end="")
+
+
+@app.command()
+def cascade(
+    a: Annotated[Path, typer.Argument(help="Encodings of the first holder.")],
+    b: Annotated[Path, typer.Argument(help="Encodings of the second holder.")],
+    output: Folder,
+    exact: Annotated[
+        str, typer.Option("--exact", help="Passes to link on first, by comma: palga8,palga4.")
+    ],
+    only: Annotated[
+        bool, typer.Option("--exact-only", help="Compare no CLKs for the records that are left.")
+    ] = False,
+    threshold: Threshold = "auto",
+    blocking: BlockBy = None,
+    workers: Workers = None,
+    max_pairs: MaxPairs = 100_000_000,
+    identity: Identity = None,
+    as_json: AsJson = False,
+) -> None:
+    """Link two files on exact keys first, and what is left by CLKs (linkage unit)."""
+    from pprl.exchange.encodings import Encodings
+    from pprl.exchange.files import new_folder, write_json, write_table
+    from pprl.linkage.cascade import cascade as link_in_turn
+    from pprl.linkage.cascade import exact_pass_links
+
+    links_file, facts_file = output / "links.parquet", output / "linkage.json"
+    made_file = output / "made_by.parquet"
+    new_folder(output, [links_file, facts_file, made_file])
+    left, right = (Encodings.load(file, identity=identity) for file in (a, b))
+    passes = exact.split(",")
+    if only:
+        result = exact_pass_links(left, right, passes)
+    else:
+        with progress_bar("comparing") as progress:
+            result = link_in_turn(
+                left,
+                right,
+                passes,
+                threshold=threshold_of(threshold),
+                blocking=blocking_of(blocking),
+                workers=workers,
+                max_pairs=max_pairs,
+                progress=progress,
+            )
+    result.links.save(links_file)
+    write_table(result.to_table(), made_file)
+    facts = result.facts(left.info, right.info)
+    write_json(facts, facts_file)
+    if as_json:
+        print(json.dumps(facts))
+        return
+    lines = [f"{links_file}: {len(result.links):,} links"]
+    lines += [
+        f"  {one.name}: {one.links:,} links; {one.ambiguous:,} ambiguous; without a key "
+        f"{one.left_keyless:,} of {one.left:,} and {one.right_keyless:,} of {one.right:,}"
+        for one in result.passes
+    ]
+    if result.rest is not None:
+        more = "" if result.gain is None else f", {result.gain:.1%} more than exact keys"
+        lines.append(f"  CLKs: {len(result.rest.links):,} links{more}")
+    out.print("\n".join(lines), highlight=False, soft_wrap=True, markup=False)

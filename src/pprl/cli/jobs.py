@@ -1,0 +1,240 @@
+"""Batch jobs on the command line: options to a job, progress to a bar or to lines of JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from pprl.cli.console import err, out, say_error
+from pprl.errors import UsageError
+
+if TYPE_CHECKING:
+    from pprl.linkage.job.config import Job
+    from pprl.linkage.job.plan import Plan
+    from pprl.linkage.job.run import JobResult
+    from pprl.linkage.job.watch import JobProgress, Progress
+
+Show = Literal["bar", "json", "none"]
+
+JobFile = Annotated[
+    Path | None, typer.Option("--job", help="Job file (TOML), in place of files and options.")
+]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Change an option of the job: linkage.threshold=0.86."),
+]
+Resume = Annotated[
+    bool, typer.Option("--resume", help="As a job: go on with the one in the folder, if any.")
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="As a job: print its plan, write nothing.")]
+Memory = Annotated[str | None, typer.Option("--memory", help="As a job, in so much memory: 4GiB.")]
+Scheduler = Annotated[
+    str | None, typer.Option("--scheduler", help="As a job on a Dask cluster: tcp://host:8786.")
+]
+ShowProgress = Annotated[
+    Show | None,
+    typer.Option("--progress", help="By default a bar on a terminal, else nothing."),
+]
+
+_SECONDS_BETWEEN_LINES = 1.0
+
+
+class Stopped(BaseException):
+    """The process was asked to end."""
+
+
+def job_of(
+    file: Path | None,
+    inputs: Sequence[Path],
+    given: Mapping[str, object],
+    changes: Sequence[str],
+    others: Mapping[str, object],
+) -> Job:
+    """Make a job of a file, or of two inputs, and of options by their dotted names.
+
+    Raises:
+        JobError: It cannot be one.
+        UsageError: An option is given that jobs do not have.
+    """
+    from pprl.linkage.job.config import Job, with_changes
+
+    for name, value in others.items():
+        if value is not None:
+            raise UsageError(f"a job has no {name}.")
+    options = [f"{name}={json.dumps(_plain(v))}" for name, v in given.items() if v is not None]
+    if file is not None:
+        if inputs:
+            raise UsageError("name a job file or two files of encodings, not both.")
+        return Job.load(file, [*options, *changes])
+    if len(inputs) != 2:
+        raise UsageError(
+            "a job links two files: name both, or a job file (--job). More files are clustered "
+            "without --resume, --memory, --dry-run and --scheduler."
+        )
+    sides = {
+        side: {"path": str(path)} for side, path in zip(("left", "right"), inputs, strict=True)
+    }
+    return Job.from_document(with_changes({"inputs": sides}, [*options, *changes]), "the options")
+
+
+def _plain(value: object) -> object:
+    return str(value) if isinstance(value, Path) else value
+
+
+def run_from_command_line(
+    job: Job,
+    *,
+    resume: bool,
+    dry_run: bool,
+    scheduler: str | None,
+    show: Show | None,
+    as_json: bool,
+) -> None:
+    """Run or plan a job, and tell it."""
+    from pprl.linkage.engine import DaskEngine
+    from pprl.linkage.job.run import plan_job, run_job
+
+    if dry_run:
+        _print_plan(job, plan_job(job), as_json)
+        return
+    try:
+        with _ending_cleanly(), _progress(show) as progress:
+            engine = None if scheduler is None else DaskEngine.connect(scheduler)
+            result = run_job(job, resume=resume, engine=engine, progress=progress)
+    except (KeyboardInterrupt, Stopped) as stop:
+        say_error("stopped", "what is done is kept; go on with --resume")
+        # Not waiting for the parts in flight, which are done again.
+        sys.stdout.flush()
+        os._exit(130 if isinstance(stop, KeyboardInterrupt) else 143)
+    _print_result(result, as_json)
+
+
+@contextmanager
+def _ending_cleanly() -> Iterator[None]:
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        raise Stopped
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def _progress(show: Show | None) -> Iterator[Progress | None]:
+    show = show or ("bar" if err.is_terminal else "none")
+    if show == "none":
+        yield None
+    elif show == "json":
+        yield _Lines()
+    else:
+        from rich.progress import BarColumn, Progress, TextColumn
+
+        columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[rate]}"))
+        with Progress(*columns, console=err, transient=True) as bar:
+            task = bar.add_task("planning", total=1.0, rate="")
+
+            def note(now: JobProgress) -> None:
+                bar.update(task, description=now.stage, completed=now.share, rate=_in_words(now))
+
+            yield note
+
+
+class _Lines:
+    """Writes progress as lines of JSON on standard error, not more often than is of use."""
+
+    def __init__(self) -> None:
+        self._last, self._stage = 0.0, ""
+
+    def __call__(self, now: JobProgress) -> None:
+        at = time.monotonic()
+        ended = now.parts == now.parts_total
+        if now.stage == self._stage and at - self._last < _SECONDS_BETWEEN_LINES and not ended:
+            return
+        self._last, self._stage = at, now.stage
+        print(json.dumps(now.to_dict()), file=sys.stderr, flush=True)
+
+
+def _in_words(now: JobProgress) -> str:
+    rate = f", {now.pairs_per_second / 1e6:,.0f} M pairs/s" if now.pairs_per_second else ""
+    left = "" if now.seconds_left is None else f", {_duration(now.seconds_left)} left"
+    return f"{now.parts}/{now.parts_total} parts{rate}{left}"
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}"
+
+
+def _print_plan(job: Job, plan: Plan, as_json: bool) -> None:
+    import shutil
+
+    from pprl.linkage.job.watch import expected_disk, expected_seconds
+
+    place = Path(job.resources.scratch or job.output.folder)
+    while not place.exists():
+        place = place.parent
+    seconds = expected_seconds(plan, job.linkage.threshold == "auto")
+    free = shutil.disk_usage(place).free
+    facts = {
+        "records": plan.records,
+        "pairs": plan.pairs,
+        "passes": {
+            one.name: {
+                "pairs": sum(one.pairs),
+                "parts": len(one.pairs),
+                "blocks_passed_over": len(one.dropped),
+                "pairs_passed_over": one.dropped_pairs,
+            }
+            for one in plan.passes
+        },
+        "records_without_key": plan.keyless,
+        "parts": len(plan.chunk_parts()) + len(plan.pair_parts()) + len(plan.merge_parts()) + 1,
+        "workers": plan.workers,
+        "expected_seconds": round(seconds, 1),
+        "disk_bytes": expected_disk(plan),
+        "disk_free": free,
+    }
+    if as_json:
+        print(json.dumps(facts))
+        return
+    lines = [f"{plan.records[0]:,} x {plan.records[1]:,} records, {plan.pairs:,} pairs to compare"]
+    for one in plan.passes:
+        over = f", {one.dropped_pairs:,} passed over" if one.dropped else ""
+        lines.append(f"  {one.name}: {sum(one.pairs):,} pairs in {len(one.pairs)} parts{over}")
+    lines.append(
+        f"{facts['parts']:,} parts, about {_duration(seconds)} with {plan.workers} workers"
+    )
+    lines.append(
+        f"{expected_disk(plan) / 1e9:,.2f} GB on disk, and 24 bytes for each pair at or above the "
+        f"threshold; {free / 1e9:,.0f} GB are free"
+    )
+    out.print("\n".join(lines), highlight=False, soft_wrap=True)
+
+
+def _print_result(result: JobResult, as_json: bool) -> None:
+    facts = result.facts
+    if as_json:
+        print(json.dumps(facts))
+        return
+    cut = "" if facts["threshold"] is None else f", at or above {facts['threshold']:.3g}"
+    out.print(
+        f"{result.folder / 'links.parquet'}: {facts['links']:,} links, {facts['matching']}{cut} "
+        f"({facts['rule']})\n"
+        f"compared {facts['pairs_compared']:,} pairs, {facts['pairs_above']:,} candidate links, "
+        f"{facts['seconds']:.2f} s",
+        highlight=False,
+        soft_wrap=True,
+    )

@@ -1,0 +1,82 @@
+"""From chosen pairs to ``links.parquet``: record ids are looked up batch by batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from pprl.exchange.files import whole_file
+from pprl.exchange.links import SCHEMA
+from pprl.exchange.rows import EncodingsFile
+from pprl.linkage.compare import Pairs
+from pprl.linkage.job.spill import cannot_write, opened, read_facts, read_group
+
+
+def save_links(
+    chosen: Path, files: tuple[EncodingsFile, EncodingsFile], batch: int, out: Path
+) -> None:
+    """Write the chosen pairs with their holders' record ids.
+
+    Raises:
+        OutputExists: There is a file at ``out`` already.
+        UnreadableFile: An input is damaged, or the file cannot be written.
+    """
+    try:
+        with (
+            whole_file(out) as temporary,
+            pq.ParquetWriter(temporary, SCHEMA, compression="zstd") as writer,
+        ):
+            facts = read_facts(chosen)
+            for pairs in _batches(chosen, batch):
+                columns = [
+                    ids_of(files[0], pairs.left),
+                    ids_of(files[1], pairs.right),
+                    pa.array(pairs.similarity),
+                    _probability(pairs, facts),
+                ]
+                writer.write_table(pa.table(columns, schema=SCHEMA))
+    except OSError as error:
+        raise cannot_write(out, error) from None
+
+
+def _probability(pairs: Pairs, facts: Mapping[str, Any]) -> pa.Array:
+    if not facts.get("points"):
+        return pa.nulls(len(pairs), pa.float64())
+    return pa.array(np.interp(pairs.similarity, facts["points"], facts["probability"]))
+
+
+def _batches(chosen: Path, batch: int) -> Iterator[Pairs]:
+    with opened(chosen) as file:
+        held: list[Pairs] = []
+        for group in range(file.num_row_groups):
+            held.append(read_group(file, chosen, group))
+            if sum(map(len, held)) >= batch:
+                yield Pairs.concat(held)
+                held = []
+        if held:
+            yield Pairs.concat(held)
+
+
+def ids_of(file: EncodingsFile, records: NDArray[np.int64]) -> pa.Array:
+    """Look up the ids of records, reading the file's ids once."""
+    wanted, inverse = np.unique(records, return_inverse=True)
+    if not len(wanted):
+        return pa.array([], pa.string())
+    columns = ["record_id"] + (["variant"] if file.has_variants else [])
+    start, end = (0, None) if file.has_variants else (int(wanted[0]), int(wanted[-1]) + 1)
+    found, at = [], start
+    for _, rows in file.batches(columns, start, end):
+        ids = rows.column("record_id")
+        if file.has_variants:
+            ids = ids.filter(pa.array(rows.column("variant").to_numpy() == 0))
+        low, high = np.searchsorted(wanted, [at, at + len(ids)])
+        if low < high:
+            found.append(ids.take(pa.array(wanted[low:high] - at)))
+        at += len(ids)
+    return pa.concat_arrays(found).take(pa.array(inverse))

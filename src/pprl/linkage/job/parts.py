@@ -1,0 +1,112 @@
+"""Doing one part. A part reads files, writes one file, and knows nothing of other parts' state."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from pprl.errors import OutputExists
+from pprl.exchange.rows import EncodingsFile
+from pprl.linkage.job.auto import Judge, Null, null_parts, write_floor, write_null
+from pprl.linkage.job.decide import order_of, write_links
+from pprl.linkage.job.join import write_bucket_pairs, write_tile_pairs
+from pprl.linkage.job.manifest import Manifest, manifest_of
+from pprl.linkage.job.plan import SIDES
+from pprl.linkage.job.rows import write_buckets
+from pprl.linkage.job.scores import dice
+from pprl.linkage.job.spill import RunWriter, merged, read_facts
+
+LINKS = "links"
+FLOOR = "floor"
+
+Facts = dict[str, Any]
+
+
+def part_path(folder: str | Path, name: str) -> Path:
+    """Say where the file of a part is."""
+    return Path(folder) / f"{name}.parquet"
+
+
+def run_part(manifest_path: str, name: str) -> Facts:
+    """Do a part, unless its file is there already; safe to do twice at once.
+
+    Args:
+        manifest_path: The job's manifest, which says everything else.
+        name: The part's name in the plan.
+
+    Returns:
+        What to count.
+    """
+    manifest = manifest_of(manifest_path)
+    path = part_path(manifest.folder, name)
+    if path.exists():
+        return {}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        made = _run(manifest, name, path)
+    except OutputExists:
+        # Somebody who was given up for lost did it after all.
+        made = {}
+    pa.default_memory_pool().release_unused()
+    return made
+
+
+def _run(manifest: Manifest, name: str, path: Path) -> Facts:
+    plan, job = manifest.plan, manifest.job
+    kind = name.partition("/")[0]
+    order = order_of(job.linkage.matching)
+    if kind == "rows":
+        chunk = plan.chunk_parts()[name]
+        file = EncodingsFile.open(getattr(job.inputs, chunk.side).path)
+        return write_buckets(file, chunk, plan.passes, path)
+    if kind == "runs":
+        parts = [part_path(manifest.folder, one) for one in plan.merge_parts()[name]]
+        with RunWriter(path, order, plan.spill) as writer:
+            for pairs in merged(parts, order, plan.spill):
+                writer.append_sorted(pairs)
+            writer.end_run()
+        return {"merged": writer.found}
+    if kind == LINKS:
+        names = list(plan.merge_parts()) or list(plan.pair_parts())
+        parts = [part_path(manifest.folder, one) for one in names]
+        judge = _judge(manifest) if job.linkage.threshold == "auto" else None
+        return write_links(parts, plan.records, job.linkage.matching, path, plan.spill, judge)
+    left, right = (
+        [part_path(manifest.folder, one) for one, c in plan.chunk_parts().items() if c.side == side]
+        for side in SIDES
+    )
+    if kind == FLOOR:
+        return write_floor(plan, left, right, dice, path)
+    floor = floor_of(manifest)
+    if kind == "null":
+        side, at = null_parts(plan)[name]
+        paths = left if side == "left" else right
+        return write_null(plan, side, at, paths, floor, job.linkage.sample, dice, path)
+    a, b = plan.pair_parts()[name]
+    most = job.linkage.max_pairs
+    if not plan.passes:
+        files = (
+            EncodingsFile.open(job.inputs.left.path),
+            EncodingsFile.open(job.inputs.right.path),
+        )
+        chunks = (plan.chunks[a], plan.chunks[b])
+        return write_tile_pairs(files, chunks, plan, floor, dice, order, most, path)
+    return write_bucket_pairs(plan, a, b, left, right, floor, dice, order, most, path)
+
+
+def floor_of(manifest: Manifest) -> float:
+    """Return the similarity from which pairs are kept."""
+    threshold = manifest.job.linkage.threshold
+    if threshold == "auto":
+        return float(read_facts(part_path(manifest.folder, FLOOR))["floor"])
+    return threshold
+
+
+def _judge(manifest: Manifest) -> Judge:
+    paths: dict[str, list[Path]] = {side: [] for side in SIDES}
+    for name, (side, _) in null_parts(manifest.plan).items():
+        paths[side].append(part_path(manifest.folder, name))
+    nulls = Null.load(paths["left"]), Null.load(paths["right"])
+    return Judge(nulls, manifest.plan.records, floor_of(manifest))

@@ -1,0 +1,206 @@
+"""Groups and missing fields are weighed by what the files themselves show."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import pprl
+from conftest import encodings_of
+from pprl import demo
+from pprl.exchange.encodings import Encodings
+from pprl.holder.suggest import suggest_schema
+from pprl.kernels.groups import common_bits
+from pprl.linkage.auto import decide
+from pprl.linkage.blocking import KeyBlocking
+from pprl.linkage.compare import Pairs, scored_pairs
+from pprl.linkage.evidence import learn
+from pprl.linkage.signals import Side, View, can_be_weighed
+
+GROUPS = {"person": 512, "place": 512}
+DIFFUSED = {"method": "diffusion", "t": 10, "filter_bits": 1024}
+
+
+def grouped(clks: np.ndarray, **changes: object) -> Encodings:
+    values = {"groups": GROUPS, "hardening": {"person": DIFFUSED, "place": DIFFUSED}} | changes
+    return encodings_of(clks, **values)
+
+
+def noisy(rng: np.random.Generator, filters: np.ndarray, share: float) -> np.ndarray:
+    return filters ^ np.packbits(rng.random((len(filters), 8 * filters.shape[1])) < share, axis=1)
+
+
+def register(seed: int, shared: int, n: int = 600) -> tuple[Encodings, Encodings]:
+    """Two files of couples; ``shared`` people are in both, and every other one has moved."""
+    rng = np.random.default_rng(seed)
+    person = rng.integers(0, 256, (2, n, 64)).astype(np.uint8)
+    homes = rng.integers(0, 256, (n // 2 + n, 64)).astype(np.uint8)
+    # Person i and i + n / 2 share a home, in each file and across the two.
+    place = np.stack([np.concatenate([homes[: n // 2]] * 2)] * 2)
+    both = rng.permutation(n)[:shared]
+    person[1, both] = noisy(rng, person[0, both], 0.15)
+    place[1, both[::2]] = homes[n // 2 + both[::2]]
+    place = noisy(rng, place.reshape(-1, 64), 0.02).reshape(place.shape)
+    return tuple(  # type: ignore[return-value]
+        grouped(np.concatenate([person[side], place[side]], axis=1), holder="ab"[side])
+        for side in (0, 1)
+    )
+
+
+@settings(deadline=None, max_examples=30)
+@given(data=st.data())
+def test_common_bits_are_those_of_numpy(data: st.DataObject) -> None:
+    seed = data.draw(st.integers(0, 2**32 - 1))
+    starts = np.cumsum([0, *data.draw(st.lists(st.integers(1, 3), min_size=1, max_size=3))])
+    rng = np.random.default_rng(seed)
+    words = [rng.integers(0, 2**63, (n, starts[-1])).astype(np.uint64) for n in (4, 5)]
+    left, right = rng.integers(0, 4, 7), rng.integers(0, 5, 7)
+    both = np.unpackbits((words[0][left] & words[1][right]).view(np.uint8), axis=1)
+    expected = np.add.reduceat(both, 64 * starts[:-1], axis=1, dtype=np.int32)
+    for function in (common_bits, common_bits.py_func):
+        out = np.empty((7, len(starts) - 1), np.int32)
+        with np.errstate(over="ignore"):
+            function(*words, left, right, starts, out)
+        assert np.array_equal(out, expected)
+
+
+def test_what_strangers_share_counts_little() -> None:
+    """Movers agree in one group, household members in the other, and more closely."""
+    a, b = register(1, shared=300)
+    found = pprl.link(a, b).links.to_pandas()
+    right = (found["left_id"].str[1:] == found["right_id"].str[1:]).to_numpy()
+    assert right.sum() >= 270
+    assert right.mean() >= 0.97
+    # One similarity for all cannot tell them apart.
+    pairs = scored_pairs(a, b, 0.55)
+    same = pairs.left == pairs.right
+    least = np.quantile(pairs.similarity[same], 0.3)
+    assert (pairs.similarity[~same] > least).sum() > 200
+
+
+def test_nobody_in_both_files() -> None:
+    """Household members across the files are not taken for matches."""
+    a, b = register(2, shared=0)
+    with pytest.warns(pprl.errors.PprlWarning, match="no links"):
+        assert len(pprl.link(a, b).links) == 0
+    rng = np.random.default_rng(2)
+    strangers = [grouped(rng.integers(0, 256, (400, 128)).astype(np.uint8)) for _ in range(2)]
+    found = decide(*strangers)
+    assert found.evidence is not None
+    assert not found.evidence.learned
+
+
+def test_missing_fields_do_not_speak_against_a_pair() -> None:
+    """Diffused filters of people whose second field one holder lacks fall to what c predicts."""
+    rng = np.random.default_rng(3)
+    n, lost = 500, np.arange(500) < 200
+    filters = rng.integers(0, 256, (n, 1024)).astype(np.uint8)
+    # What is left of a signal of 0.6 with 60 of 1,024 bits more that differ, ten times over.
+    left = np.exp(-2 * 10 * 60 / 1024)
+    others = noisy(rng, filters, np.where(lost, (1 - 0.6 * left) / 2, 0.2)[:, None])
+    weights = {"": {"name": 100, "place": 60}}
+    common = {"weights": weights, "present": {"name": 1.0, "place": 0.8}, "hardening": DIFFUSED}
+    a, b = (encodings_of(one, holder, **common) for one, holder in ((filters, "a"), (others, "b")))
+    masks = np.full((2, n, 1), 0xC0, np.uint8)
+    masks[1, lost] = 0x80
+    masked = [
+        dataclasses.replace(one, present=mask) for one, mask in zip((a, b), masks, strict=True)
+    ]
+    assert not can_be_weighed(a, b)
+    assert can_be_weighed(*masked)
+    view = View.of(*masked)
+    sides = [Side.of(one, view) for one in masked]
+    same = Pairs(np.arange(n), np.arange(n), np.zeros(n))
+    features = view.features(*sides, same)
+    plain, raised = features[:, 0], features[:, 2]
+    assert np.allclose(plain[~lost], raised[~lost])
+    assert np.median(raised[lost]) == pytest.approx(0.6, abs=0.05)
+    assert np.median(plain[lost]) == pytest.approx(0.6 * left, abs=0.02)
+
+
+def test_variants_are_seen_by_their_best() -> None:
+    a, b = register(4, shared=200)
+    rng = np.random.default_rng(4)
+    rows = np.repeat(np.arange(600), 2)
+    clks = b.clks[rows].copy()
+    clks[::2] = rng.integers(0, 256, clks[::2].shape)
+    twice = dataclasses.replace(
+        b,
+        record_ids=b.record_ids.take(rows),
+        clks=clks,
+        variants=np.tile(np.array([0, 1], np.uint8), 600),
+        info=b.info.model_copy(update={"rows": 1200}),
+    )
+    pairs = Pairs(np.arange(200), np.arange(200), np.zeros(200))
+    view = View.of(a, b)
+    mine = Side.of(a, view)
+    expected = view.features(mine, Side.of(b, view), pairs)
+    assert np.array_equal(view.features(mine, Side.of(twice, view), pairs), expected)
+
+
+def test_learning_does_not_depend_on_which_file_comes_first() -> None:
+    a, b = register(5, shared=200)
+    pairs, own, other = (scored_pairs(*two, 0.52) for two in ((a, b), (a, None), (b, None)))
+    one = learn(a, b, pairs, [(a, own), (b, other)])
+    turned = Pairs(pairs.right, pairs.left, pairs.similarity)
+    two = learn(b, a, turned, [(b, other), (a, own)])
+    assert one.learned
+    assert np.allclose(one.weights, two.weights, atol=0.05)
+    assert one.weights[2] > 5 * abs(one.weights[3])
+
+
+@pytest.mark.parametrize("hardening", ["default", "none"])
+def test_febrl_with_a_suggested_schema(hardening: str) -> None:
+    """What a linkage unit gets that does as it is told."""
+    people = demo.half_overlap(demo.febrl4())
+    text = suggest_schema(people.left.drop(columns="rec_id"), hardening=hardening)  # type: ignore[arg-type]
+    schema = pprl.Schema.from_toml(text)
+    key = pprl.LinkageKey.from_secret("a secret for the tests of evidence")
+    a, b = (pprl.encode(x, schema, key, id_column="rec_id") for x in (people.left, people.right))
+    assert can_be_weighed(a, b)
+    assert pprl.evaluate(pprl.link(a, b).links, people.truth).f1.value >= 0.985
+
+
+def test_blocks_and_the_automatic_threshold() -> None:
+    """Blocking may take links away, and must not move what is decided of the others."""
+    people = demo.half_overlap(demo.febrl4())
+    text = suggest_schema(people.left.drop(columns="rec_id"), hardening="none")
+    passes = """
+[[blocking]]
+name = "birth"
+parts = [{ field = "date_of_birth" }]
+[[blocking]]
+name = "surname"
+parts = [{ field = "surname", first = 4 }]
+"""
+    schema = pprl.Schema.from_toml(text + passes)
+    key = pprl.LinkageKey.from_secret("a secret for the tests of evidence")
+    a, b = (pprl.encode(x, schema, key, id_column="rec_id") for x in (people.left, people.right))
+    result = pprl.link(a, b, blocking=KeyBlocking())
+    quality = pprl.evaluate(result.links, people.truth)
+    assert quality.precision.value >= 0.98
+    assert quality.recall.value >= 0.9
+    assert result.blocking is not None
+    assert result.pairs_compared == result.blocking.compared < len(a) * len(b) // 20
+
+
+def test_what_a_result_leaves_for_the_report() -> None:
+    a, b = register(6, shared=200)
+    result = pprl.link(a, b)
+    assert result.curve is not None
+    curve = result.curve.to_pandas()
+    assert curve["score"].is_monotonic_decreasing
+    assert curve["expected_false"].is_monotonic_increasing
+    assert (curve["expected_false"] <= curve["links"]).all()
+    counts = result.similarities.to_pandas()
+    assert counts["links"].sum() == len(result.links)
+    assert (counts["links"] <= counts["pairs"]).all()
+    fixed = pprl.link(a, b, threshold=0.6)
+    assert fixed.curve is None
+    assert fixed.similarities["links"].to_numpy().sum() == len(fixed.links)
+    assert re.search(r"\d links", repr(fixed))

@@ -1,0 +1,297 @@
+"""Batch jobs: the result of `pprl.link`, in parts, stopped and resumed."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import pprl
+from conftest import encodings_of
+from pprl import synthetic
+from pprl.errors import PprlWarning
+from pprl.linkage.blocking import KeyBlocking
+from pprl.linkage.compare import Pairs
+from pprl.linkage.job import plan as planning
+from pprl.linkage.job import spill
+from pprl.linkage.job.config import Job
+from pprl.linkage.job.run import run_job
+from test_compare import random_filters
+
+SCHEMA = """
+version = 1
+name = "people"
+bits = 1024
+hardening = { method = "none" }
+fields = [
+  { name = "first_names", tokens = { type = "ngram", n = 2 }, bits_per_feature = 80 },
+  { name = "surname", tokens = { type = "ngram", n = 2 }, bits_per_feature = 80 },
+  { name = "birth_date", tokens = { type = "ngram", n = 2, positional = true }, \
+bits_per_feature = 100 },
+  { name = "sex", tokens = { type = "exact" }, bits_per_feature = 20 },
+  { name = "postcode", tokens = { type = "ngram", n = 2, positional = true }, \
+bits_per_feature = 60 },
+]
+
+[[blocking]]
+name = "one"
+parts = [{ field = "birth_date" }, { field = "sex" }]
+
+[[blocking]]
+name = "two"
+parts = [{ field = "postcode", first = 4 }, { field = "birth_date", first = 4 }]
+"""
+
+
+def holder(rng: np.random.Generator, n: int, name: str, variants: bool = False) -> pprl.Encodings:
+    """Filters in three passes of keys, some missing, with a few frequent ones."""
+    keys = np.stack([rng.integers(0, spread, n) for spread in (40, 90, 25)], axis=1)
+    keys = (keys.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)) ^ (keys > 20).astype(np.uint64)
+    made = encodings_of(
+        random_filters(rng, n, 16),
+        name,
+        blocking={"one": 1.0, "two": 1.0, "three": 1.0},
+        records=n,
+    )
+    changes: dict[str, Any] = {"block_keys": keys}
+    if variants:
+        own = np.where(rng.random(n) < 0.3, 1, 0).astype(np.uint8)
+        own[0] = 0
+        number = np.cumsum(own == 0) - 1
+        ids = made.record_ids.take(number)
+        info = made.info.model_copy(update={"records": int(number[-1]) + 1})
+        changes |= {"variants": own, "record_ids": ids, "info": info}
+    return dataclasses.replace(made, **changes)
+
+
+@pytest.fixture(autouse=True)
+def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parts so small that every border is met."""
+    monkeypatch.setattr(planning, "_MOST_ROWS", 70)
+    monkeypatch.setattr(planning, "_TILE_ROWS", 50)
+    monkeypatch.setattr(planning, "_ROWS_PER_BUCKET", 40)
+    monkeypatch.setattr(planning, "FAN_IN", 4)
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> tuple[pprl.Encodings, pprl.Encodings]:
+    rng = np.random.default_rng(5)
+    a, b = holder(rng, 300, "left"), holder(rng, 220, "right", variants=True)
+    a.save(tmp_path / "a.clk.parquet")
+    b.save(tmp_path / "b.clk.parquet")
+    return a, b
+
+
+def job_in(folder: Path, output: str = "out", **changes: Any) -> Job:
+    document: dict[str, Any] = {
+        "inputs": {
+            "left": {"path": str(folder / "a.clk.parquet")},
+            "right": {"path": str(folder / "b.clk.parquet"), "holder": "right"},
+        },
+        "linkage": {"threshold": 0.55},
+        "output": {"folder": str(folder / output)},
+        "blocking": {"method": "keys"},
+        "resources": {"memory": "1GiB", "workers": 2},
+    }
+    for name, value in changes.items():
+        document[name] = {**document.get(name, {}), **value}
+    return Job.from_document(document)
+
+
+@pytest.mark.parametrize("matching", ["one-to-one", "one-to-many", "many-to-one", "many-to-many"])
+@pytest.mark.parametrize("method", ["keys", "none"])
+def test_the_same_as_in_memory(
+    tmp_path: Path, files: tuple[pprl.Encodings, pprl.Encodings], matching: Any, method: str
+) -> None:
+    largest = 60
+    job = job_in(
+        tmp_path,
+        linkage={"threshold": 0.55, "matching": matching},
+        blocking={"method": method, "largest_block": largest},
+    )
+    with pytest.warns(match="passed over") if method == "keys" else Nothing():
+        made = run_job(job)
+    blocking = KeyBlocking(largest) if method == "keys" else None
+    with pytest.warns(match="passed over") if method == "keys" else Nothing():
+        expected = pprl.link(
+            *files, threshold=0.55, matching=matching, blocking=blocking, workers=1
+        )
+    assert len(expected.links) > 50
+    assert made.links.table.equals(expected.links.table)
+    facts = expected.facts(files[0].info, files[1].info)
+    assert made.facts.keys() == facts.keys()
+    for name in ("pairs_compared", "links", "matching", "threshold", "rule"):
+        assert made.facts[name] == facts[name]
+    blocks = made.facts["blocking"] or {}
+    # A job does not count what each pass did.
+    assert blocks == {name: facts["blocking"][name] for name in blocks}
+    assert bool(blocks) == (method == "keys")
+
+
+class Nothing:
+    def __enter__(self) -> None: ...
+    def __exit__(self, *_: object) -> None: ...
+
+
+def bytes_of(folder: Path) -> bytes:
+    return (folder / "links.parquet").read_bytes()
+
+
+class Killed(Exception):
+    """What a test kills a job with."""
+
+
+@dataclasses.dataclass
+class Dying:
+    """An engine whose process dies after so many parts."""
+
+    parts: int
+
+    def run(self, part: Any, manifest: str, names: Any, done: Any) -> None:
+        for name in names:
+            if not self.parts:
+                raise Killed
+            self.parts -= 1
+            done(name, part(manifest, name))
+
+
+def test_resumed_after_every_part(
+    tmp_path: Path, files: tuple[pprl.Encodings, pprl.Encodings]
+) -> None:
+    run_job(job_in(tmp_path, "whole"))
+    job, deaths = job_in(tmp_path), 0
+    for _ in range(500):
+        try:
+            run_job(job, resume=True, engine=Dying(3))
+            break
+        except Killed:
+            deaths += 1
+            assert not (tmp_path / "out" / "links.parquet").exists()
+    assert deaths > 10
+    assert bytes_of(tmp_path / "out") == bytes_of(tmp_path / "whole")
+    assert sorted(path.name for path in (tmp_path / "out" / "job").iterdir()) == [
+        "lock",
+        "manifest.json",
+    ]
+    again = run_job(job, resume=True)
+    assert again.facts["links"] == len(again.links)
+
+
+CHILD = """
+import json, resource, sys
+from pprl.linkage.job import run
+from pprl.linkage.job.config import Job
+facts = run.run_job(Job.from_document(json.loads(sys.argv[1]))).facts
+print(facts["pairs_above"], resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10)
+"""
+
+
+def test_the_memory_limit_is_obeyed(tmp_path: Path) -> None:
+    """Nearly five million pairs, of 24 bytes and more each, where there is room for much fewer."""
+    rng = np.random.default_rng(2)
+    for side in "ab":
+        clks = np.packbits(rng.random((2400, 256)) < 0.3, axis=1)
+        encodings_of(clks, "right" if side == "b" else "").save(tmp_path / f"{side}.clk.parquet")
+    job = job_in(
+        tmp_path,
+        linkage={"threshold": 0.25},
+        blocking={"method": "none"},
+        resources={"memory": "470MiB", "workers": 1},
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", CHILD, job.model_dump_json()],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found, peak = map(int, done.stdout.split())
+    assert found > 4_500_000
+    assert peak < 470
+
+
+@given(st.integers(0, 2**32), st.sampled_from(["best-first", "by-record"]), st.integers(1, 60))
+@settings(max_examples=40, deadline=None)
+def test_runs_are_merged_in_order(seed: int, order: Any, most: int) -> None:
+    """Many ties, many runs, pieces of every size: the pairs of a plain sort, each in its place."""
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(0, 400))
+    pairs = Pairs(rng.integers(0, 9, n), rng.integers(0, 9, n), rng.integers(0, 4, n) / 4)
+    with tempfile.TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patched:
+        patched.setattr(spill, "_GROUP", int(rng.integers(1, 20)))
+        cuts = np.sort(rng.integers(0, n + 1, 3))
+        paths = []
+        for number, part in enumerate(np.split(np.arange(n), cuts)):
+            paths.append(Path(name) / f"{number}.parquet")
+            with spill.RunWriter(paths[-1], order, most) as writer:
+                for piece in np.array_split(part, 5):
+                    writer.add(pairs.take(piece))
+        got = Pairs.concat(list(spill.merged(paths, order, most)))
+        with spill.sorted_part(Path(name) / "one", order, most) as writer:
+            writer.add(pairs)
+        again = Pairs.concat(list(spill.merged([Path(name) / "one"], order, most)))
+    expected = spill.sort_pairs(pairs, order)
+    for made in (got, again):
+        for column in ("left", "right", "similarity"):
+            np.testing.assert_array_equal(getattr(made, column), getattr(expected, column))
+
+
+def test_the_automatic_threshold(
+    tmp_path: Path, key: pprl.LinkageKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On made-up people: near the best threshold, and its estimate near the truth."""
+    monkeypatch.setattr(planning, "_MOST_ROWS", 3000)
+    monkeypatch.setattr(planning, "_ROWS_PER_BUCKET", 2000)
+    people = synthetic.population_table(8_000, seed=3)
+    registry = synthetic.Register(
+        name="registry",
+        coverage=0.3,
+        errors=synthetic.Errors(keyboard=0.05, digit=0.02, date_slip=0.02, outdated_address=0.1),
+    )
+    tables = [
+        synthetic.register_table(people, one, seed=3)
+        for one in (synthetic.Register(name="population", coverage=0.8), registry)
+    ]
+    schema = pprl.Schema.from_toml(SCHEMA)
+    for side, holder, (table, _) in zip("ab", ("", "right"), tables, strict=True):
+        made = pprl.encode(table, schema, key, id_column="record_id", holder=holder)
+        made.save(tmp_path / f"{side}.clk.parquet")
+    truth = tables[0][1].join(tables[1][1], "person_id", right_suffix="_right", join_type="inner")
+    true = set(
+        zip(
+            truth["record_id"].to_pylist(),
+            truth["record_id_right"].to_pylist(),
+            strict=True,
+        )
+    )
+    result = run_job(job_in(tmp_path, linkage={"threshold": "auto", "sample": 2000}))
+    links = result.links.to_pandas()
+    hits = sum(pair in true for pair in zip(links["left_id"], links["right_id"], strict=True))
+    precision, recall = hits / len(links), hits / len(true)
+    assert 2 / (1 / precision + 1 / recall) > 0.97
+    estimate = json.loads((tmp_path / "out" / "estimate.json").read_text())["precision"]
+    assert estimate["low"] <= precision <= estimate["high"]
+    assert result.facts["rule"] == "auto"
+    assert links["similarity"].min() == result.facts["threshold"]
+    assert links["probability"].between(0.3, 1).all()
+    # What is more alike is not less likely a match.
+    assert links.sort_values("similarity")["probability"].is_monotonic_increasing
+
+
+def test_nobody_in_both(tmp_path: Path) -> None:
+    rng = np.random.default_rng(9)
+    for side in "ab":
+        made = holder(rng, 400, "right" if side == "b" else "left")
+        made.save(tmp_path / f"{side}.clk.parquet")
+    with pytest.warns(PprlWarning, match="no links"):
+        result = run_job(job_in(tmp_path, linkage={"threshold": "auto", "sample": 400}))
+    assert result.facts["links"] == 0
+    assert result.facts["threshold"] is None
