@@ -5,14 +5,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint docs package test-matrix bench bench-quick clean
+.PHONY: demo test notebooks lint docs package test-matrix bench bench-quick clean
 
 demo: $(READY)
 	rm -rf pprl-demo
 	$(BIN)/pprl demo -o pprl-demo
 
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto
+
+notebooks: $(READY)
+	$(BIN)/python -m pytest --nbmake -q examples/notebooks
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pprl.evaluation.audit import Audit, audit
     from pprl.evaluation.clusters import ClusterQuality, evaluate_clusters
     from pprl.evaluation.error_listing import list_errors
     from pprl.evaluation.provenance import describe_encoding, describe_link
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from pprl.linkage.pseudonyms import PseudonymKey, pseudonymise
 
 _HOMES = {
+    "Audit": "pprl.evaluation.audit",
     "BlockingQuality": "pprl.evaluation.quality",
     "BlockingUnion": "pprl.linkage.blocking",
     "CascadeResult": "pprl.linkage.cascade",
@@ -65,6 +67,7 @@ _HOMES = {
     "RunComparison": "pprl.evaluation.runs",
     "Schema": "pprl.holder.schema",
     "Tuning": "pprl.evaluation.tune",
+    "audit": "pprl.evaluation.audit",
     "cascade": "pprl.linkage.cascade",
     "check_compatible": "pprl.exchange.encodings",
     "cluster": "pprl.linkage.cluster",
@@ -97,6 +100,7 @@ _HOMES = {
 _MODULES = {"plots": "pprl.evaluation.plots", "synthetic": "pprl.synthetic"}
 
 __all__ = [
+    "Audit",
     "BlockingQuality",
     "BlockingUnion",
     "CascadeResult",
@@ -124,6 +128,7 @@ __all__ = [
     "RunComparison",
     "Schema",
     "Tuning",
+    "audit",
     "cascade",
     "check_compatible",
     "cluster",

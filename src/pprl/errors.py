@@ -22,7 +22,8 @@
     │   │   ├── TruncatedFile            sealed, and cut short
     │   │   └── TamperedFile             sealed, and altered
     │   ├── InvalidValues                values break the rules of their field
-    │   └── TooManyPairs                 more pairs qualify than the caller allowed
+    │   ├── TooManyPairs                 more pairs qualify than the caller allowed
+    │   └── AuditFailed                  an attack got further than the caller allowed
     └── IncompatibleEncodings            exit code 4: files that must not be compared
         ├── LengthMismatch               CLKs of different lengths
         ├── SchemaMismatch               another schema
@@ -36,6 +37,7 @@ holds the value of a record or any part of a key.
 from __future__ import annotations
 
 __all__ = [
+    "AuditFailed",
     "DataError",
     "EmptyInput",
     "EncodingMismatch",
@@ -154,6 +156,10 @@ class InvalidValues(DataError):
 
 class TooManyPairs(DataError):
     """More pairs qualify than the caller allowed."""
+
+
+class AuditFailed(DataError):
+    """An attack on encodings got further than the caller allows."""
 
 
 class IncompatibleEncodings(PprlError):

@@ -10,12 +10,23 @@ import traceback
 import warnings
 from pathlib import Path
 
-from pprl.cli import cascade, evaluation, holder, linkage, planning, practice, report, review
+from pprl.cli import (
+    audit,
+    cascade,
+    evaluation,
+    holder,
+    linkage,
+    planning,
+    practice,
+    report,
+    review,
+)
 from pprl.cli.console import app, say_error, show_warning
 from pprl.errors import PprlError
 
 __all__ = [
     "app",
+    "audit",
     "cascade",
     "evaluation",
     "holder",

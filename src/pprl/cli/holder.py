@@ -203,7 +203,7 @@ def encode(
         info = encode_file(
             data,
             Schema.load(schema),
-            _key(key),
+            read_key(key),
             output,
             id_column=id_column,
             holder=holder,
@@ -214,7 +214,7 @@ def encode(
             csv_format=CsvFormat(delimiter, encoding),
             consent=consent,
             provenance=provenance,
-            noise_key=_key(noise_key) if noise_key else None,
+            noise_key=read_key(noise_key) if noise_key else None,
             seal_to=seal_to or (),
             progress=progress,
         )
@@ -252,7 +252,7 @@ def seal(
     out.print(f"{target}: sealed to {len(recipient)} recipient(s)", soft_wrap=True)
 
 
-def _key(source: str) -> Any:
+def read_key(source: str) -> Any:
     """Read a key from a file, or from env:VARIABLE or fd:NUMBER."""
     from pprl.holder.keys import LinkageKey
 
