@@ -11,8 +11,7 @@ from rich.table import Table
 
 from pprl.cli.console import AsJson, app, out, pair, progress_bar, schema_app
 from pprl.errors import UsageError
-from pprl.holder.encode import OnInvalid
-from pprl.holder.suggest import SuggestHardening
+from pprl.holder.choices import OnInvalid, SuggestHardening
 
 SchemaFile = Annotated[
     Path, typer.Option("--schema", "-s", help="Linkage schema (pprl TOML/JSON, clkhash v1-v3).")

@@ -21,8 +21,7 @@ from pprl.cli.jobs import (
     run_from_command_line,
 )
 from pprl.errors import UsageError
-from pprl.linkage.joining import RuleChoice
-from pprl.linkage.match import Matching
+from pprl.linkage.choices import Matching, RuleChoice
 
 if TYPE_CHECKING:
     from pprl.exchange.encodings import Encodings

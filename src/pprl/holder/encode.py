@@ -11,7 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from os import PathLike
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -22,6 +22,7 @@ from pprl.errors import EmptyInput, InvalidValues, PprlWarning, RecordIdError, U
 from pprl.exchange.encodings import EncodingInfo, Encodings, Popcounts, as_words, count_bits
 from pprl.exchange.files import encodings_writer, whole_file
 from pprl.exchange.threads import in_order, threads
+from pprl.holder.choices import OnInvalid
 from pprl.holder.encoder import EncodedBatch, Encoder
 from pprl.holder.hardening.applied import add_noise, describe, noise_of
 from pprl.holder.hardening.noise import Noise
@@ -30,8 +31,6 @@ from pprl.holder.records import CsvFormat, Records, count_rows, read_batches
 from pprl.holder.schema import Schema
 from pprl.holder.values import as_text
 from pprl.kernels.numbering import hash_runs
-
-OnInvalid = Literal["error", "skip", "warn"]
 
 Progress = Callable[[int], None]
 """Called with the number of records read so far."""

@@ -14,20 +14,19 @@ import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from pprl.errors import EmptyInput, UsageError
+from pprl.holder.choices import SuggestHardening
 from pprl.holder.normalize import NORMALISERS, digits_only, postcode_nl, trim
 from pprl.holder.profiles import MASK, Member, Role, group_lines, profile_lines
 from pprl.holder.records import CsvFormat, Records, column_names, read_batches
 from pprl.holder.schema import Schema
 from pprl.holder.values import as_text
-
-SuggestHardening = Literal["default", "strong", "salted", "none"]
 
 EXPECTED_BITS = 400
 """Insertions a record into a plain CLK of 1,024 bits: fills about 0.3 of it."""

@@ -17,6 +17,7 @@ from pprl.errors import PprlWarning, UsageError
 from pprl.exchange.encodings import EncodingInfo, Encodings, check_compatible, warn_absent_fields
 from pprl.exchange.links import Clusters
 from pprl.linkage.blocking import Blocking, BlockingReport
+from pprl.linkage.choices import Rule, RuleChoice
 from pprl.linkage.compare import (
     MAX_PAIRS,
     Pairs,
@@ -27,7 +28,7 @@ from pprl.linkage.compare import (
 )
 from pprl.linkage.conflicts import find_conflicts
 from pprl.linkage.deliveries import Previous, name_clusters
-from pprl.linkage.joining import Rule, RuleChoice, check_rule, choose_rule, join
+from pprl.linkage.joining import check_rule, choose_rule, join
 from pprl.linkage.pool import Pool
 from pprl.linkage.within import find_threshold
 

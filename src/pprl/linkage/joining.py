@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,11 +11,10 @@ from scipy.sparse.csgraph import connected_components
 
 from pprl.errors import UsageError
 from pprl.kernels.agglomerate import BY_LEAST, BY_MEAN, BY_SUM, agglomerate
+from pprl.linkage.choices import Rule, RuleChoice
 from pprl.linkage.compare import Pairs
 from pprl.linkage.pool import Pool, all_pairs_within
 
-Rule = Literal["average", "complete", "correlation"]
-RuleChoice = Literal["auto", "average", "complete", "correlation"]
 _ORDER = {"average": BY_MEAN, "complete": BY_LEAST, "correlation": BY_SUM}
 
 LARGEST = 400

@@ -17,6 +17,7 @@ from pprl.exchange.encodings import EncodingInfo, Encodings, check_compatible, w
 from pprl.exchange.links import Links
 from pprl.linkage.auto import Estimate, decide
 from pprl.linkage.blocking import Blocking, BlockingReport
+from pprl.linkage.choices import Matching
 from pprl.linkage.cluster import ClusterResult, cluster
 from pprl.linkage.compare import (
     MAX_PAIRS,
@@ -25,7 +26,7 @@ from pprl.linkage.compare import (
     check_threshold,
     scored_pairs,
 )
-from pprl.linkage.match import Matching, check_matching, match
+from pprl.linkage.match import check_matching, match
 
 _FEW = 100
 _BIN = 0.005

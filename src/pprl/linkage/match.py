@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pprl.errors import UsageError
 from pprl.kernels.assignment import greedy, heaviest
+from pprl.linkage.choices import Matching
 from pprl.linkage.compare import Pairs
-
-Matching = Literal["one-to-one", "optimal", "one-to-many", "many-to-one", "many-to-many"]
 
 _UNIT = float(1 << 40)
 """Similarities are added up as whole numbers of this fraction, so that sums are exact."""

@@ -1,0 +1,11 @@
+"""What a data holder can choose among, by name; in a module of its own so that help is quick."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+OnInvalid = Literal["error", "skip", "warn"]
+"""Stop at invalid values, skip the record, or leave the value out."""
+
+SuggestHardening = Literal["default", "strong", "salted", "none"]
+"""A hardening profile, or none."""

@@ -1,0 +1,14 @@
+"""What the linkage unit can choose among, by name; in a module of its own so that help is quick."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+Matching = Literal["one-to-one", "optimal", "one-to-many", "many-to-one", "many-to-many"]
+"""How many partners a record may have."""
+
+Rule = Literal["average", "complete", "correlation"]
+"""Which clusters are joined."""
+
+RuleChoice = Literal["auto", "average", "complete", "correlation"]
+"""A rule, or the one that suits the threshold."""
