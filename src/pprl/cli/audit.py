@@ -48,7 +48,10 @@ def audit(
     identity: Identity = None,
     as_json: AsJson = False,
 ) -> None:
-    """Measure what encodings give away, and attack them (data holder); audit.json, audit.html."""
+    """Measure what encodings give away, and attack them.
+
+    For a data holder; writes audit.json and audit.html.
+    """
     from pprl.cli.holder import read_key
     from pprl.evaluation.audit import audit as run
     from pprl.evaluation.audit.auditing import LIMIT
