@@ -122,25 +122,26 @@ def find_cut(
     each = [
         false_links(places, rate(ranked, nulls), n_a, n_b) for rate in (_assigned_rate, _pair_rate)
     ]
-    false = _rising(np.sqrt(each[0] * each[1]))
-    local = _local_precision(false)
-    links = _first_below(local)
+    false = rising(np.sqrt(each[0] * each[1]))
+    local = local_precision(false)
+    links = first_below(local)
     probability = np.minimum.accumulate(np.clip(local[:links], 0.0, 1.0))
     return Cut(
         links,
         float(false[links - 1]) if links else 0.0,
         probability,
         false,
-        tuple(sorted(_first_below(_local_precision(_rising(one))) for one in each)),  # type: ignore[arg-type]
+        tuple(sorted(first_below(local_precision(rising(one))) for one in each)),  # type: ignore[arg-type]
     )
 
 
-def _rising(false: NDArray[np.float64]) -> NDArray[np.float64]:
-    rising: NDArray[np.float64] = np.maximum.accumulate(false)
-    return np.minimum(rising, np.arange(1, len(false) + 1))
+def rising(false: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Let expected numbers of false links never fall, nor exceed their rank."""
+    highest: NDArray[np.float64] = np.maximum.accumulate(false)
+    return np.minimum(highest, np.arange(1, len(false) + 1))
 
 
-def _local_precision(false: NDArray[np.float64]) -> NDArray[np.float64]:
+def local_precision(false: NDArray[np.float64]) -> NDArray[np.float64]:
     """Estimate the precision of the links around each rank."""
     m = len(false)
     rank = np.arange(m)
@@ -152,7 +153,8 @@ def _local_precision(false: NDArray[np.float64]) -> NDArray[np.float64]:
     return local
 
 
-def _first_below(local: NDArray[np.float64]) -> int:
+def first_below(local: NDArray[np.float64]) -> int:
+    """Find the first rank at which as many links are false as true; all if there is none."""
     below = np.flatnonzero(local < LOCAL_PRECISION)
     return int(below[0]) if len(below) else len(local)
 

@@ -1,7 +1,8 @@
-"""A threshold where no file shows what non-matches alone look like.
+"""A threshold for the pairs of several files, or of one file that repeats people.
 
-A file with duplicates is no null for itself: its nearest neighbours are the duplicates. What is
-left is the shape. The number of pairs of different people falls steeply and steadily with
+Where no file has duplicates, pairs within files show what strangers look like, as for two
+files. A file with duplicates is no null for itself: its nearest neighbours are the duplicates.
+What is left is the shape. The number of pairs of different people falls steeply and steadily with
 similarity, many times faster than that of pairs of one person, which errors spread
 widely. Where the fall of all pairs has slowed to half its steepest rate, about half of the
 pairs at that similarity are of one person.
@@ -14,9 +15,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pprl.linkage.compare import Progress, scored_pairs
+from pprl.linkage.compare import Pairs, Progress, scored_pairs
 from pprl.linkage.pool import Pool
-from pprl.linkage.threshold import find_floor
+from pprl.linkage.threshold import (
+    best_partner,
+    find_floor,
+    first_below,
+    local_precision,
+    rising,
+    without_duplicates,
+)
 
 _STEP = 0.002
 _WIDTH = 0.8
@@ -95,7 +103,8 @@ def find_threshold(
 ) -> Gap:
     """Find the threshold for the pairs of a pool, on a sample of records if it is large.
 
-    Pairs within a deduplicated file are left out.
+    Pairs within a deduplicated file are left out; where every file is one, they show what
+    strangers look like.
     """
     everybody = pool.encodings
     floor = find_floor(everybody, everybody)
@@ -109,6 +118,9 @@ def find_threshold(
         part = pool.subset(sampled)
         pairs = scored_pairs(part, everybody, floor, workers=workers, progress=progress)
         left, right = np.flatnonzero(sampled)[pairs.left], pairs.right
+    if (groups >= 0).all() and len(pool.names) > 1:
+        across = pool.file[left] != pool.file[right]
+        return find_end(pairs.similarity[across], *_strangers(pairs, left, right, across, pool))
     keep = (left != right) & ((groups[left] != groups[right]) | (groups[left] < 0))
     gap = find_gap(pairs.similarity[keep], floor)
     if not gap.pairs or (groups >= 0).any():
@@ -117,6 +129,44 @@ def find_threshold(
     return raise_by_contrast(
         gap, pairs.similarity[across], pairs.similarity[~across & (left != right)], pool.file
     )
+
+
+def find_end(across: NDArray[np.float64], within: NDArray[np.float64], odds: float) -> Gap:
+    """Find the similarity at which, from above, as many pairs are of strangers as are not.
+
+    Args:
+        across: Similarities of the pairs between files without duplicates.
+        within: Similarities of the pairs within them.
+        odds: Pairs of records between files, for each pair of records within one.
+    """
+    ranked = np.sort(across)[::-1]
+    reach = len(within) - np.searchsorted(np.sort(within), ranked, side="left")
+    false = rising(np.asarray(odds * reach, np.float64))
+    links = first_below(local_precision(false))
+    if not links:
+        return NOWHERE
+    return Gap(float(ranked[links - 1]), links, float(false[links - 1]))
+
+
+def _strangers(
+    pairs: Pairs,
+    left: NDArray[np.int64],
+    right: NDArray[np.int64],
+    across: NDArray[np.bool_],
+    pool: Pool,
+) -> tuple[NDArray[np.float64], float]:
+    """Take the pairs within files that are not one person's, and the odds of a pair between."""
+    n = len(pool)
+    ends = (
+        np.concatenate([left[across], right[across]]),
+        np.concatenate([right[across], left[across]]),
+    )
+    partner, best = best_partner(*ends, np.tile(pairs.similarity[across], 2), n)
+    inside = ~across & (left != right)
+    own = Pairs(left[inside], right[inside], pairs.similarity[inside])
+    sizes = np.bincount(pool.file).astype(np.float64)
+    within = (sizes * (sizes - 1)).sum()
+    return without_duplicates(own, partner, best).similarity, (n * n - (sizes**2).sum()) / within
 
 
 def raise_by_contrast(
