@@ -104,7 +104,7 @@ def test_cases(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NORMALISERS)
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(values=st.lists(st.none() | st.text(st.characters(exclude_categories=["Cs"]), max_size=20)))
 def test_any_text(name: str, values: list[str | None]) -> None:
     """Same length, same type, nulls stay, nothing is raised; each value by itself."""
