@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import pickle
-import resource
 import tempfile
 import time
 import warnings
@@ -23,6 +22,7 @@ import pyarrow as pa
 
 import pprl
 from bench_compare import SECRET, peer, write_speed
+from peak import peak_mib
 from pprl.exchange.encodings import Encodings
 from pprl.linkage.blocking import Blocking, HammingLSH, LambdaFold
 from pprl.linkage.blocks import take_rows
@@ -87,7 +87,7 @@ def completeness(a: Encodings, b: Encodings, how: Blocking) -> dict[str, float]:
         "reduction_ratio": report.reduction_ratio,
         "sampled_pairs": len(wanted),
         "pairs_completeness": float(had.mean()),
-        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "peak_mb": peak_mib(),
     }
 
 
@@ -127,7 +127,7 @@ def main() -> None:
             "pairs": len(pairs),
             "compared": len(some) ** 2,
             "m_per_s": len(some) ** 2 / seconds / 1e6,
-            "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+            "peak_mb": peak_mib(),
         }
         runs.append(run)
         print(json.dumps(run), flush=True)

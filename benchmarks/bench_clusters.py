@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import re
-import resource
 import subprocess
 import tempfile
 import time
@@ -26,6 +25,7 @@ import pandas as pd
 import pyarrow as pa
 
 import pprl
+from peak import peak_mib
 from pprl import synthetic
 from pprl.exchange.encodings import Encodings
 from pprl.holder.suggest import suggest_schema
@@ -216,7 +216,7 @@ def hospitals(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
                 "blocking": name,
                 "threshold": round(result.threshold, 4),
                 "seconds": round(seconds, 1),
-                "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+                "peak_mb": round(peak_mib()),
                 "pairs_compared": result.pairs_compared,
                 "expected_precision": result.expected_precision,
                 "conflicts": len(result.conflicts),

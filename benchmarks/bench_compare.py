@@ -32,6 +32,7 @@ import pyarrow as pa
 from bitarray import bitarray
 
 import pprl
+from peak import peak_mib
 from pprl.exchange.clkhash_files import from_bitarrays
 from pprl.exchange.encodings import Encodings
 from pprl.linkage.compare import scored_pairs
@@ -156,8 +157,7 @@ def link_files(folder: Path) -> None:
     )
     result = pprl.link(a, b, threshold=0.8)
     seconds = time.perf_counter() - start
-    peak = int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1]) / 1024  # type: ignore[index]
-    print(json.dumps({"seconds": seconds, "links": len(result.links), "peak_mb": peak}))
+    print(json.dumps({"seconds": seconds, "links": len(result.links), "peak_mb": peak_mib()}))
 
 
 def growth(clks: np.ndarray, sizes: list[int]) -> list[dict[str, float]]:

@@ -15,7 +15,6 @@ import argparse
 import json
 import pickle
 import platform
-import re
 import subprocess
 import sys
 import tempfile
@@ -29,6 +28,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 import pprl
+from peak import peak_mib
 
 HERE = Path(__file__).parent
 PEERS = HERE / "peers" / "venv" / "bin" / "python"
@@ -125,13 +125,7 @@ def stream(path: Path) -> None:
         start = time.perf_counter()
         pprl.encode_file(path, schema, key, Path(folder) / "out.clk.parquet", id_column="id")
         seconds = time.perf_counter() - start
-    print(json.dumps({"seconds": seconds, "peak_mb": peak_mb()}))
-
-
-def peak_mb() -> float:
-    """The most memory this process has had, without what its parent had before it started."""
-    status = Path("/proc/self/status").read_text()
-    return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1024  # type: ignore[index]
+    print(json.dumps({"seconds": seconds, "peak_mb": peak_mib()}))
 
 
 def scaling(folder: Path, sizes: list[int]) -> list[dict[str, float]]:

@@ -62,7 +62,8 @@ REGISTRY = synthetic.Register(
     ),
 )
 RUN = """
-import json, resource, sys, time
+import json, re, sys, time
+from pathlib import Path
 from pprl.linkage.job.config import Job
 from pprl.linkage.job.run import run_job
 job = Job.from_document(json.loads(sys.argv[1]))
@@ -73,7 +74,8 @@ start = time.perf_counter()
 facts = dict(run_job(job, progress=note).facts)
 facts["seconds"] = time.perf_counter() - start
 facts["stages"] = stages
-facts["peak_mib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+status = Path("/proc/self/status").read_text()
+facts["peak_mib"] = int(re.search(r"VmHWM:\\s+(\\d+)", status)[1]) / 1024
 print(json.dumps(facts))
 """
 

@@ -58,11 +58,10 @@ def cost(persons: int, folder: Path) -> list[dict[str, float]]:
     made = []
     for what, statement in steps.items():
         code = (
-            "import json, os, resource, time\nfrom pprl import synthetic\n"
+            "import json, os, time\nfrom peak import peak_mib\nfrom pprl import synthetic\n"
             "os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})\nstart = time.perf_counter()\n"
             f"{statement}\n"
-            "print(json.dumps([time.perf_counter() - start, "
-            "resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024]))"
+            "print(json.dumps([time.perf_counter() - start, peak_mib()]))"
         )
         done = subprocess.run(
             [sys.executable, "-c", code],

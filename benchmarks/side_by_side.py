@@ -31,6 +31,7 @@ import pandas as pd
 
 import pprl
 from benchmark_page import Findings, Report, headline, page
+from peak import peak_mib
 from pprl import demo
 from pprl.holder.suggest import suggest_schema
 
@@ -165,13 +166,8 @@ def own_quality(folder: Path, hardening: str) -> None:
         [rows[0][a], rows[1][b]]
         for a, b in zip(table["left_id"].to_pylist(), table["right_id"].to_pylist(), strict=True)
     ]
-    print(json.dumps({"seconds": seconds, "peak_mb": peak_mb(), "links": {"automatic": links}}))
+    print(json.dumps({"seconds": seconds, "peak_mb": peak_mib(), "links": {"automatic": links}}))
     schema_file.unlink()
-
-
-def peak_mb() -> float:
-    found = re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())
-    return int(found[1]) / 1024 if found else float("nan")
 
 
 def measure_quality(found: Findings, quick: bool) -> None:
@@ -305,7 +301,7 @@ def own_encode(folder: Path) -> None:
     made = pprl.encode(table, schema, key, id_column="row id")
     seconds = time.perf_counter() - start
     digest = hashlib.sha256(made.clks.tobytes()).hexdigest()
-    print(json.dumps({"seconds": seconds, "digest": digest, "peak_mb": peak_mb()}))
+    print(json.dumps({"seconds": seconds, "digest": digest, "peak_mb": peak_mib()}))
 
 
 def compare_speed(peer: Path, folder: Path, size: int, rounds: int) -> list[Report]:
@@ -353,7 +349,7 @@ def own_compare(folder: Path, width: int) -> None:
     start = time.perf_counter()
     pairs = pprl.compare(*sides, threshold=0.8, workers=1)
     seconds = time.perf_counter() - start
-    print(json.dumps({"seconds": seconds, "pairs": len(pairs), "peak_mb": peak_mb()}))
+    print(json.dumps({"seconds": seconds, "pairs": len(pairs), "peak_mb": peak_mib()}))
 
 
 def files_speed(peer: Path, folder: Path, size: int, rounds: int) -> list[Report]:
@@ -385,7 +381,7 @@ def own_files(folder: Path) -> None:
     start = time.perf_counter()
     sides = [pprl.encode(folder / f"{name}.csv", schema, key, id_column="INDEX") for name in "AB"]
     pprl.link(*sides, threshold=0.8)
-    print(json.dumps({"seconds": time.perf_counter() - start, "peak_mb": peak_mb()}))
+    print(json.dumps({"seconds": time.perf_counter() - start, "peak_mb": peak_mib()}))
 
 
 def pace(

@@ -41,10 +41,14 @@ class Run:
         self.links[str(setting)] = [[int(i), int(j)] for i, j in pairs]
 
     def done(self):
-        peak = re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())
-        self.said["peak_mb"] = int(peak[1]) / 1024
+        self.said["peak_mb"] = peak_mib()
         self.said["links"] = self.links
         print(json.dumps(self.said))
+
+
+def peak_mib():
+    """MiB; not ru_maxrss, which holds what the process that started this one took."""
+    return int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1]) / 1024
 
 
 def greedy(scored, threshold):

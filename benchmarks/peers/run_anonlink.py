@@ -8,7 +8,6 @@ Hamming distance gets the radius at which it reports about as many pairs, and sa
 """
 
 import json
-import resource
 import sys
 import time
 from pathlib import Path
@@ -16,6 +15,7 @@ from pathlib import Path
 import anonlink
 import numpy as np
 from bitarray import bitarray
+from common import peak_mib
 
 
 def read(path, width):
@@ -63,8 +63,7 @@ def main():
         seconds, cpu, found = with_faiss(a, b, threshold)
     else:
         seconds, cpu, found = min(with_anonlink(folder, a, b, threshold) for _ in range(2))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"seconds": seconds, "cpu": cpu, "pairs": found, "peak_mb": peak}))
+    print(json.dumps({"seconds": seconds, "cpu": cpu, "pairs": found, "peak_mb": peak_mib()}))
 
 
 if __name__ == "__main__":

@@ -10,13 +10,13 @@ import json
 import pickle
 import pkgutil
 import random
-import resource
 import sys
 import time
 from pathlib import Path
 
 from clkhash import clk
 from clkhash.randomnames import NameList
+from common import peak_mib
 
 SECRET = "a secret for the benchmark"
 
@@ -42,8 +42,7 @@ def main():
         clks = clk.generate_clks(rows, names.SCHEMA, SECRET, validate=True, max_workers=workers)
         seconds[workers] = min(time.perf_counter() - start, seconds.get(workers, 1e9))
     (folder / "clks.bin").write_bytes(b"".join(bits.tobytes() for bits in clks))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"seconds": seconds, "peak_mb": peak}))
+    print(json.dumps({"seconds": seconds, "peak_mb": peak_mib()}))
 
 
 if __name__ == "__main__":

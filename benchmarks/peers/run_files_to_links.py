@@ -5,7 +5,6 @@ python run_files_to_links.py A.csv B.csv SCHEMA.json THRESHOLD WORKERS
 
 import io
 import json
-import re
 import sys
 import time
 from pathlib import Path
@@ -13,6 +12,7 @@ from pathlib import Path
 import anonlink
 from clkhash import clk
 from clkhash.schema import from_json_file
+from common import peak_mib
 
 SECRET = "a secret for the benchmark"
 
@@ -35,8 +35,9 @@ def main():
     groups = anonlink.solving.greedy_solve(candidates)
     seconds = time.perf_counter() - start
     links = sum(len(group) == 2 for group in groups)
-    peak = int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1]) / 1024
-    print(json.dumps({"seconds": seconds, "encoding": encoded, "links": links, "peak_mb": peak}))
+    print(
+        json.dumps({"seconds": seconds, "encoding": encoded, "links": links, "peak_mb": peak_mib()})
+    )
 
 
 if __name__ == "__main__":
