@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 from clkhash.bloomfilter import stream_bloom_filters
 from clkhash.key_derivation import generate_key_lists
+from clkhash.schema import SchemaError as ClkhashSchemaError
 from clkhash.schema import from_json_dict
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -234,6 +235,16 @@ def test_older_versions(made: dict[str, Any], row: tuple[str, ...]) -> None:
     """Versions 1 and 2 are converted as clkhash converts them, weights rounded half to even."""
     secret = b"sixteen bytes or more"
     assert by_pprl(made, [row], secret) == by_clkhash(made, [row], secret)
+
+
+def test_weight_that_rounds_to_nothing_is_refused() -> None:
+    """20 times 0.02 rounds to no bit at all: an invalid schema, here as in clkhash."""
+    made = copy.deepcopy(V1)
+    made["features"][1]["hashing"]["weight"] = 0.02
+    with pytest.raises(ClkhashSchemaError):
+        from_json_dict(copy.deepcopy(made))
+    with pytest.raises(SchemaError, match=r"\(b\)\.bits_per_token"):
+        from_clkhash(made)
 
 
 def test_ignored_columns_use_up_keys() -> None:
