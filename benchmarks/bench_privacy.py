@@ -237,6 +237,8 @@ def write_docs(rows: list[dict[str, Any]]) -> None:
     page = DOCS / "frontier.md"
     body = page.read_text(encoding="utf-8")
     points = [row for row in rows if row["part"] == "frontier"]
+    order = [one.label for one in settings()]
+    points.sort(key=lambda one: order.index(one["setting"]))
     if points:
         body = _between(body, "frontier", _frontier_table(points))
         (DOCS / "frontier.svg").write_text(picture(points), encoding="utf-8")
