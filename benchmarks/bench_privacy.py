@@ -58,7 +58,10 @@ ERRORS = synthetic.Errors(
 )
 MISSING = {"first_names": 0.01, "postcode": 0.03, "house_number": 0.03}
 VICTIMS = 1_500
-GRAPHS = ("plain", "one group t=4 2048", "one group t=6 2048", "three t=4 2048", "three t=10 2048")
+GRAPHS = (
+    *("plain", "one group t=4 2048", "one group t=6 2048"),
+    *("three t=1 2048", "three t=4 2048", "three t=10 2048"),
+)
 """Settings of the frontier on which graph matching is run."""
 
 
