@@ -41,7 +41,7 @@ from pprl.evaluation.audit.run import (
     pair_attacks,
 )
 from pprl.holder import profiles as shipped
-from pprl.holder.profiles import Profile
+from pprl.holder.profiles import PERSON, Diffused
 from pprl.holder.suggest import suggest_schema
 
 DOCS = Path(__file__).parent.parent / "docs" / "explanation"
@@ -76,6 +76,20 @@ class Setting:
     groups: str = "three"
     inserted: int = 200
     salted: bool = False
+    person: int = 0
+
+    def profile(self) -> dict[str, Diffused]:
+        """Say how each group is hardened."""
+        if self.groups == "one":
+            return {PERSON: Diffused(max(self.t, 2), self.bits)}
+        usual = Diffused(max(self.t, 2), self.bits, self.salted)
+        made = dict.fromkeys(("names_birth", "birth_address", "names_address"), usual)
+        if self.salted:
+            made["birth_address"] = Diffused(10)
+        if self.person:
+            made["names_address"] = Diffused(self.t + 1, self.bits)
+            made[PERSON] = Diffused(self.person, self.bits)
+        return made
 
 
 def settings() -> Iterator[Setting]:
@@ -88,6 +102,10 @@ def settings() -> Iterator[Setting]:
         yield Setting(f"three t={t} 4096", "three groups, 4096 bits", t, 4096)
     for t in (6, 8, 10):
         yield Setting(f"three t={t} 1024", "three groups, 1024 bits", t, 1024)
+    for t, person in ((9, 7), (10, 8), (11, 8), (12, 9), (13, 10), (15, 12)):
+        yield Setting(f"four t={t} {person} 2048", "four groups, 2048 bits", t, 2048, person=person)
+    for t, person in ((11, 9), (12, 10), (13, 11)):
+        yield Setting(f"four t={t} {person} 4096", "four groups, 4096 bits", t, 4096, person=person)
     for inserted in (150, 250, 300):
         yield Setting(f"three t=10 inserted {inserted}", "three groups, other fill", 10, 2048,
                       inserted=inserted)  # fmt: skip
@@ -95,28 +113,31 @@ def settings() -> Iterator[Setting]:
         yield Setting(f"salted t={t} {bits}", "salted", t, bits, salted=True)
 
 
-def schema_of(people: pd.DataFrame, setting: Setting) -> pprl.Schema:
-    """Let the suggestion write the schema with the setting's profile."""
+def suggested(people: pd.DataFrame, hardening: str) -> str:
+    """Let the suggestion write the schema."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "people.parquet"
         people.to_parquet(path)
-        if setting.label == "plain":
-            return pprl.Schema.from_toml(suggest_schema(path, name="b", hardening="none"))
-        profile = Profile(t=max(setting.t, 2), bits=setting.bits, salted=setting.salted)
-        name = "salted" if setting.salted else "default"
-        kept = shipped.PROFILES, shipped.INSERTED_BITS, shipped.OVERLAPPING
-        try:
-            shipped.PROFILES = {**shipped.PROFILES, name: profile}
-            shipped.INSERTED_BITS = setting.inserted
-            if setting.groups == "one":
-                shipped.OVERLAPPING = {"person": ("name", "birth", "address")}
-            text = suggest_schema(path, name="b", hardening=name)
-        finally:
-            shipped.PROFILES, shipped.INSERTED_BITS, shipped.OVERLAPPING = kept
-        if setting.t == 1:
-            text = re.sub(r"^bits = \d+", "bits = 1024", text, flags=re.MULTILINE)
-            text = re.sub(r'method = "diffusion".*? }', 'method = "none" }', text)
-        return pprl.Schema.from_toml(text)
+        return suggest_schema(path, name="b", hardening=hardening)  # type: ignore[arg-type]
+
+
+def schema_of(people: pd.DataFrame, setting: Setting) -> pprl.Schema:
+    """Let the suggestion write the schema with the setting's profile."""
+    if setting.label == "plain":
+        return pprl.Schema.from_toml(suggested(people, "none"))
+    made = setting.profile()
+    kept = shipped.PROFILES, shipped.INSERTED_BITS, shipped.GROUPS
+    try:
+        shipped.PROFILES = {"salted" if setting.salted else "default": made}
+        shipped.INSERTED_BITS = setting.inserted
+        shipped.GROUPS = {name: kept[2][name] for name in made}
+        text = suggested(people, "salted" if setting.salted else "default")
+    finally:
+        shipped.PROFILES, shipped.INSERTED_BITS, shipped.GROUPS = kept
+    if setting.t == 1:
+        text = re.sub(r"^bits = \d+", "bits = 1024", text, flags=re.MULTILINE)
+        text = re.sub(r'method = "diffusion".*? }', 'method = "none" }', text)
+    return pprl.Schema.from_toml(text)
 
 
 def registers(persons: int, seed: int, coverage: float) -> tuple[list[pd.DataFrame], pd.DataFrame]:
@@ -146,13 +167,6 @@ def case_of(people: pd.DataFrame, schema: pprl.Schema, id_column: str, seed: int
     return Case(clks, table, np.arange(len(people)), schema, seed)
 
 
-def profile_settings() -> dict[str, Setting]:
-    found = {"none": Setting("plain", "plain", 1, 1024, "one", 400)}
-    for name, profile in shipped.PROFILES.items():
-        found[name] = Setting(name, name, profile.t, profile.bits, salted=profile.salted)
-    return found
-
-
 def profiles(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """Attack the shipped profiles on every set."""
     sets: dict[str, tuple[pd.DataFrame, str]] = {}
@@ -163,10 +177,11 @@ def profiles(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     sets["households"] = hospital, "record_id"
     for name, (records, id_column) in sets.items():
         people = records.sample(frac=1, random_state=1)
-        for profile, setting in profile_settings().items():
+        for profile in ("none", *shipped.PROFILES):
             if options.profile and profile not in options.profile:
                 continue
-            schema = schema_of(people.drop(columns=id_column), setting)
+            text = suggested(people.drop(columns=id_column), profile)
+            schema = pprl.Schema.from_toml(text)
             whole = case_of(people, schema, id_column)
             case = whole.sample(options.records)
             mark = {"part": "profiles", "set": name, "profile": profile}

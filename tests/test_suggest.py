@@ -166,7 +166,7 @@ def dutch_people() -> pd.DataFrame:
     )
 
 
-def test_the_default_is_three_overlapping_diffused_groups() -> None:
+def test_the_default_is_overlapping_diffused_groups() -> None:
     schema = pprl.Schema.from_toml(suggest_schema(dutch_people()))
     assert schema.presence_mask
     groups = {part.name: [field.name for field in part.fields] for part in schema.parts}
@@ -176,9 +176,10 @@ def test_the_default_is_three_overlapping_diffused_groups() -> None:
         "names_birth": names + birth,
         "birth_address": birth + address,
         "names_address": names + address,
+        "person": names + birth + address,
     }
-    for part in schema.parts:
-        assert (part.hardening.method, part.hardening.t) == ("diffusion", 10)
+    for part, t in zip(schema.parts, (12, 12, 13, 9), strict=True):
+        assert (part.hardening.method, part.hardening.t) == ("diffusion", t)
         assert (part.filter_bits, part.bits) == (1024, 2048)
         # Counting who has a postcode, a record inserts 200 bits.
         weights = part.weights()
@@ -208,7 +209,7 @@ def test_the_salted_profile_salts_names_with_the_year_of_birth() -> None:
     schema = pprl.Schema.from_toml(suggest_schema(dutch_people(), hardening="salted"))
     salts = {part.name: part.salts for part in schema.parts}
     assert salts["birth_address"] == ()
-    for name in ("names_birth", "names_address"):
+    for name in ("names_birth", "names_address", "person"):
         assert [(salt.field, salt.characters) for salt in salts[name]] == [("geboortedatum", 4)]
     key = pprl.LinkageKey.generate()
     made = pprl.encode(

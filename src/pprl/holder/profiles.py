@@ -1,9 +1,11 @@
 """Named hardening profiles: which groups, how long, how diffused.
 
-``default`` and ``strong`` cut a record into three overlapping groups, so that who
-moves, marries or has a wrong birth date keeps one of them whole; each has 200 bits
-inserted into 1,024 and is diffused apart. ``salted`` hashes the groups with names
-together with the year of birth, for registers whose birth years are right.
+A record is cut into three overlapping groups, so that who moves, marries or has a wrong
+birth date keeps one of them whole, and goes into a fourth as a whole, for those in whom
+every field is a little wrong. Each has 200 bits inserted into 1,024 and is diffused apart.
+The more two people of one household have in common in a group, the larger its t.
+``salted`` hashes the groups with names together with the year of birth, for registers
+whose birth years are right.
 """
 
 from __future__ import annotations
@@ -22,27 +24,51 @@ FILTER_BITS = 1024
 INSERTED_BITS = 200
 """Bits that a record inserts into each filter, on average: fills about 0.18 of it."""
 
+MASK = "which fields are filled goes along, for who links to weigh"
+PERSON = "person"
+ROLES: tuple[Role, ...] = ("name", "birth", "address")
+GROUPS: Mapping[str, tuple[Role, ...]] = {
+    "names_birth": ("name", "birth"),
+    "birth_address": ("birth", "address"),
+    "names_address": ("name", "address"),
+    PERSON: ROLES,
+}
+
 
 @dataclass(frozen=True)
-class Profile:
-    """How each group is hardened.
+class Diffused:
+    """How a group is hardened.
 
     Attributes:
         t: Positions XORed into each bit.
-        bits: Length of each group's part of the CLK.
-        salted: Whether groups with names are salted with the year of birth; others are
-            then hardened as by default.
+        bits: Length of the group's part of the CLK.
+        salted: Whether its values are salted with the year of birth.
     """
 
     t: int
-    bits: int
+    bits: int = 2048
     salted: bool = False
 
 
-PROFILES: Mapping[ProfileName, Profile] = {
-    "default": Profile(t=10, bits=2048),
-    "strong": Profile(t=12, bits=2048),
-    "salted": Profile(t=10, bits=1024, salted=True),
+PROFILES: Mapping[ProfileName, Mapping[str, Diffused]] = {
+    "default": {
+        "names_birth": Diffused(12),
+        "birth_address": Diffused(12),
+        "names_address": Diffused(13),
+        PERSON: Diffused(9),
+    },
+    "strong": {
+        "names_birth": Diffused(15),
+        "birth_address": Diffused(15),
+        "names_address": Diffused(16),
+        PERSON: Diffused(12),
+    },
+    "salted": {
+        "names_birth": Diffused(10, 1024, salted=True),
+        "birth_address": Diffused(12),
+        "names_address": Diffused(10, 1024, salted=True),
+        PERSON: Diffused(10, 1024, salted=True),
+    },
 }
 
 
@@ -73,14 +99,15 @@ def profile_lines(name: ProfileName, members: list[Member]) -> Iterator[str]:
     Raises:
         UsageError: The profile needs a year of birth, and no column has one.
     """
-    profile = PROFILES[name]
-    if profile.salted and all(one.year is None for one in members):
+    salted = any(group.salted for group in PROFILES[name].values())
+    if salted and all(one.year is None for one in members):
         raise UsageError(
             "the profile 'salted' needs a column with the year of birth, four digits at the "
             "beginning or the end. Take 'default' or 'strong'."
         )
-    yield f"bits = {profile.bits}    # of each group's part of the CLK"
-    yield f"hardening = {_diffusion(profile)}    # profile {name!r}"
+    usual = _usual(name, members)
+    yield f"bits = {usual.bits}    # of each group's part of the CLK"
+    yield f"hardening = {_diffusion(usual)}    # profile {name!r}"
     yield f"presence_mask = true    # {MASK}"
     if len(members) == 1:
         yield "allow_field_level = true    # one field: its frequent values give themselves away"
@@ -90,43 +117,39 @@ def profile_lines(name: ProfileName, members: list[Member]) -> Iterator[str]:
 
 def group_lines(name: ProfileName, members: list[Member]) -> Iterator[str]:
     """Write the groups of a profile."""
+    usual = _usual(name, members)
     year = next((one for one in members if one.year is not None), None)
     for group, roles in groups_of(members).items():
         inside = [one for one in members if one.role in roles]
         expected = sum(one.bits * one.filled for one in inside)
         whole = sum(one.bits for one in inside)
+        made = PROFILES[name][group]
         yield ""
         yield "[[groups]]"
         yield f'name = "{group}"'
         yield f"fields = {json.dumps([one.name for one in inside])}"
         # Of a complete record, so that one with the usual gaps inserts INSERTED_BITS.
         yield f"inserted_bits = {round(INSERTED_BITS * whole / expected)}"
-        if not PROFILES[name].salted:
-            continue
-        if "name" not in roles:
-            plain = PROFILES["default"]
-            yield f"bits = {plain.bits}"
-            yield f"hardening = {_diffusion(plain)}"
-        elif year is not None:
+        if made.bits != usual.bits:
+            yield f"bits = {made.bits}"
+        if made.t != usual.t:
+            yield f"hardening = {_diffusion(made)}"
+        if made.salted and year is not None:
             yield f"salts = [{{ field = {json.dumps(year.name)}, characters = {year.year} }}]"
 
 
-def _diffusion(profile: Profile) -> str:
-    return f'{{ method = "diffusion", t = {profile.t}, filter_bits = {FILTER_BITS} }}'
+def _usual(name: ProfileName, members: list[Member]) -> Diffused:
+    """Say how the first group is hardened; others say where they differ."""
+    return PROFILES[name][next(iter(groups_of(members)))]
+
+
+def _diffusion(made: Diffused) -> str:
+    return f'{{ method = "diffusion", t = {made.t}, filter_bits = {FILTER_BITS} }}'
 
 
 def groups_of(members: list[Member]) -> dict[str, tuple[Role, ...]]:
-    """Say which groups there are: three that overlap, or one with everything."""
+    """Say which groups there are: those that overlap, or one with everything."""
     fields = {role: [one for one in members if one.role == role] for role in ROLES}
     if all(fields.values()):
-        return dict(OVERLAPPING)
-    return {"person": ROLES}
-
-
-MASK = "which fields are filled goes along, for who links to weigh"
-ROLES: tuple[Role, ...] = ("name", "birth", "address")
-OVERLAPPING: Mapping[str, tuple[Role, Role]] = {
-    "names_birth": ("name", "birth"),
-    "birth_address": ("birth", "address"),
-    "names_address": ("name", "address"),
-}
+        return dict(GROUPS)
+    return {PERSON: ROLES}

@@ -1,4 +1,4 @@
-"""Diffusion, bit-sliced: one bit of 64 records in a word, and four such words side by side."""
+"""Diffusion, bit-sliced: one bit of 256 records in a vector (`pprl.kernels.lanes`)."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pprl.kernels._jit import inline, kernel
+from pprl.kernels.lanes import LANES, WORDS, load, store
 
 _LOW_HALF = np.uint64(0x00000000FFFFFFFF)
-_LANES = 4
-"""Words of 64 records that are worked on at once; with 8, a block outgrows the nearest cache."""
 
 
 @inline
@@ -44,37 +43,36 @@ def xor_positions(
     """
     n, width = words.shape
     wide = out.shape[1]
-    # Word w of record 64 l + r of a block stands in row r, column _LANES w + l; transposed,
-    # bit i of 64 records in row (i & 63) ^ 7, column _LANES (i >> 6) + l.
-    before = np.empty((64, width * _LANES), np.uint64)
-    after = np.empty((64, wide * _LANES), np.uint64)
-    flat = before.reshape(before.size)
-    places = np.empty(sets.shape, np.int64)
+    t = sets.shape[1]
+    # Word w of record 64 l + r of a block stands in row r, column WORDS w + l; transposed,
+    # bit i of 64 records in row (i & 63) ^ 7, column WORDS (i >> 6) + l.
+    before = np.empty((64, width * WORDS), np.uint64)
+    after = np.empty((64, wide * WORDS), np.uint64)
+    planes = before.reshape(before.size)
+    made = after.reshape(after.size)
+    places = np.empty(sets.size, np.int32)
+    targets = np.empty(sets.shape[0], np.int32)
     for bit in range(sets.shape[0]):
-        for k in range(sets.shape[1]):
+        targets[bit] = (((bit & 63) ^ 7) * wide + (bit >> 6)) * WORDS
+        for k in range(t):
             position = np.int64(sets[bit, k])
-            places[bit, k] = (((position & 63) ^ 7) * width + (position >> 6)) * _LANES
-    total = np.empty(_LANES, np.uint64)
-    for start in range(0, n, 64 * _LANES):
+            places[bit * t + k] = (((position & 63) ^ 7) * width + (position >> 6)) * WORDS
+    for start in range(0, n, LANES):
         before[:] = 0
-        for lane in range(_LANES):
+        for lane in range(WORDS):
             first = start + 64 * lane
             for row in range(min(64, n - first)):
                 for word in range(width):
-                    before[row, _LANES * word + lane] = words[first + row, word]
+                    before[row, WORDS * word + lane] = words[first + row, word]
         _transpose(before)
         for bit in range(sets.shape[0]):
-            for lane in range(_LANES):
-                total[lane] = 0
-            for k in range(sets.shape[1]):
-                place = places[bit, k]
-                for lane in range(_LANES):
-                    total[lane] ^= flat[place + lane]
-            for lane in range(_LANES):
-                after[(bit & 63) ^ 7, _LANES * (bit >> 6) + lane] = total[lane]
+            total = load(planes, places[bit * t])
+            for k in range(bit * t + 1, (bit + 1) * t):
+                total = total ^ load(planes, places[k])
+            store(made, targets[bit], total)
         _transpose(after)
-        for lane in range(_LANES):
+        for lane in range(WORDS):
             first = start + 64 * lane
             for row in range(min(64, n - first)):
                 for word in range(wide):
-                    out[first + row, word] = after[row, _LANES * word + lane]
+                    out[first + row, word] = after[row, WORDS * word + lane]
