@@ -22,6 +22,7 @@ import time
 import warnings
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -146,21 +147,37 @@ def scaling(folder: Path, sizes: list[int]) -> list[dict[str, float]]:
     return found
 
 
-GROUPS = [
-    {"name": "names_birth", "fields": ["f0", "f1", "f4"], "inserted_bits": 200},
-    {"name": "birth_address", "fields": ["f4", "f2", "f3", "f5", "f6"], "inserted_bits": 200},
-    {"name": "names_address", "fields": ["f0", "f1", "f2", "f3", "f5", "f6"], "inserted_bits": 200},
-]
+EVERY = ["f0", "f1", "f2", "f3", "f4", "f5", "f6"]
+GROUPS = {
+    "names_birth": (["f0", "f1", "f4"], 12),
+    "birth_address": (["f4", "f2", "f3", "f5", "f6"], 12),
+    "names_address": (["f0", "f1", "f2", "f3", "f5", "f6"], 13),
+    "person": (EVERY, 9),
+}
 NONE = {"method": "none"}
-DIFFUSION = {"method": "diffusion", "t": 10, "filter_bits": 1024}
-HARDENED = {
+
+
+def diffusion(t: int) -> dict[str, Any]:
+    return {"method": "diffusion", "t": t, "filter_bits": 1024}
+
+
+def groups(*, diffused: bool) -> list[dict[str, Any]]:
+    """The default profile's groups, on the seven fields."""
+    return [
+        {"name": name, "fields": fields, "inserted_bits": 200}
+        | ({"hardening": diffusion(t)} if diffused else {})
+        for name, (fields, t) in GROUPS.items()
+    ]
+
+
+HARDENED: dict[str, dict[str, Any]] = {
     "one filter of 1,024 bits, plain": {"hardening": NONE},
-    "one filter of 1,024 bits, diffused to 2,048": {"hardening": DIFFUSION, "bits": 2048},
-    "three groups of 1,024 bits, plain": {"hardening": NONE, "groups": GROUPS},
-    "three groups, each diffused to 2,048 (default)": {
-        "hardening": DIFFUSION,
+    "one filter of 1,024 bits, diffused to 2,048": {"hardening": diffusion(9), "bits": 2048},
+    "four groups of 1,024 bits, plain": {"hardening": NONE, "groups": groups(diffused=False)},
+    "four groups, each diffused to 2,048 (default)": {
+        "hardening": NONE,
         "bits": 2048,
-        "groups": GROUPS,
+        "groups": groups(diffused=True),
     },
 }
 
