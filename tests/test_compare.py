@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numba
@@ -15,7 +19,7 @@ import pprl
 from conftest import encodings_of
 from pprl.errors import OutputExists, TooManyPairs, UsageError
 from pprl.exchange.files import read_links
-from pprl.kernels import assignment, bits, lanes, numbering, pairs, tiles
+from pprl.kernels import assignment, lanes, numbering, pairs, tiles
 from pprl.linkage import compare, tiling
 from pprl.linkage.compare import Pairs, iterate_pairs, scored_pairs
 from pprl.linkage.match import match
@@ -264,8 +268,6 @@ def test_kernels_equal_their_python(monkeypatch: pytest.MonkeyPatch) -> None:
         (tiling, "pairs_above", tiles.pairs_above),
         (tiling, "lay_tiles", tiles.lay_tiles),
         (tiling, "list_planes", tiles.list_planes),
-        (tiling, "count_columns", bits.count_columns),
-        (bits, "popcounts", bits.popcounts),
         (compare, "best_in_order", pairs.best_in_order),
     ):
         monkeypatch.setattr(module, name, function.py_func)
@@ -370,3 +372,48 @@ def test_other_wrong_arguments() -> None:
         pprl.compare(a, a, threshold=0.5, measure="levenshtein")  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="matching"):
         pprl.link(a, a, threshold=0.5, matching="all")  # type: ignore[arg-type]
+
+
+CHILD = """
+import numpy as np, sys
+sys.path.insert(0, sys.argv[1])
+from conftest import encodings_of
+from pprl.linkage.compare import scored_pairs
+filters = np.random.default_rng(0).integers(0, 256, (60, 16)).astype(np.uint8)
+one = encodings_of(filters)
+print(hash(scored_pairs(one, one, 0.5, workers=1).similarity.tobytes()))
+"""
+
+
+def run_children(number: int, **env: str) -> list[str]:
+    """Compare in so many processes at once; what each found."""
+    command = [sys.executable, "-B", "-c", CHILD, str(Path(__file__).parent)]
+    every = {**os.environ, "PYTHONHASHSEED": "0", **env}
+    running = [
+        subprocess.Popen(command, env=every, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        for _ in range(number)
+    ]
+    said = [one.communicate() for one in running]
+    assert all(one.returncode == 0 for one in running), [err.decode() for _, err in said]
+    return [out.decode() for out, _ in said]
+
+
+def test_several_processes_compile_at_once(tmp_path: Path) -> None:
+    """Three that start with an empty cache, and one that finds what they left."""
+    said = run_children(3, NUMBA_CACHE_DIR=str(tmp_path))
+    assert list(tmp_path.rglob("*.nbi"))
+    said += run_children(1, NUMBA_CACHE_DIR=str(tmp_path))
+    assert len(set(said)) == 1
+
+
+def test_where_nothing_can_be_written_kernels_still_run(tmp_path: Path) -> None:
+    """A read-only installation, and no home: compiled anew, not refused."""
+    shutil.copytree(
+        Path(pprl.__file__).parent, tmp_path / "pprl", ignore=shutil.ignore_patterns("__pycache__")
+    )
+    # A file where the folder would be stops even the superuser.
+    (tmp_path / "pprl" / "kernels" / "__pycache__").touch()
+    nowhere = "/proc/nowhere"
+    env = {"PYTHONPATH": str(tmp_path), "HOME": nowhere, "XDG_CACHE_HOME": nowhere}
+    assert run_children(1, NUMBA_CACHE_DIR="", **env) == run_children(1)
+    assert not list(tmp_path.rglob("*.nbi"))

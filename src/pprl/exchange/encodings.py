@@ -223,11 +223,19 @@ def as_words(clks: NDArray[np.uint8]) -> NDArray[np.uint64]:
 
 def count_bits(words: NDArray[np.uint64]) -> NDArray[np.int64]:
     """Count the set bits of each row of (n, words); (n,) int64."""
-    from pprl.kernels.bits import popcounts
+    counts: NDArray[np.int64] = np.bitwise_count(words).sum(axis=1, dtype=np.int64)
+    return counts
 
-    out = np.empty(len(words), np.int64)
-    popcounts(words, out)
-    return out
+
+def count_columns(words: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """Count for each bit of (n, w) words the rows that have it: (64 w,) int64.
+
+    Bit i is word i >> 6, mask 1 << (i & 63).
+    """
+    octets = np.ascontiguousarray(words, "<u8").view(np.uint8)
+    bits = np.unpackbits(octets, axis=1, bitorder="little")
+    counts: NDArray[np.int64] = bits.sum(axis=0, dtype=np.int64)
+    return counts
 
 
 def check_compatible(infos: Sequence[EncodingInfo]) -> None:

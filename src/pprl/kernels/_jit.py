@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import ParamSpec, Protocol, TypeVar, cast
 
@@ -24,9 +25,14 @@ def kernel(function: Callable[P, R_co]) -> Kernel[P, R_co]:
     """Compile on first use, without the GIL, and keep the machine code on disk.
 
     numba stores it beside the module, or in the user's cache folder where the
-    installation is read-only, by writing a temporary file and renaming it.
+    installation is read-only, by writing a temporary file and renaming it. Where neither
+    can be written to, every process compiles anew.
     """
-    return cast("Kernel[P, R_co]", numba.njit(nogil=True, cache=True)(function))
+    made = numba.njit(nogil=True)(function)
+    # numba's word for having no place to write to is RuntimeError.
+    with contextlib.suppress(RuntimeError):
+        made.enable_caching()
+    return cast("Kernel[P, R_co]", made)
 
 
 def inline(function: Callable[P, R_co]) -> Callable[P, R_co]:

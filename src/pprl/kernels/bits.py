@@ -31,16 +31,6 @@ def popcount64(x: np.uint64) -> np.uint64:
 
 
 @kernel
-def popcounts(words: NDArray[np.uint64], out: NDArray[np.int64]) -> None:
-    """Count the bits of each row of ``words`` (n, w) into ``out`` (n,)."""
-    for row in range(words.shape[0]):
-        total = np.uint64(0)
-        for word in range(words.shape[1]):
-            total += popcount64(words[row, word])
-        out[row] = total
-
-
-@kernel
 def set_bits(
     positions: NDArray[np.uint32],
     tokens: NDArray[np.int64],
@@ -142,13 +132,3 @@ def reorder_bits(
                 value = (words[row, place >> 6] >> np.uint64(place & 63)) & _S1
                 made |= value << np.uint64(bit)
             out[row, word] = made
-
-
-@kernel
-def count_columns(words: NDArray[np.uint64], out: NDArray[np.int64]) -> None:
-    """Count for each bit of (n, w) words the rows that have it, into zeroed (64 w,)."""
-    for row in range(words.shape[0]):
-        for word in range(words.shape[1]):
-            left = words[row, word]
-            for bit in range(64):
-                out[64 * word + bit] += np.int64((left >> np.uint64(bit)) & _S1)

@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pprl.errors import UsageError
-from pprl.exchange.encodings import Encodings
-from pprl.kernels.bits import count_columns
+from pprl.exchange.encodings import Encodings, count_columns
 from pprl.kernels.join import sample_bits
 
 LARGEST_BLOCK = 10_000_000
@@ -206,7 +205,5 @@ def _sampled_keys(
 
 def _frequencies(encodings: Encodings) -> NDArray[np.float64]:
     words = encodings.words
-    sample = np.ascontiguousarray(words[:: max(len(words) // _SAMPLE, 1)])
-    counts = np.zeros(64 * words.shape[1], np.int64)
-    count_columns(sample, counts)
-    return counts / max(len(sample), 1)
+    sample = words[:: max(len(words) // _SAMPLE, 1)]
+    return count_columns(sample) / max(len(sample), 1)

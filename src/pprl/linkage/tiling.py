@@ -8,14 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pprl.exchange.encodings import Encodings, count_bits
-from pprl.kernels.bits import count_columns
+from pprl.exchange.encodings import Encodings, count_bits, count_columns
 from pprl.kernels.lanes import LANES, STEP, WORDS
 from pprl.kernels.tiles import lay_tiles, list_planes, pairs_above
 from pprl.linkage.similarity import UNREACHABLE, Measure, fewest_common_bits, similarity
 
 _OUTPUT = 1 << 16
-_SAMPLE = 5_000
+_SAMPLE = 1_000
 # So many rows' lists of planes stay in the cache while they meet tile after tile.
 _ROWS = 256
 
@@ -157,9 +156,7 @@ class Tiling:
 
 def _rarest_first(words: NDArray[np.uint64]) -> NDArray[np.int64]:
     """Order bits by how many of a sample of (n, w) words have them, fewest first."""
-    sample = np.ascontiguousarray(words[:: max(len(words) // _SAMPLE, 1)])
-    counts = np.zeros(64 * words.shape[1], np.int64)
-    count_columns(sample, counts)
+    counts = count_columns(words[:: max(len(words) // _SAMPLE, 1)])
     return np.argsort(counts, kind="stable")
 
 
