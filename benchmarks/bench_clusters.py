@@ -30,8 +30,9 @@ from pprl import synthetic
 from pprl.exchange.encodings import Encodings
 from pprl.holder.suggest import suggest_schema
 from pprl.linkage.blocking import HammingLSH
-from pprl.linkage.compare import Pairs, scored_pairs
+from pprl.linkage.compare import scored_pairs
 from pprl.linkage.match import match
+from pprl.linkage.pairs import Pairs
 from pprl.linkage.pool import Pool
 
 PEER = Path(__file__).parent / "peers" / "run_clusters.py"

@@ -22,9 +22,9 @@ from pprl.errors import MissingColumn, PprlWarning, UnreadableFile, UsageError
 from pprl.exchange.encodings import Encodings
 from pprl.kernels.agglomerate import BY_LEAST, BY_MEAN, BY_SUM, agglomerate
 from pprl.linkage.choices import Rule
-from pprl.linkage.compare import Pairs
 from pprl.linkage.deliveries import load_previous
 from pprl.linkage.joining import choose_rule, join
+from pprl.linkage.pairs import Pairs
 from pprl.linkage.pool import Pool, all_pairs_within
 from pprl.linkage.within import NOWHERE, find_gap, raise_by_contrast
 

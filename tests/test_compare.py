@@ -20,9 +20,11 @@ from conftest import encodings_of
 from pprl.errors import OutputExists, TooManyPairs, UsageError
 from pprl.exchange.files import read_links
 from pprl.kernels import assignment, lanes, numbering, pairs, tiles
-from pprl.linkage import compare, tiling
-from pprl.linkage.compare import Pairs, iterate_pairs, scored_pairs
+from pprl.linkage import pairs as made
+from pprl.linkage import tiling
+from pprl.linkage.compare import iterate_pairs, scored_pairs
 from pprl.linkage.match import match
+from pprl.linkage.pairs import Pairs
 from pprl.linkage.similarity import UNREACHABLE, Measure, fewest_common_bits, similarity
 
 THRESHOLDS = st.sampled_from([0.0, 1e-9, 0.3, 0.5, 2 / 3, 0.7, 0.8, 1.0]) | st.floats(0, 1)
@@ -122,7 +124,7 @@ def test_top(seed: int, n: int, top: int, within: bool) -> None:
     a, b = random_filters(rng, n, 4), random_filters(rng, 70, 4)
     other = a if within else b
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("pprl.linkage.compare._MANY", 100)
+        patched.setattr("pprl.linkage.pairs._MANY", 100)
         made = scored_pairs(encodings_of(a), None if within else encodings_of(b), 0.3, top=top)
     expected = []
     for i, row in enumerate(scores(a, other)):
@@ -268,7 +270,7 @@ def test_kernels_equal_their_python(monkeypatch: pytest.MonkeyPatch) -> None:
         (tiling, "pairs_above", tiles.pairs_above),
         (tiling, "lay_tiles", tiles.lay_tiles),
         (tiling, "list_planes", tiles.list_planes),
-        (compare, "best_in_order", pairs.best_in_order),
+        (made, "best_in_order", pairs.best_in_order),
     ):
         monkeypatch.setattr(module, name, function.py_func)
     for name in ("_transpose", "count_misses", "read_counter", "read_counters"):

@@ -18,8 +18,9 @@ from pprl.holder.suggest import suggest_schema
 from pprl.kernels.groups import common_bits
 from pprl.linkage.auto import decide
 from pprl.linkage.blocking import KeyBlocking
-from pprl.linkage.compare import Pairs, scored_pairs
+from pprl.linkage.compare import scored_pairs
 from pprl.linkage.evidence import learn
+from pprl.linkage.pairs import Pairs
 from pprl.linkage.signals import Side, View, can_be_weighed
 
 GROUPS = {"person": 512, "place": 512}

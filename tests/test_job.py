@@ -20,11 +20,11 @@ from conftest import encodings_of
 from pprl import synthetic
 from pprl.errors import PprlWarning
 from pprl.linkage.blocking import KeyBlocking
-from pprl.linkage.compare import Pairs
 from pprl.linkage.job import plan as planning
 from pprl.linkage.job import spill
 from pprl.linkage.job.config import Job
 from pprl.linkage.job.run import run_job
+from pprl.linkage.pairs import Pairs
 from test_compare import random_filters
 
 SCHEMA = """

@@ -10,7 +10,7 @@ from conftest import encodings_of
 from pprl import demo
 from pprl.errors import PprlWarning, UsageError
 from pprl.linkage.auto import decide
-from pprl.linkage.compare import Pairs
+from pprl.linkage.pairs import Pairs
 from pprl.linkage.score import with_margin
 
 

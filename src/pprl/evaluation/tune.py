@@ -26,7 +26,7 @@ from pprl.evaluation.tables import (
     true_pairs,
 )
 from pprl.exchange.links import Links
-from pprl.linkage.compare import Pairs
+from pprl.linkage.pairs import Pairs
 from pprl.linkage.score import WEIGHT, with_margin
 
 

@@ -9,8 +9,9 @@ import pyarrow.compute as pc
 from pprl.errors import UsageError
 from pprl.exchange.encodings import Encodings, check_compatible
 from pprl.exchange.links import Links
-from pprl.linkage.compare import MAX_PAIRS, Pairs, Progress, scored_pairs
+from pprl.linkage.compare import MAX_PAIRS, Progress, scored_pairs
 from pprl.linkage.match import find_rivals
+from pprl.linkage.pairs import Pairs
 
 
 def ambiguous(

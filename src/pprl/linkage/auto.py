@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from pprl.exchange.encodings import Encodings
 from pprl.linkage.blocking import Blocking, BlockingReport
-from pprl.linkage.compare import Pairs, Progress, blocked_pairs, scored_pairs
+from pprl.linkage.compare import Progress, blocked_pairs, scored_pairs
 from pprl.linkage.evidence import Evidence, learn
 from pprl.linkage.match import match
+from pprl.linkage.pairs import Pairs
 from pprl.linkage.score import with_margin
 from pprl.linkage.signals import can_be_weighed
 from pprl.linkage.threshold import (

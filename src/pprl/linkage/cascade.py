@@ -23,9 +23,10 @@ from pprl.errors import UsageError
 from pprl.exchange.encodings import EncodingInfo, Encodings, check_compatible
 from pprl.exchange.links import Clusters, Links
 from pprl.linkage.blocking import Blocking
-from pprl.linkage.compare import MAX_PAIRS, Pairs, Progress
+from pprl.linkage.compare import MAX_PAIRS, Progress
 from pprl.linkage.deliveries import name_clusters
 from pprl.linkage.link import LinkResult, link
+from pprl.linkage.pairs import Pairs
 from pprl.linkage.pool import Pool
 
 CLK = "clk"

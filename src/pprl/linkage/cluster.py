@@ -18,17 +18,11 @@ from pprl.exchange.encodings import EncodingInfo, Encodings, check_compatible, w
 from pprl.exchange.links import Clusters
 from pprl.linkage.blocking import Blocking, BlockingReport
 from pprl.linkage.choices import Rule, RuleChoice
-from pprl.linkage.compare import (
-    MAX_PAIRS,
-    Pairs,
-    Progress,
-    blocked_pairs,
-    check_threshold,
-    scored_pairs,
-)
+from pprl.linkage.compare import MAX_PAIRS, Progress, blocked_pairs, check_threshold, scored_pairs
 from pprl.linkage.conflicts import find_conflicts
 from pprl.linkage.deliveries import Previous, name_clusters
 from pprl.linkage.joining import check_rule, choose_rule, join
+from pprl.linkage.pairs import Pairs
 from pprl.linkage.pool import Pool
 from pprl.linkage.within import find_threshold
 

@@ -5,23 +5,20 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from itertools import pairwise
 from os import PathLike
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
 from pprl.errors import PprlWarning, TooManyPairs, UsageError
 from pprl.exchange.encodings import Encodings, check_compatible
 from pprl.exchange.files import whole_file
 from pprl.exchange.links import SCHEMA, Links
 from pprl.exchange.threads import in_order, threads
-from pprl.kernels.pairs import best_in_order
 from pprl.linkage.blocking import Blocking, BlockingReport
 from pprl.linkage.blocks import BlockedComparison
+from pprl.linkage.pairs import Pairs, Reduction, most_similar, sorted_once
 from pprl.linkage.similarity import Measure, check_measure
 from pprl.linkage.tiling import Tiling
 
@@ -29,52 +26,9 @@ MAX_PAIRS = 200_000_000
 """Pairs that are kept in memory unless more are asked for; about 5 GB."""
 
 ROWS_PER_TASK = 1024
-_MANY = 1 << 22
 
 Progress = Callable[[int, int], None]
 """Called with the number of pairs compared so far, and in all."""
-
-
-@dataclass(frozen=True)
-class Pairs:
-    """Scored pairs by number.
-
-    Attributes:
-        left, right: (p,) int64 row or record numbers in either file.
-        similarity: (p,) float64.
-    """
-
-    left: NDArray[np.int64]
-    right: NDArray[np.int64]
-    similarity: NDArray[np.float64]
-
-    def __len__(self) -> int:
-        return len(self.left)
-
-    def take(self, places: NDArray[np.int64] | NDArray[np.bool_]) -> Pairs:
-        """Select pairs by place or mask."""
-        return Pairs(self.left[places], self.right[places], self.similarity[places])
-
-    def to_links(
-        self, a: Encodings, b: Encodings, probability: NDArray[np.float64] | None = None
-    ) -> Links:
-        """Give pairs of records their record ids, and a probability where there is one."""
-        columns = [
-            a.unique_ids().take(pa.array(self.left)),
-            b.unique_ids().take(pa.array(self.right)),
-            pa.array(self.similarity),
-            pa.nulls(len(self), pa.float64()) if probability is None else pa.array(probability),
-        ]
-        return Links(pa.table(columns, schema=SCHEMA))
-
-    @classmethod
-    def concat(cls, parts: list[Pairs]) -> Pairs:
-        """Join parts in their order."""
-        return cls(
-            np.concatenate([np.empty(0, np.int64), *(part.left for part in parts)]),
-            np.concatenate([np.empty(0, np.int64), *(part.right for part in parts)]),
-            np.concatenate([np.empty(0, np.float64), *(part.similarity for part in parts)]),
-        )
 
 
 def compare(
@@ -220,7 +174,7 @@ def scored_pairs(
             )
         parts.append(part)
     pairs = Pairs.concat(parts)
-    return pairs if b is not None else _in_order(pairs)
+    return pairs if b is not None else sorted_once(pairs)
 
 
 def blocked_pairs(
@@ -236,7 +190,7 @@ def blocked_pairs(
 ) -> tuple[Pairs, BlockingReport]:
     """Like `scored_pairs`, among the pairs that share a block; and what blocking left out."""
     _check_options(threshold, measure, top)
-    reduction = _Reduction.make(a, b, None)
+    reduction = Reduction.make(a, b, None)
     comparison = BlockedComparison(a, b, threshold, measure, blocking)
     parts = []
     found = 0
@@ -258,8 +212,8 @@ def blocked_pairs(
         return pairs, report
     if b is None:
         both = Pairs.concat([pairs, Pairs(pairs.right, pairs.left, pairs.similarity)])
-        pairs = _in_order(both)
-    return _most_similar(pairs, top), report
+        pairs = sorted_once(both)
+    return most_similar(pairs, top), report
 
 
 def _iterate_blocked(
@@ -314,7 +268,7 @@ def iterate_pairs(
     # To rank each record's partners, or its variants', pairs of one set are met from both sides.
     both_sides = b is None and (top is not None or a.variants is not None)
     tiling = Tiling.make(a, a if both_sides else b, threshold, measure)
-    reduction = _Reduction.make(a, b, top)
+    reduction = Reduction.make(a, b, top)
     borders = _record_borders(a)
     total = tiling.pairs_before(len(a))
     with ThreadPoolExecutor(n_threads) as pool:
@@ -348,81 +302,3 @@ def _record_borders(a: Encodings) -> list[int]:
     cuts = starts[np.searchsorted(starts, [*range(0, len(a), ROWS_PER_TASK), len(a)])]
     borders: list[int] = np.unique(cuts).tolist()
     return borders
-
-
-@dataclass(frozen=True)
-class _Reduction:
-    """From pairs of rows to the pairs of records that are wanted, in order."""
-
-    left_records: NDArray[np.int64] | None
-    right_records: NDArray[np.int64] | None
-    within: bool
-    top: int | None
-
-    @classmethod
-    def make(cls, a: Encodings, b: Encodings | None, top: int | None) -> _Reduction:
-        left, right = (
-            None if one.variants is None else one.record_numbers() for one in (a, b or a)
-        )
-        return cls(left, right, b is None, top)
-
-    def run(self, tiling: Tiling, start: int, end: int) -> Pairs:
-        """Compare a block of rows; in memory bounded by what is kept, if ``top`` is given."""
-        kept: list[Pairs] = []
-        waiting = 0
-        for left, right, similarity in tiling.compare(start, end):
-            chunk = self.records(left, right, similarity)
-            kept.append(chunk)
-            waiting += len(chunk)
-            if self.top and waiting > _MANY:
-                kept = [self.reduce(Pairs.concat(kept))]
-                waiting = 0
-        return self.reduce(Pairs.concat(kept))
-
-    def records(
-        self, left: NDArray[np.int64], right: NDArray[np.int64], similarity: NDArray[np.float64]
-    ) -> Pairs:
-        """Turn rows into the records that they are encodings of."""
-        return Pairs(
-            left if self.left_records is None else self.left_records[left],
-            right if self.right_records is None else self.right_records[right],
-            similarity,
-        )
-
-    def reduce(self, pairs: Pairs) -> Pairs:
-        """Keep each wanted pair once, with its best similarity, in order."""
-        if self.within:
-            pairs = pairs.take(pairs.left != pairs.right if self.top else pairs.left < pairs.right)
-        pairs = _in_order(pairs)
-        return _most_similar(pairs, self.top) if self.top else pairs
-
-
-def _in_order(pairs: Pairs) -> Pairs:
-    """Sort pairs by left and then right, each once, with its best similarity."""
-    if not len(pairs):
-        return pairs
-    n = len(pairs)
-    low = pairs.left.min()
-    left = pairs.left - low
-    rights = int(pairs.right.max()) + 1
-    out = np.empty(n, np.int64), np.empty(n, np.int64), np.empty(n, np.float64)
-    count = best_in_order(
-        left,
-        pairs.right,
-        pairs.similarity,
-        np.zeros(int(left.max()) + 2, np.int64),
-        np.empty(n, np.int64),
-        np.empty(n, np.float64),
-        np.empty(rights, np.float64),
-        np.zeros(-(-rights // 64), np.uint64),
-        *out,
-    )
-    return Pairs(out[0][:count] + low, out[1][:count], out[2][:count])
-
-
-def _most_similar(pairs: Pairs, top: int) -> Pairs:
-    """Keep the ``top`` most similar of each left record, in the order of the pairs."""
-    ranked = np.lexsort((pairs.right, -pairs.similarity, pairs.left))
-    left = pairs.left[ranked]
-    rank = np.arange(len(left)) - np.searchsorted(left, left)
-    return pairs.take(np.sort(ranked[rank < top]))

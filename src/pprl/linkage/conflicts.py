@@ -7,8 +7,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from pprl.linkage.compare import Pairs
 from pprl.linkage.joining import LARGEST
+from pprl.linkage.pairs import Pairs
 from pprl.linkage.pool import Pool, all_pairs_within
 
 CONFLICTS_SCHEMA = pa.schema(

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from pprl.errors import UnreadableFile, UsageError
 from pprl.exchange.links import Clusters
 from pprl.linkage.choices import Rule
-from pprl.linkage.compare import Pairs
 from pprl.linkage.joining import check_rule, components
+from pprl.linkage.pairs import Pairs
 from pprl.linkage.pool import Pool
 
 EVENTS_SCHEMA = pa.schema(

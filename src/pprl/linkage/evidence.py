@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from pprl.exchange.encodings import Encodings
-from pprl.linkage.compare import Pairs
+from pprl.linkage.pairs import Pairs
 from pprl.linkage.signals import Side, View
 
 _RIDGE = 10.0

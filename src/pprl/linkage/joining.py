@@ -12,7 +12,7 @@ from scipy.sparse.csgraph import connected_components
 from pprl.errors import UsageError
 from pprl.kernels.agglomerate import BY_LEAST, BY_MEAN, BY_SUM, agglomerate
 from pprl.linkage.choices import Rule, RuleChoice
-from pprl.linkage.compare import Pairs
+from pprl.linkage.pairs import Pairs
 from pprl.linkage.pool import Pool, all_pairs_within
 
 _ORDER = {"average": BY_MEAN, "complete": BY_LEAST, "correlation": BY_SUM}

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pprl.errors import UsageError
 from pprl.kernels.assignment import greedy, heaviest
 from pprl.linkage.choices import Matching
-from pprl.linkage.compare import Pairs
+from pprl.linkage.pairs import Pairs
 
 _UNIT = float(1 << 40)
 """Similarities are added up as whole numbers of this fraction, so that sums are exact."""

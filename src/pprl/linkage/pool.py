@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pprl.errors import UsageError
 from pprl.exchange.encodings import Encodings, count_bits
-from pprl.linkage.compare import Pairs
+from pprl.linkage.pairs import Pairs
 
 _CHUNK = 1 << 19
 

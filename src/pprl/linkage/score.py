@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from pprl.linkage.compare import Pairs
+from pprl.linkage.pairs import Pairs
 
 WEIGHT = 0.45
 """Weight of the margin. From 0.3 to 0.6 the means over data sets are alike; a greater weight helps

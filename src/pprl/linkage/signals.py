@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from pprl.exchange.encodings import EncodingInfo, Encodings, count_bits
 from pprl.kernels.groups import common_bits
-from pprl.linkage.compare import Pairs
+from pprl.linkage.pairs import Pairs
 
 _POWER = 1.5
 _SAMPLE = 20_000

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from pprl.exchange.encodings import Encodings, count_bits
 from pprl.kernels.assignment import greedy
-from pprl.linkage.compare import Pairs
+from pprl.linkage.pairs import Pairs
 
 LOCAL_PRECISION = 0.5
 _WINDOW_SHARE, _WINDOW_LEAST = 0.015, 20

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pprl.linkage.compare import Pairs, Progress, scored_pairs
+from pprl.linkage.compare import Progress, scored_pairs
+from pprl.linkage.pairs import Pairs
 from pprl.linkage.pool import Pool
 from pprl.linkage.threshold import (
     best_partner,

@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pprl.linkage.compare import Pairs
 from pprl.linkage.job.join import by_key, compare_rows
 from pprl.linkage.job.plan import SIDES, Plan, Side
 from pprl.linkage.job.rows import Rows, bucket_rows
 from pprl.linkage.job.scores import Score
 from pprl.linkage.job.spill import SCHEMA, merged, part_file, read_facts, sorted_part, write_facts
+from pprl.linkage.pairs import Pairs
 from pprl.linkage.threshold import LOCAL_PRECISION, Cut, false_links, without_duplicates
 
 _NEIGHBOURS = 20

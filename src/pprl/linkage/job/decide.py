@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from pprl.kernels.assignment import greedy
 from pprl.linkage.auto import Estimate
-from pprl.linkage.compare import Pairs
 from pprl.linkage.job.auto import Judge
 from pprl.linkage.job.config import JobMatching
 from pprl.linkage.job.spill import Order, RunWriter, merged
+from pprl.linkage.pairs import Pairs
 from pprl.linkage.threshold import Cut
 
 _POINTS = 2_000

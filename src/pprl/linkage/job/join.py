@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from pprl.exchange.rows import EncodingsFile
 from pprl.kernels.join import pairs_in_blocks
 from pprl.linkage.blocks import shared_blocks
-from pprl.linkage.compare import Pairs
 from pprl.linkage.job.plan import Chunk, Plan
 from pprl.linkage.job.rows import Rows, bucket_rows, joined, read_chunk
 from pprl.linkage.job.scores import Score
 from pprl.linkage.job.spill import Order, RunWriter, sorted_part
+from pprl.linkage.pairs import Pairs
 from pprl.linkage.similarity import fewest_common_bits, similarity
 from pprl.linkage.tiling import Tiling
 
