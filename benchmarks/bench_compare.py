@@ -153,7 +153,10 @@ def link_files(folder: Path) -> None:
     key = pprl.LinkageKey.from_secret(SECRET)
     start = time.perf_counter()
     a, b = (
-        pprl.encode(folder / f"{name}.csv", schema, key, id_column="INDEX") for name in ("A", "B")
+        pprl.encode(
+            folder / f"{name}.csv", schema, key, id_column="INDEX", holder=name, on_invalid="warn"
+        )
+        for name in ("A", "B")
     )
     result = pprl.link(a, b, threshold=0.8)
     seconds = time.perf_counter() - start

@@ -120,8 +120,8 @@ def stream(path: Path) -> None:
     schema = pprl.Schema.from_document(NAMES_SCHEMA)
     key = pprl.LinkageKey.from_secret(SECRET)
     with tempfile.TemporaryDirectory() as folder:
-        # Load the kernels, the writer and the threads first.
-        first = next(pq.ParquetFile(path).iter_batches(50_000))
+        # Load the kernels, the writer and both threads' memory first.
+        first = next(pq.ParquetFile(path).iter_batches(100_000))
         pprl.encode_file(first, schema, key, Path(folder) / "warm-up", id_column="id")
         start = time.perf_counter()
         pprl.encode_file(path, schema, key, Path(folder) / "out.clk.parquet", id_column="id")

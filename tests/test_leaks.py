@@ -1,9 +1,9 @@
 """Nothing gives anybody away: every trace of a whole job is searched for what is secret.
 
-People with unmistakable values go through keygen, schema suggest, encode, seal, link and
-evaluate, with things going wrong on the way. Searched: every file that any step leaves
-behind but the inputs and the key files, files that existed only for a while, output,
-warnings, exceptions and the log, process arguments and environments.
+People with unmistakable values go through keygen, schema suggest, encode, seal, link,
+evaluate, report, pseudonyms and audit, with things going wrong on the way. Searched: every
+file that any step leaves behind but the inputs and the key files, files that existed only
+for a while, output, warnings, exceptions and the log, process arguments and environments.
 """
 
 from __future__ import annotations
@@ -130,6 +130,18 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, bytes, set[byte
         *("-o", folder / "linkage", "--threshold", 0.7, "--identity", folder / "unit.txt"),
     )
     run("evaluate", folder / "linkage", "--truth", folder / "truth.csv")
+    run("report", folder / "linkage", "--truth", folder / "truth.csv")
+    run("keygen", folder / "unit.key", "--pseudonyms")
+    run("dedupe", folder / "left.clk.parquet", "-o", folder / "own", "--threshold", 0.7)
+    run("pseudonyms", folder / "own", "-k", folder / "unit.key", "--project", "one")
+    ids = people(0)["patient_id"]
+    pd.DataFrame({"record_id": ids, "reference_id": ids}).to_csv(folder / "who.csv", index=False)
+    run(
+        *("audit", folder / "left.clk.parquet", "--reference", folder / "left.csv", "-s", schema),
+        *("--id-column", "patient_id", "--truth", folder / "who.csv", "-k", "fd:0"),
+        *("-o", folder / "audit"),
+        given=(folder / "project.key").read_bytes(),
+    )
 
     # And what goes wrong: values that break a rule, a damaged key, a column that is not there.
     strict = folder / "strict.toml"
@@ -150,7 +162,16 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, bytes, set[byte
     run("encode", data, "-s", schema, "-k", key, *common, "--map", "surname=naam", code=3)
     run("link", data, data, "-o", folder / "no", "--threshold", 0.7, code=3)
 
-    inputs = {"left.csv", "right.csv", "one.key", "two.key", "project.key", "bad.key", "unit.txt"}
+    inputs = {
+        "left.csv",
+        "right.csv",
+        "one.key",
+        "two.key",
+        "project.key",
+        "bad.key",
+        "unit.txt",
+        "unit.key",
+    }
     for path in sorted(folder.rglob("*")):
         if path.is_file() and path.name not in inputs:
             seen += path.read_bytes()
@@ -182,7 +203,7 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, bytes, set[byte
                 secrets |= forms(made.derive(purpose, loaded.fingerprint, part.name))
         for purpose in ("check", "self-test"):
             secrets |= forms(made.derive(purpose))
-    secrets |= {str(unit).encode()[20:50]}
+    secrets |= {str(unit).encode()[20:50], (folder / "unit.key").read_bytes()[6:40]}
     return folder, seen, secrets
 
 

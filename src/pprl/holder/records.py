@@ -141,7 +141,10 @@ def _parquet(path: Path, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
     try:
         with pq.ParquetFile(path) as file:
             require_columns(columns, file.schema_arrow.names, str(path))
-            for batch in file.iter_batches(BATCH_ROWS, columns=list(dict.fromkeys(columns))):
+            # Of the same size, so that no thread waits long for another at the end.
+            pieces = max(-(-file.metadata.num_rows // BATCH_ROWS), 1)
+            rows = max(-(-file.metadata.num_rows // pieces), 1)
+            for batch in file.iter_batches(rows, columns=list(dict.fromkeys(columns))):
                 batch.validate(full=True)
                 yield batch.select(list(columns))
     except (pa.ArrowException, OSError) as error:

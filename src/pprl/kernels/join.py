@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 from pprl.kernels._jit import kernel
 from pprl.kernels.bits import popcount64
 
+_NONE = np.uint64(0)
+
 
 @kernel
 def pairs_in_blocks(
@@ -70,13 +72,12 @@ def pairs_in_blocks(
                 if within and j <= i:
                     continue
                 need = needed[kinds_a[i], kinds_b[j]]
-                met = False
+                # Without a branch, several keys are looked at at once.
+                met = _NONE
                 for earlier in range(at_pass):
                     key = keys_a[i, earlier]
-                    if key != 0 and key == keys_b[j, earlier]:
-                        met = True
-                        break
-                if met:
+                    met += np.uint64((key == keys_b[j, earlier]) & (key != _NONE))
+                if met != _NONE:
                     continue
                 compared[0] += 1
                 if need > words_a.shape[1] * 64:

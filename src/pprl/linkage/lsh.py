@@ -22,8 +22,9 @@ MOST_TABLES = 256
 
 _SAMPLE = 20_000
 _TELLING_BITS = 256
-# Nanoseconds to sort a row and to compare a pair, for choosing between plans.
-SORT_NS, PAIR_NS = 150.0, 40.0
+# Nanoseconds to sort a row, to compare a pair in a block, and one where every pair is
+# compared, for choosing between plans.
+SORT_NS, PAIR_NS, _EXACT_NS = 140.0, 55.0, 1.0
 
 Keys = tuple[NDArray[np.uint64], NDArray[np.uint64]]
 """(n, passes) and (m, passes) keys of two files, 0 for none."""
@@ -171,7 +172,7 @@ class LSHPlan:
         agree = 1 - np.minimum(differing * spread[telling] / spread.sum(), 0.999)
         same = frequency[telling] ** 2 + (1 - frequency[telling]) ** 2
         log_agree, log_same = np.log(agree).mean(), np.log(same).mean()
-        every = PAIR_NS * len(a) * len(b)
+        every = _EXACT_NS * len(a) * len(b)
         plans = []
         for bits in range(4, min(63, len(telling)) + 1):
             hit = math.exp(bits * log_agree)
