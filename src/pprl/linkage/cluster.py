@@ -22,7 +22,7 @@ from pprl.linkage.compare import MAX_PAIRS, Progress, blocked_pairs, check_thres
 from pprl.linkage.conflicts import find_conflicts
 from pprl.linkage.deliveries import Previous, name_clusters
 from pprl.linkage.joining import check_rule, choose_rule, join
-from pprl.linkage.pairs import Pairs
+from pprl.linkage.pairs import Pairs, by_similarity
 from pprl.linkage.pool import Pool
 from pprl.linkage.within import find_threshold
 
@@ -50,10 +50,10 @@ class ClusterResult:
         expected_precision: Of the pairs at or above an automatic threshold, before the
             rule, a rough estimate; None where the threshold was given.
         blocking: What blocking left out; None where every pair was compared.
+        similarities: ``similarity, pairs, links``: pairs at or above the threshold that
+            were compared, and those within a cluster, in bins of 0.005 of similarity.
         seconds: Wall time.
         inputs: Headers of the encodings.
-        similarities: ``similarity, pairs, links``: candidate pairs, and those within a
-            cluster, in bins of 0.005 of similarity.
     """
 
     clusters: Clusters
@@ -67,9 +67,9 @@ class ClusterResult:
     pairs_above: int
     expected_precision: float | None
     blocking: BlockingReport | None
+    similarities: pa.Table
     seconds: float
     inputs: tuple[EncodingInfo, ...] = ()
-    similarities: pa.Table | None = None
 
     def facts(self, *inputs: EncodingInfo) -> dict[str, Any]:
         """Return what was done as plain values, for ``linkage.json``."""
@@ -216,6 +216,9 @@ def cluster(
         pairs_above=len(pairs),
         expected_precision=precision,
         blocking=report,
+        similarities=by_similarity(
+            pairs.similarity, pairs.similarity[labels[pairs.left] == labels[pairs.right]]
+        ),
         seconds=time.perf_counter() - start,
         inputs=tuple(infos),
     )

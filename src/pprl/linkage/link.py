@@ -10,7 +10,6 @@ from typing import Any, Literal, overload
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from pprl.errors import PprlWarning, UsageError
 from pprl.exchange.encodings import EncodingInfo, Encodings, check_compatible, warn_absent_fields
@@ -27,9 +26,9 @@ from pprl.linkage.compare import (
     scored_pairs,
 )
 from pprl.linkage.match import check_matching, match
+from pprl.linkage.pairs import by_similarity
 
 _FEW = 100
-_BIN = 0.005
 _DISAGREE = 0.05
 
 
@@ -234,7 +233,7 @@ def link(
         pairs_above=len(pairs),
         estimate=None,
         blocking=report,
-        similarities=_similarities(pairs.similarity, chosen.similarity),
+        similarities=by_similarity(pairs.similarity, chosen.similarity),
         curve=None,
         seconds=time.perf_counter() - start,
         inputs=(a.info, b.info),
@@ -293,21 +292,8 @@ def _link_by_itself(
         pairs_above=len(decision.ranked),
         estimate=decision.estimate,
         blocking=decision.blocking,
-        similarities=_similarities(decision.candidates, links.similarity),
+        similarities=by_similarity(decision.candidates, links.similarity),
         curve=decision.curve,
         seconds=time.perf_counter() - start,
         inputs=(a.info, b.info),
-    )
-
-
-def _similarities(pairs: NDArray[np.float64], links: NDArray[np.float64]) -> pa.Table:
-    edges = np.linspace(0.0, 1.0, round(1 / _BIN) + 1)
-    counts = [np.histogram(values, edges)[0] for values in (pairs, links)]
-    filled = counts[0] > 0
-    return pa.table(
-        {
-            "similarity": edges[:-1][filled].round(3),
-            "pairs": counts[0][filled],
-            "links": counts[1][filled],
-        }
     )

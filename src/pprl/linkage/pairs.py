@@ -14,6 +14,7 @@ from pprl.kernels.pairs import best_in_order
 from pprl.linkage.tiling import Tiling
 
 _MANY = 1 << 22
+_BIN = 0.005
 
 
 @dataclass(frozen=True)
@@ -135,3 +136,17 @@ def most_similar(pairs: Pairs, top: int) -> Pairs:
     left = pairs.left[ranked]
     rank = np.arange(len(left)) - np.searchsorted(left, left)
     return pairs.take(np.sort(ranked[rank < top]))
+
+
+def by_similarity(pairs: NDArray[np.float64], links: NDArray[np.float64]) -> pa.Table:
+    """Count pairs, and links among them, in bins of similarity that are not empty."""
+    edges = np.linspace(0.0, 1.0, round(1 / _BIN) + 1)
+    counts = [np.histogram(values, edges)[0] for values in (pairs, links)]
+    filled = counts[0] > 0
+    return pa.table(
+        {
+            "similarity": edges[:-1][filled].round(3),
+            "pairs": counts[0][filled],
+            "links": counts[1][filled],
+        }
+    )
