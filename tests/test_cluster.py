@@ -262,7 +262,8 @@ def test_gap_on_febrl() -> None:
     both = demo.half_overlap(demo.febrl4())
     people = pd.concat([both.left, both.right])
     key = pprl.LinkageKey.from_secret("a secret for the tests of clusters")
-    result = pprl.dedupe(pprl.encode(people, febrl_schema(), key, id_column="rec_id"))
+    file = pprl.encode(people, febrl_schema(), key, id_column="rec_id")
+    result = pprl.dedupe(file)
     found = clusters_of(result)
     true = {frozenset(pair) for pair in both.truth.itertuples(index=False, name=None)}
     pairs = {frozenset((x, y)) for ids in found for x in ids for y in ids if x < y}
@@ -270,6 +271,9 @@ def test_gap_on_febrl() -> None:
     assert result.how == "auto"
     assert result.expected_precision is not None
     assert abs(result.expected_precision - len(pairs & true) / len(pairs)) < 0.05
+    # Below it, pairs of different people are many: every pair must reach the threshold.
+    rules = [pprl.dedupe(file, threshold=result.threshold + by).rule for by in (-0.04, 0.04)]
+    assert rules == ["complete", "average"]
 
 
 def test_gap_by_construction() -> None:

@@ -144,8 +144,8 @@ def cluster(
             at most one of each; False where every file may; or the names of the
             holders whose files have none.
         rule: ``average``, ``complete`` or ``correlation``, see `pprl.linkage.joining`; ``auto``
-            takes ``complete`` where an automatic threshold has many false pairs above it,
-            and else ``average``.
+            takes ``complete`` where an automatic threshold has many false pairs above it, or
+            a given one is below it, and else ``average``.
         blocking: A value of `pprl.linkage.blocking`; without it every pair is compared.
         against: The clusters of an earlier delivery. Its records, among those of
             ``files``, are not compared with each other again; its cluster ids are kept.
@@ -172,9 +172,11 @@ def cluster(
     groups = pool.groups(deduplicated)
     previous = None if against is None else Previous.of(against, pool)
     precision = None
-    cut = threshold
-    if cut == "auto":
+    cut, low = threshold, False
+    if cut == "auto" or (rule == "auto" and previous is None):
         gap = find_threshold(pool, groups, workers=workers, progress=progress)
+        low = cut != "auto" and gap.pairs > 0 and cut < gap.threshold
+    if cut == "auto":
         cut = gap.threshold
         precision = 1 - gap.false_pairs / gap.pairs if gap.pairs else None
         if not gap.pairs:
@@ -190,7 +192,7 @@ def cluster(
     pairs = pairs.take(pairs.similarity >= cut)
     _warn_repeats(pool, pairs, groups)
     joined = pairs if previous is None else previous.with_links(pairs)
-    used = choose_rule(precision) if rule == "auto" else rule
+    used = choose_rule(precision, low=low) if rule == "auto" else rule
     earlier = None if previous is None else previous.cluster
     labels = join(pool, joined, cut, groups, used, earlier)
     if previous is not None:

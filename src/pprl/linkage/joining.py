@@ -32,15 +32,16 @@ def check_rule(rule: str) -> None:
         raise UsageError(f"rule must be one of {get_args(RuleChoice)}, not {rule!r}.")
 
 
-def choose_rule(expected_precision: float | None) -> Rule:
+def choose_rule(expected_precision: float | None, *, low: bool = False) -> Rule:
     """Choose how much one pair below the threshold counts, from how false pairs above it are.
 
     Where nearly all pairs above an automatic threshold are of one person, a pair below it
     is most likely an error of writing, which the mean forgives. Where more than 3 % are
     not, as with households in the files, it is a reason for doubt, and every pair must reach
-    the threshold. Where nothing is known, the mean decides.
+    the threshold. So it must where a given threshold is ``low``, below the automatic one.
+    Where nothing is known, the mean decides.
     """
-    doubtful = expected_precision is not None and expected_precision < _TRUSTED
+    doubtful = low or (expected_precision is not None and expected_precision < _TRUSTED)
     return "complete" if doubtful else "average"
 
 
