@@ -325,6 +325,8 @@ def picture(points: list[dict[str, Any]]) -> str:
                         str(one["t"]), (at, height), (3, 3), textcoords="offset points", fontsize=7
                     )
             axes.set_xscale("log")
+            axes.minorticks_off()
+            axes.set_xticks(ticks := [2, 5, 10, 20, 50, 100], labels=[str(one) for one in ticks])
             axes.set_xlabel(f"% of victims re-identified with {number:,} known pairs")
             axes.spines[["top", "right"]].set_visible(False)
         panels[0].set_ylabel("F1, %, at the automatic threshold")
