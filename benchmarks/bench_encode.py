@@ -30,6 +30,7 @@ import pyarrow.parquet as pq
 
 import pprl
 from peak import peak_mib
+from pprl.holder.profiles import PROFILES
 
 HERE = Path(__file__).parent
 PEERS = HERE / "peers" / "venv" / "bin" / "python"
@@ -145,13 +146,13 @@ def scaling(folder: Path, sizes: list[int]) -> list[dict[str, float]]:
     return found
 
 
-EVERY = ["f0", "f1", "f2", "f3", "f4", "f5", "f6"]
 GROUPS = {
-    "names_birth": (["f0", "f1", "f4"], 12),
-    "birth_address": (["f4", "f2", "f3", "f5", "f6"], 12),
-    "names_address": (["f0", "f1", "f2", "f3", "f5", "f6"], 13),
-    "person": (EVERY, 9),
+    "names_birth": ["f0", "f1", "f4"],
+    "birth_address": ["f4", "f2", "f3", "f5", "f6"],
+    "names_address": ["f0", "f1", "f2", "f3", "f5", "f6"],
+    "person": ["f0", "f1", "f2", "f3", "f4", "f5", "f6"],
 }
+DEFAULT = PROFILES["default"]
 NONE = {"method": "none"}
 
 
@@ -163,14 +164,17 @@ def groups(*, diffused: bool) -> list[dict[str, Any]]:
     """The default profile's groups, on the seven fields."""
     return [
         {"name": name, "fields": fields, "inserted_bits": 200}
-        | ({"hardening": diffusion(t)} if diffused else {})
-        for name, (fields, t) in GROUPS.items()
+        | ({"hardening": diffusion(DEFAULT[name].t)} if diffused else {})
+        for name, fields in GROUPS.items()
     ]
 
 
 HARDENED: dict[str, dict[str, Any]] = {
     "one filter of 1,024 bits, plain": {"hardening": NONE},
-    "one filter of 1,024 bits, diffused to 2,048": {"hardening": diffusion(9), "bits": 2048},
+    "one filter of 1,024 bits, diffused to 2,048": {
+        "hardening": diffusion(DEFAULT["person"].t),
+        "bits": 2048,
+    },
     "four groups of 1,024 bits, plain": {"hardening": NONE, "groups": groups(diffused=False)},
     "four groups, each diffused to 2,048 (default)": {
         "hardening": NONE,

@@ -267,8 +267,8 @@ def _cluster(
 
     clusters_file, facts_file = output / "clusters.parquet", output / "linkage.json"
     conflicts_file, events_file = output / "conflicts.parquet", output / "events.parquet"
-    curve_file = output / "similarities.parquet"
-    new_folder(output, [clusters_file, facts_file, conflicts_file, events_file, curve_file])
+    similarities_file = output / "similarities.parquet"
+    new_folder(output, [clusters_file, facts_file, conflicts_file, events_file, similarities_file])
     previous, cut = None, threshold_of(threshold)
     if against is not None:
         previous, before, rule_before = load_previous(against)
@@ -289,7 +289,7 @@ def _cluster(
         )
     result.clusters.save(clusters_file)
     write_table(result.conflicts, conflicts_file)
-    write_table(result.similarities, curve_file)
+    write_table(result.similarities, similarities_file)
     if result.events is not None:
         write_table(result.events, events_file)
     facts = result.facts(*(one.info for one in files))

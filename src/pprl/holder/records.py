@@ -122,14 +122,18 @@ def _not_parquet(path: Path, error: Exception) -> UnreadableFile:
 def _not_empty(batches: Iterator[pa.RecordBatch], source: str) -> Iterator[pa.RecordBatch]:
     any_rows = False
     for batch in batches:
-        # Pieces of one size, so that no thread is left with much more than another.
-        pieces = -(-batch.num_rows // BATCH_ROWS)
+        pieces = _pieces(batch.num_rows)
         borders = [batch.num_rows * at // pieces for at in range(pieces + 1)] if pieces else []
         for start, end in pairwise(borders):
             any_rows = True
             yield batch.slice(start, end - start)
     if not any_rows:
         raise EmptyInput(f"{source} has no records.")
+
+
+def _pieces(rows: int) -> int:
+    """Cut rows into so many batches of one size, so that no thread is left with much more."""
+    return -(-rows // BATCH_ROWS)
 
 
 def _is_parquet(path: Path) -> bool:
@@ -141,9 +145,8 @@ def _parquet(path: Path, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
     try:
         with pq.ParquetFile(path) as file:
             require_columns(columns, file.schema_arrow.names, str(path))
-            # Of the same size, so that no thread waits long for another at the end.
-            pieces = max(-(-file.metadata.num_rows // BATCH_ROWS), 1)
-            rows = max(-(-file.metadata.num_rows // pieces), 1)
+            total = file.metadata.num_rows
+            rows = -(-total // _pieces(total)) if total else BATCH_ROWS
             for batch in file.iter_batches(rows, columns=list(dict.fromkeys(columns))):
                 batch.validate(full=True)
                 yield batch.select(list(columns))
