@@ -35,7 +35,7 @@ from pprl.linkage.compare import compare
 
 HERE = Path(__file__).parent
 THRESHOLD = 0.56
-"""Chosen once, with the truth of a small population; blocking needs a threshold that is given."""
+"""Chosen once, with the truth of a small population; the same at every size."""
 MARGIN = 0.05
 SURVEY = synthetic.Register(
     name="survey",

@@ -80,12 +80,7 @@ def main() -> None:
             )  # fmt: skip
         files = [unit / f"{name}.clk.parquet.age" for name in STATIONS]
         job, opened = unit / "job", ("--identity", unit / "identity.txt")
-        # Two files show by their own neighbours where links end; clusters take that threshold.
-        linked = json.loads(_common.pprl("link", *files, "-o", unit / "links", *opened, "--json"))
-        _common.pprl(
-            "link", *files, "-o", job, "--deduplicated", "all",
-            "--threshold", linked["threshold"], *opened,
-        )  # fmt: skip
+        _common.pprl("link", *files, "-o", job, "--deduplicated", "all", *opened)
         _common.pprl(
             "pseudonyms", job, "-k", unit / "unit.key", "--project", PROJECT, "--version", VERSION
         )
