@@ -1,7 +1,9 @@
 """Quality of two-file linkage with everything automatic: schema, weights, evidence, threshold.
 
 A folder of data sets has a folder each, with ``a.parquet`` and ``b.parquet`` (``rec_id``, the truth
-``entity_id``, and columns of text). The schema is suggested from the first file alone.
+``entity_id``, and columns of text). One more, ``registers``, is made up: the two of
+`pprl practice`, where a fifth are in both and households have their members in either. The schema
+is suggested from the first file alone.
 
     python benchmarks/bench_quality.py DATA OUT.json                 sets, three keys, every profile
     python benchmarks/bench_quality.py DATA OUT.json --stress        overlap, duplicates, errors
@@ -13,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import tempfile
 import time
 import warnings
 from collections.abc import Iterator
@@ -25,6 +28,7 @@ import pandas as pd
 import pprl
 from pprl.holder.suggest import suggest_schema
 from pprl.linkage.auto import decide
+from pprl.synthetic import practice
 
 KEYS = 3
 NOT_FIELDS = ["rec_id", "entity_id", "match_type"]
@@ -34,6 +38,8 @@ OVERLAPS = (0.0, 0.02, 0.1, 0.3, 0.5, 1.0)
 DUPLICATES = (0.0, 0.05)
 TYPING_ERRORS = (0.0, 0.15)
 RECORDS = 2_500
+MADE_UP = "registers"
+PERSONS = 10_000
 
 
 def schema_of(people: pd.DataFrame, profile: str) -> str:
@@ -88,9 +94,30 @@ def measure(a: pd.DataFrame, b: pd.DataFrame, profile: str, number: int) -> dict
     }
 
 
+def registers() -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The two registers of `pprl practice`, with the truth in a column."""
+    with tempfile.TemporaryDirectory() as name:
+        practice(name, persons=PERSONS)
+        a, b, truth = (
+            pd.read_csv(Path(name) / f"{file}.csv", dtype=str, keep_default_na=False)
+            for file in ("hospital", "registry", "truth")
+        )
+    person = dict(zip(truth["right_id"], truth["left_id"], strict=True))
+    a, b = (x.rename(columns={"record_id": "rec_id"}) for x in (a, b))
+    return (
+        a.assign(entity_id=a["rec_id"]),
+        b.assign(entity_id=b["rec_id"].map(person).fillna("right " + b["rec_id"])),
+    )
+
+
 def sets(data: Path, names: list[str]) -> Iterator[dict[str, Any]]:
-    for name in names or sorted(path.parent.name for path in data.glob("*/a.parquet")):
-        a, b = (pd.read_parquet(data / name / f"{side}.parquet") for side in "ab")
+    found = sorted(path.parent.name for path in data.glob("*/a.parquet"))
+    for name in names or [*found, MADE_UP]:
+        a, b = (
+            registers()
+            if name == MADE_UP
+            else (pd.read_parquet(data / name / f"{side}.parquet") for side in "ab")
+        )
         for profile in PROFILES:
             for number in range(KEYS):
                 yield {"set": name, "profile": profile, "key": number} | measure(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,8 +23,9 @@ from pprl.linkage.threshold import (
     best_partner,
     find_cut,
     find_floor,
+    maybe_repeated,
     repeats_people,
-    without_duplicates,
+    surely_repeated,
 )
 
 _MODEL_ERROR = 2.5
@@ -154,31 +155,60 @@ def decide(
     pairs = candidates(a, b)
     own = []
     for file, ends in ((a, (pairs.left, pairs.right)), (b, (pairs.right, pairs.left))):
+        near = candidates(file, None)
         partner, best = best_partner(*ends, pairs.similarity, file.info.records)
-        own.append((file, without_duplicates(candidates(file, None), partner, best)))
+        own.append(Neighbours(file, near, maybe_repeated(near, partner, best)))
     within, repeating = _strangers_only(match(pairs, n_a, n_b, "one-to-one"), own)
-    evidence = learn(a, b, pairs, within) if can_be_weighed(a, b) else None
-    scored = _score(evidence, a, b, pairs, floor)
-    place = _places(match(scored, n_a, n_b, "one-to-one"), scored, n_b)
-    place = place[np.argsort(-scored.similarity[place], kind="stable")]
-    ranked = scored.similarity[place]
-    nulls = [
-        (_score(evidence, file, None, strangers, floor), file.info.records)
-        for file, strangers in within
-    ]
-    cut = find_cut(ranked, nulls, n_a, n_b)
-    return Decision(pairs.take(place), ranked, cut, pairs.similarity, evidence, report, repeating)
+    weighed = can_be_weighed(a, b)
+
+    def rank(neighbours: list[Neighbours]) -> tuple[Evidence | None, Cut, Pairs, NDArray[Any]]:
+        """Score the pairs by what these neighbours teach, choose the links, and cut them."""
+        strangers = [(one.file, one.strangers) for one in neighbours]
+        evidence = learn(a, b, pairs, strangers) if weighed else None
+        scored = _score(evidence, a, b, pairs, floor)
+        place = _places(match(scored, n_a, n_b, "one-to-one"), scored, n_b)
+        place = place[np.argsort(-scored.similarity[place], kind="stable")]
+        ranked = scored.similarity[place]
+        nulls = [(_score(evidence, x, None, p, floor), x.info.records) for x, p in strangers]
+        return evidence, find_cut(ranked, nulls, n_a, n_b), pairs.take(place), ranked
+
+    evidence, cut, chosen, ranked = rank(within)
+    if cut.links and any(one.doubtful.any() for one in within):
+        median = ranked[cut.links // 2]
+        for at, one in enumerate(within):
+            score = _score(evidence, one.file, None, one.pairs, floor).similarity
+            within[at] = replace(one, doubtful=surely_repeated(one.doubtful, score, median))
+        evidence, cut, chosen, ranked = rank(within)
+    return Decision(chosen, ranked, cut, pairs.similarity, evidence, report, repeating)
 
 
-def _strangers_only(
-    chosen: Pairs, own: list[tuple[Encodings, Pairs]]
-) -> tuple[list[tuple[Encodings, Pairs]], str | None]:
+@dataclass(frozen=True)
+class Neighbours:
+    """The more similar pairs within a file.
+
+    Attributes:
+        file: The file.
+        pairs: (p,) pairs of its records.
+        doubtful: (p,) whether a pair may be one person's two records.
+    """
+
+    file: Encodings
+    pairs: Pairs
+    doubtful: NDArray[np.bool_]
+
+    @property
+    def strangers(self) -> Pairs:
+        """The pairs that are beyond doubt not of one person."""
+        return self.pairs.take(~self.doubtful)
+
+
+def _strangers_only(chosen: Pairs, own: list[Neighbours]) -> tuple[list[Neighbours], str | None]:
     """Leave out the file that repeats people, if one does, and name it."""
     between = np.sort(chosen.similarity)[::-1]
-    for at, ((file, pairs), (other, others)) in enumerate((own, own[::-1])):
-        n, m = file.info.records, other.info.records
-        if repeats_people(between, pairs, n, others, m):
-            return [own[1 - at]], file.info.holder or f"file {at + 1}"
+    for at, (one, other) in enumerate((own, own[::-1])):
+        n, m = one.file.info.records, other.file.info.records
+        if repeats_people(between, one.strangers, n, other.strangers, m):
+            return [own[1 - at]], one.file.info.holder or f"file {at + 1}"
     return own, None
 
 

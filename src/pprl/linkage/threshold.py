@@ -55,10 +55,10 @@ def find_floor(a: Encodings, b: Encodings) -> float:
     return max(_quantile(a, b), _quantile(a, a), _quantile(b, b))
 
 
-def without_duplicates(
+def maybe_repeated(
     within: Pairs, partner: NDArray[np.int64], best: NDArray[np.float64]
-) -> Pairs:
-    """Drop pairs within a file that look like one person's two records.
+) -> NDArray[np.bool_]:
+    """Mark pairs within a file that may be one person's two records.
 
     Args:
         within: Pairs of one file, by similarity.
@@ -68,7 +68,29 @@ def without_duplicates(
     left, right = within.left, within.right
     nearest = np.minimum(best[left], best[right])
     same = (partner[left] == partner[right]) & (partner[left] >= 0)
-    return within.take(~(same & (nearest >= within.similarity - _NEAR)))
+    marked: NDArray[np.bool_] = same & (nearest >= within.similarity - _NEAR)
+    return marked
+
+
+def surely_repeated(
+    doubtful: NDArray[np.bool_], score: NDArray[np.float64], median: float
+) -> NDArray[np.bool_]:
+    """Keep as many marks of `maybe_repeated` as the links' scores suggest, the highest scores'.
+
+    Members of a household look like one person's records, too: two of them here are both near
+    to a third in the other file. But one person's records are as alike within a file as between
+    two, so that half of the pairs they make reach the median of the links.
+
+    Args:
+        doubtful: (p,) whether a pair is marked.
+        score: (p,) the pairs' scores.
+        median: Of the links' scores.
+    """
+    marked = np.flatnonzero(doubtful)
+    many = 2 * int((score[marked] >= median).sum())
+    kept = np.zeros(len(score), bool)
+    kept[marked[np.argsort(-score[marked], kind="stable")[:many]]] = True
+    return kept
 
 
 def best_partner(
@@ -93,7 +115,7 @@ def repeats_people(
 
     Args:
         between: (m,) similarities of the one-to-one pairs between the files, falling.
-        within: Pairs within this file, but for those that `without_duplicates` drops.
+        within: Pairs within this file, but for those that `maybe_repeated` marks.
         n: Its records.
         other: Pairs within the other file.
         n_other: Its records.

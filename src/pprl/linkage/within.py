@@ -23,8 +23,8 @@ from pprl.linkage.threshold import (
     find_floor,
     first_below,
     local_precision,
+    maybe_repeated,
     rising,
-    without_duplicates,
 )
 
 _STEP = 0.002
@@ -167,7 +167,8 @@ def _strangers(
     own = Pairs(left[inside], right[inside], pairs.similarity[inside])
     sizes = np.bincount(pool.file).astype(np.float64)
     within = (sizes * (sizes - 1)).sum()
-    return without_duplicates(own, partner, best).similarity, (n * n - (sizes**2).sum()) / within
+    strangers = own.take(~maybe_repeated(own, partner, best))
+    return strangers.similarity, (n * n - (sizes**2).sum()) / within
 
 
 def raise_by_contrast(

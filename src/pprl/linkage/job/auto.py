@@ -20,7 +20,13 @@ from pprl.linkage.job.rows import Rows, bucket_rows
 from pprl.linkage.job.scores import Score
 from pprl.linkage.job.spill import SCHEMA, merged, part_file, read_facts, sorted_part, write_facts
 from pprl.linkage.pairs import Pairs
-from pprl.linkage.threshold import LOCAL_PRECISION, Cut, false_links, without_duplicates
+from pprl.linkage.threshold import (
+    LOCAL_PRECISION,
+    Cut,
+    false_links,
+    maybe_repeated,
+    surely_repeated,
+)
 
 _NEIGHBOURS = 20
 _FLOOR_ROWS = 256
@@ -158,9 +164,14 @@ class Null:
         self.partner[place[first]], self.best[place[first]] = other[first], similarity[first]
 
     def rates(
-        self, at: NDArray[np.float64], n: int
+        self, at: NDArray[np.float64], n: int, median: float
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Estimate at each similarity the two rates of `pprl.linkage.threshold`, for a pair.
+
+        Args:
+            at: (m,) similarities.
+            n: Records in the file.
+            median: Similarity of the links, for `surely_repeated`; 0 as long as it is not known.
 
         Returns:
             That of records that have a neighbour, desaturated, and that of neighbours.
@@ -175,7 +186,10 @@ class Null:
                 np.searchsorted(self.records, pairs.right),
                 pairs.similarity,
             )
-            kept = without_duplicates(placed, self.partner, self.best)
+            repeated = surely_repeated(
+                maybe_repeated(placed, self.partner, self.best), placed.similarity, median
+            )
+            kept = placed.take(~repeated)
             pairs_each += _reach(kept.similarity, at) / sampled * (rows / n)
             order = np.lexsort((-kept.similarity, kept.left))
             _, first = np.unique(kept.left[order], return_index=True)
@@ -199,8 +213,16 @@ def find_cut(
     m = len(ranked)
     if not m:
         return Cut(0, 0.0, np.empty(0), np.empty(0), (0, 0))
+    first = _cut(ranked, nulls, records, 0.0)
+    return _cut(ranked, nulls, records, float(ranked[first.links // 2])) if first.links else first
+
+
+def _cut(
+    ranked: NDArray[np.float64], nulls: tuple[Null, Null], records: tuple[int, int], median: float
+) -> Cut:
+    m = len(ranked)
     rank = np.unique(np.linspace(0, m - 1, min(m, _GRID)).astype(np.int64))
-    rates = [null.rates(ranked[rank], n) for null, n in zip(nulls, records, strict=True)]
+    rates = [null.rates(ranked[rank], n, median) for null, n in zip(nulls, records, strict=True)]
     estimates = [
         false_links(rank + 1, (rates[0][kind] + rates[1][kind]) / 2, *records) for kind in (0, 1)
     ]
