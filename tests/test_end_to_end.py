@@ -119,6 +119,9 @@ def test_exit_codes(job: Path, tmp_path: Path) -> None:
         "between 0 and 1"
         in run("link", a, b, "-o", tmp_path / "l", "--threshold", 2, code=2).stderr
     )
+    asked = ["link", a, b, "-o", tmp_path / "l", "--precision"]
+    assert "between 0 and 1" in run(*asked, 2, code=2).stderr
+    assert "automatic threshold" in run(*asked, 0.9, "--threshold", 0.8, code=2).stderr
     assert "exists" in run("link", a, b, "-o", job / "linkage", "--threshold", 0.8, code=2).stderr
     assert "exists" in run("keygen", key, code=2).stderr
     assert "'born'" in run(*encode, "--id-column", "rec_id", code=3).stderr

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 import pprl
 from conftest import encodings_of
 from pprl import synthetic
-from pprl.errors import PprlWarning
+from pprl.errors import JobError, PprlWarning
 from pprl.linkage.blocking import KeyBlocking
 from pprl.linkage.job import plan as planning
 from pprl.linkage.job import spill
@@ -285,6 +285,19 @@ def test_the_automatic_threshold(
     assert links["probability"].between(0.3, 1).all()
     # What is more alike is not less likely a match.
     assert links.sort_values("similarity")["probability"].is_monotonic_increasing
+
+    asked = {"threshold": "auto", "sample": 2000, "precision": 0.9999}
+    surer = run_job(job_in(tmp_path, "surer", linkage=asked))
+    assert 0 < len(surer.links) < len(result.links)
+    assert surer.facts["threshold"] > result.facts["threshold"]
+    assert surer.facts["precision_asked"] == 0.9999
+    estimate = json.loads((tmp_path / "surer" / "estimate.json").read_text())["precision"]
+    assert estimate["value"] >= 0.9999
+
+
+def test_a_precision_goes_with_auto_only(tmp_path: Path) -> None:
+    with pytest.raises(JobError, match="automatic threshold"):
+        job_in(tmp_path, linkage={"threshold": 0.6, "precision": 0.9})
 
 
 def test_nobody_in_both(tmp_path: Path) -> None:

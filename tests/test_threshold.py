@@ -94,6 +94,33 @@ def test_one_persons_two_records_are_not() -> None:
     assert len(pprl.link(a, b).links) >= 0.99 * len(pprl.link(once, b).links)
 
 
+def test_a_precision_that_is_asked_for() -> None:
+    """Fewer links, the best ones, and the estimate says what was asked."""
+    people = demo.half_overlap(demo.febrl4())
+    schema = pprl.Schema.load("src/pprl/schemas/febrl4.toml")
+    key = pprl.LinkageKey.from_secret("a secret for the tests of a precision")
+    a, b = (pprl.encode(x, schema, key, id_column="rec_id") for x in (people.left, people.right))
+    plain, sure = pprl.link(a, b), pprl.link(a, b, precision=0.9999)
+    assert len(sure.links) < len(plain.links)
+    kept, all_links = (
+        set(zip(*(x.links.table[end].to_pylist() for end in ("left_id", "right_id")), strict=True))
+        for x in (sure, plain)
+    )
+    assert kept < all_links
+    assert sure.estimate is not None
+    assert sure.estimate.precision is not None
+    assert sure.estimate.precision.value >= 0.9999
+    assert sure.facts(a.info, b.info)["precision_asked"] == 0.9999
+    assert pprl.link(a, b, precision=0.5).links.table.equals(plain.links.table)
+    for wrong in (-0.1, 1.5):
+        with pytest.raises(UsageError, match="between 0 and 1"):
+            pprl.link(a, b, precision=wrong)
+    with pytest.raises(UsageError, match="automatic threshold"):
+        pprl.link(a, b, threshold=0.7, precision=0.9)
+    with pytest.raises(UsageError, match="two files"):
+        pprl.link(a, b, a, precision=0.9)
+
+
 def test_nobody_in_both_files() -> None:
     rng = np.random.default_rng(4)
     a, b = (encodings_of(rng.integers(0, 256, (500, 128)).astype(np.uint8)) for _ in range(2))

@@ -77,6 +77,10 @@ def link(
         str | None,
         typer.Option("--threshold", help="auto (default), or the similarity a link needs, 0 to 1."),
     ] = None,
+    precision: Annotated[
+        float | None,
+        typer.Option("--precision", help="auto: the estimated precision links must have, 0 to 1."),
+    ] = None,
     matching: Annotated[
         Matching | None,
         typer.Option("--matching", help="How many partners a record may have; one-to-one."),
@@ -120,6 +124,7 @@ def link(
     paths = [path for path in (a, b, *(more or ())) if path is not None]
     given = {
         "linkage.threshold": threshold,
+        "linkage.precision": precision,
         "linkage.matching": matching,
         "linkage.max_pairs": max_pairs,
         "blocking.method": blocking,
@@ -144,10 +149,11 @@ def link(
     threshold, matching = threshold or "auto", matching or "one-to-one"
     max_pairs = 100_000_000 if max_pairs is None else max_pairs
     if more or deduplicated is not None or against is not None:
-        if ambiguous is not None or matching not in {"one-to-one", "many-to-many"}:
+        for_two = precision is not None or ambiguous is not None
+        if for_two or matching not in {"one-to-one", "many-to-many"}:
             raise UsageError(
-                "clusters take --deduplicated and --rule; --ambiguous and other matchings are for "
-                "two files."
+                "clusters take --deduplicated and --rule; --precision, --ambiguous and other "
+                "matchings are for two files."
             )
         one_each = deduplicated or ("all" if matching == "one-to-one" else "none")
         _cluster(
@@ -174,6 +180,7 @@ def link(
             left,
             right,
             threshold=threshold_of(threshold),
+            precision=precision,
             matching=matching,
             blocking=blocking_of(blocking, unreachable),
             workers=workers,

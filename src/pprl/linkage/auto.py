@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from pprl.errors import UsageError
 from pprl.exchange.encodings import Encodings
 from pprl.linkage.blocking import Blocking, BlockingReport
 from pprl.linkage.compare import Progress, blocked_pairs, scored_pairs
@@ -124,10 +125,25 @@ class Decision:
         return Estimate.of(self.cut)
 
 
+def check_precision(precision: float | None, threshold: float | str) -> None:
+    """Refuse a precision that cannot be asked for.
+
+    Raises:
+        UsageError: It is outside 0 to 1, or given with a fixed threshold.
+    """
+    if precision is None:
+        return
+    if threshold != "auto":
+        raise UsageError("a precision is for the automatic threshold: leave one of them out.")
+    if not 0.0 <= precision <= 1.0:
+        raise UsageError(f"the precision must be between 0 and 1, not {precision:g}.")
+
+
 def decide(
     a: Encodings,
     b: Encodings,
     *,
+    precision: float | None = None,
     blocking: Blocking | None = None,
     workers: int | None = None,
     progress: Progress | None = None,
@@ -136,7 +152,8 @@ def decide(
 
     The score is the evidence of groups and masks where there are any, and Dice similarity
     otherwise, with the margin to rivals. With blocking, only pairs that share a block are
-    looked at, between the files and within them.
+    looked at, between the files and within them. With ``precision``, links end where the
+    estimated precision of all of them falls below it, if that is sooner.
 
     The files must have been checked by `check_compatible`.
     """
@@ -179,6 +196,8 @@ def decide(
             score = _score(evidence, one.file, None, one.pairs, floor).similarity
             within[at] = replace(one, doubtful=surely_repeated(one.doubtful, score, median))
         evidence, cut, chosen, ranked = rank(within)
+    if precision is not None:
+        cut = cut.down_to(precision)
     return Decision(chosen, ranked, cut, pairs.similarity, evidence, report, repeating)
 
 

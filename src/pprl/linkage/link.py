@@ -14,7 +14,7 @@ import pyarrow as pa
 from pprl.errors import PprlWarning, UsageError
 from pprl.exchange.encodings import EncodingInfo, Encodings, check_compatible, warn_absent_fields
 from pprl.exchange.links import Links
-from pprl.linkage.auto import Estimate, decide
+from pprl.linkage.auto import Estimate, check_precision, decide
 from pprl.linkage.blocking import Blocking, BlockingReport
 from pprl.linkage.choices import Matching
 from pprl.linkage.cluster import ClusterResult, cluster
@@ -41,6 +41,7 @@ class LinkResult:
         threshold: The Dice similarity from which pairs were considered; with
             ``"auto"`` that of the least similar link, None without links.
         rule: ``auto``, or ``fixed`` where the threshold was given.
+        precision_asked: The estimated precision that the links had to have; None if no one asked.
         matching: How pairs became links.
         pairs_compared: Number of pairs between the files that were compared.
         pairs_above: Number of candidate links before the threshold (``auto``) or the
@@ -57,6 +58,7 @@ class LinkResult:
     links: Links
     threshold: float | None
     rule: Literal["auto", "fixed"]
+    precision_asked: float | None
     matching: Matching
     pairs_compared: int
     pairs_above: int
@@ -74,6 +76,7 @@ class LinkResult:
             "inputs": [info.model_dump(mode="json") for info in inputs],
             "rule": self.rule,
             "threshold": self.threshold,
+            "precision_asked": self.precision_asked,
             "matching": self.matching,
             "pairs_compared": self.pairs_compared,
             "pairs_above": self.pairs_above,
@@ -119,6 +122,7 @@ def link(
     b: Encodings,
     *,
     threshold: float | Literal["auto"] = "auto",
+    precision: float | None = None,
     matching: Matching = "one-to-one",
     blocking: Blocking | None = None,
     workers: int | None = None,
@@ -135,6 +139,7 @@ def link(
     /,
     *more: Encodings,
     threshold: float | Literal["auto"] = "auto",
+    precision: float | None = None,
     matching: Matching = "one-to-one",
     blocking: Blocking | None = None,
     workers: int | None = None,
@@ -148,6 +153,7 @@ def link(
     b: Encodings,
     *more: Encodings,
     threshold: float | Literal["auto"] = "auto",
+    precision: float | None = None,
     matching: Matching = "one-to-one",
     blocking: Blocking | None = None,
     workers: int | None = None,
@@ -169,6 +175,8 @@ def link(
         threshold: ``auto`` finds it; with two files from what each file's own neighbours
             look like (see `pprl.linkage.threshold`), comparing each file with itself, too; or
             the Dice similarity, 0 to 1, at or above which a pair is considered.
+        precision: With ``auto``, the estimated precision, 0 to 1, that the links must have
+            all together: fewer are kept where more would go below it.
         matching: ``one-to-one`` (greedy, best first), ``optimal`` (one-to-one of the greatest
             sum), ``one-to-many`` (a left record may have several partners), ``many-to-one``
             or ``many-to-many``; see `pprl.linkage.match`.
@@ -184,7 +192,10 @@ def link(
         TooManyPairs: More than ``max_pairs`` pairs reach the threshold.
     """
     check_matching(matching)
+    check_precision(precision, threshold)
     if more:
+        if precision is not None:
+            raise UsageError("a precision can be asked for with two files, not with clusters.")
         if matching not in {"one-to-one", "many-to-many"}:
             raise UsageError(
                 f"three files or more give clusters: matching is one-to-one (one record per "
@@ -212,7 +223,7 @@ def link(
     check_compatible([a.info, b.info])
     warn_absent_fields([a.info, b.info])
     if threshold == "auto":
-        return _link_by_itself(a, b, blocking, workers, progress)
+        return _link_by_itself(a, b, precision, blocking, workers, progress)
     start = time.perf_counter()
     report = None
     if blocking is None:
@@ -228,6 +239,7 @@ def link(
         links=chosen.to_links(a, b),
         threshold=threshold,
         rule="fixed",
+        precision_asked=None,
         matching=matching,
         pairs_compared=len(a) * len(b) if report is None else report.compared,
         pairs_above=len(pairs),
@@ -243,6 +255,7 @@ def link(
 def _link_by_itself(
     a: Encodings,
     b: Encodings,
+    precision: float | None,
     blocking: Blocking | None,
     workers: int | None,
     progress: Progress | None,
@@ -255,7 +268,9 @@ def _link_by_itself(
             PprlWarning,
             stacklevel=3,
         )
-    decision = decide(a, b, blocking=blocking, workers=workers, progress=progress)
+    decision = decide(
+        a, b, precision=precision, blocking=blocking, workers=workers, progress=progress
+    )
     if decision.repeating:
         warnings.warn(
             f"{decision.repeating} seems to have several records of some people; only the other "
@@ -285,6 +300,7 @@ def _link_by_itself(
         links=links.to_links(a, b, decision.cut.probability[order]),
         threshold=float(links.similarity.min()) if len(links) else None,
         rule="auto",
+        precision_asked=precision,
         matching="one-to-one",
         pairs_compared=(
             len(a) * len(b) if decision.blocking is None else decision.blocking.compared

@@ -12,7 +12,7 @@ partner in the other file, about as near as they are to each other.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,6 +48,22 @@ class Cut:
     probability: NDArray[np.float64]
     expected: NDArray[np.float64]
     range: tuple[int, int]
+
+    def down_to(self, precision: float) -> Cut:
+        """Keep only so many links that of all kept this share, 0 to 1, is expected to be true."""
+        links = most_precise(self.expected[: self.links], np.arange(1, self.links + 1), precision)
+        return replace(
+            self,
+            links=links,
+            false_links=float(self.expected[links - 1]) if links else 0.0,
+            probability=self.probability[:links],
+        )
+
+
+def most_precise(false: NDArray[np.float64], links: NDArray[np.int64], precision: float) -> int:
+    """Choose the most ``links`` (rising) of which few enough are expected to be false."""
+    enough = np.flatnonzero(false <= (1 - precision) * links)
+    return int(links[enough[-1]]) if len(enough) else 0
 
 
 def find_floor(a: Encodings, b: Encodings) -> float:

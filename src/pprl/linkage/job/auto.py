@@ -25,6 +25,7 @@ from pprl.linkage.threshold import (
     Cut,
     false_links,
     maybe_repeated,
+    most_precise,
     surely_repeated,
 )
 
@@ -204,7 +205,10 @@ def _reach(similarity: NDArray[np.float64], at: NDArray[np.float64]) -> NDArray[
 
 
 def find_cut(
-    ranked: NDArray[np.float64], nulls: tuple[Null, Null], records: tuple[int, int]
+    ranked: NDArray[np.float64],
+    nulls: tuple[Null, Null],
+    records: tuple[int, int],
+    precision: float | None,
 ) -> Cut:
     """Find the first rank at which as many links are false as true.
 
@@ -213,12 +217,17 @@ def find_cut(
     m = len(ranked)
     if not m:
         return Cut(0, 0.0, np.empty(0), np.empty(0), (0, 0))
-    first = _cut(ranked, nulls, records, 0.0)
-    return _cut(ranked, nulls, records, float(ranked[first.links // 2])) if first.links else first
+    first = _cut(ranked, nulls, records, 0.0, None)
+    median = float(ranked[first.links // 2]) if first.links else 0.0
+    return _cut(ranked, nulls, records, median, precision)
 
 
 def _cut(
-    ranked: NDArray[np.float64], nulls: tuple[Null, Null], records: tuple[int, int], median: float
+    ranked: NDArray[np.float64],
+    nulls: tuple[Null, Null],
+    records: tuple[int, int],
+    median: float,
+    precision: float | None,
 ) -> Cut:
     m = len(ranked)
     rank = np.unique(np.linspace(0, m - 1, min(m, _GRID)).astype(np.int64))
@@ -234,6 +243,8 @@ def _cut(
     local[rank < _WINDOW_LEAST // 2] = np.interp(_WINDOW_LEAST // 2, rank, local)
     below = np.flatnonzero(local < LOCAL_PRECISION)
     links = int(rank[below[0]]) if len(below) else m
+    if precision is not None:
+        links = min(links, most_precise(false, rank + 1, precision))
     if not links:
         return Cut(0, 0.0, np.empty(0), false, (0, 0))
     falling = np.minimum.accumulate(np.clip(local, 0.0, 1.0))
@@ -253,6 +264,7 @@ class Judge:
     nulls: tuple[Null, Null]
     records: tuple[int, int]
     floor: float
+    precision: float | None
     facts: Mapping[str, object] = field(default_factory=dict)
 
     def watch(self, stream: Iterator[Pairs]) -> Iterator[Pairs]:
@@ -264,4 +276,4 @@ class Judge:
 
     def cut(self, chosen: Pairs) -> Cut:
         """Say how many of the chosen links to keep."""
-        return find_cut(chosen.similarity, self.nulls, self.records)
+        return find_cut(chosen.similarity, self.nulls, self.records, self.precision)

@@ -64,6 +64,12 @@ class LinkageOptions(_Options):
         default="auto",
         description="Least similarity of a link, 0 to 1; or auto, estimated from the files.",
     )
+    precision: float | None = Field(
+        default=None,
+        ge=0.0,
+        le=1.0,
+        description="For auto: the estimated precision, 0 to 1, that all links together must have.",
+    )
     matching: JobMatching = Field(
         default="one-to-one", description="How many partners a record may have."
     )
@@ -84,6 +90,8 @@ class LinkageOptions(_Options):
             raise ValueError("the threshold must be between 0 and 1, or 'auto'")
         if self.threshold == "auto" and self.matching != "one-to-one":
             raise ValueError("the automatic threshold needs one-to-one matching")
+        if self.precision is not None and self.threshold != "auto":
+            raise ValueError("a precision is for the automatic threshold: leave one of them out")
         return self
 
 

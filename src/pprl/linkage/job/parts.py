@@ -109,4 +109,5 @@ def _judge(manifest: Manifest) -> Judge:
     for name, (side, _) in null_parts(manifest.plan).items():
         paths[side].append(part_path(manifest.folder, name))
     nulls = Null.load(paths["left"]), Null.load(paths["right"])
-    return Judge(nulls, manifest.plan.records, floor_of(manifest))
+    asked = manifest.job.linkage.precision
+    return Judge(nulls, manifest.plan.records, floor_of(manifest), asked)

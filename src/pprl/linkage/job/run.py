@@ -287,6 +287,7 @@ def _finish(
         "inputs": [file.info.model_dump(mode="json") for file in files],
         "rule": "auto" if auto else "fixed",
         "threshold": decided["threshold"] if auto else job.linkage.threshold,
+        "precision_asked": job.linkage.precision,
         "matching": job.linkage.matching,
         "pairs_compared": compared,
         "pairs_above": decided["ranked"] if auto else sum(part["found"] for part in parts),
