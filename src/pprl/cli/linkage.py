@@ -212,7 +212,8 @@ def link(
     if as_json:
         print(json.dumps(facts))
         return
-    cut = "" if result.threshold is None else f", at or above {result.threshold:.3g}"
+    says = "the least alike at" if result.rule == "auto" else "at or above"
+    cut = "" if result.threshold is None else f", {says} {result.threshold:.3g}"
     doubt = "" if disputed is None else f"{facts['ambiguous']:,} links are ambiguous\n"
     out.print(
         f"{links_file}: {len(result.links):,} links, {matching}{cut} ({result.rule})\n"
