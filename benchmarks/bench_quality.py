@@ -7,6 +7,7 @@ is suggested from the first file alone.
 
     python benchmarks/bench_quality.py DATA OUT.json                 sets, three keys, every profile
     python benchmarks/bench_quality.py DATA OUT.json --stress        overlap, duplicates, errors
+    python benchmarks/bench_quality.py DATA OUT.json --fixed         thresholds that somebody chose
     python benchmarks/bench_quality.py DATA OUT.json --docs PAGE     write the tables of OUT.json
 """
 
@@ -38,6 +39,7 @@ OVERLAPS = (0.0, 0.02, 0.1, 0.3, 0.5, 1.0)
 DUPLICATES = (0.0, 0.05)
 TYPING_ERRORS = (0.0, 0.15)
 RECORDS = 2_500
+FIXED = (0.55, 0.65, 0.75, 0.85)
 MADE_UP = "registers"
 PERSONS = 10_000
 
@@ -55,8 +57,10 @@ def schema_of(people: pd.DataFrame, profile: str) -> str:
     )
 
 
-def measure(a: pd.DataFrame, b: pd.DataFrame, profile: str, number: int) -> dict[str, Any]:
-    """Link two tables with nothing set; compare with the truth."""
+def encoded(
+    a: pd.DataFrame, b: pd.DataFrame, profile: str, number: int
+) -> tuple[pprl.Encodings, pprl.Encodings, pd.MultiIndex]:
+    """Encode two tables with the schema that the first suggests; say who is in both."""
     truth = a[["rec_id", "entity_id"]].merge(b[["rec_id", "entity_id"]], on="entity_id")
     true = pd.MultiIndex.from_frame(truth[["rec_id_x", "rec_id_y"]])
     schema = pprl.Schema.from_toml(schema_of(a, profile))
@@ -71,6 +75,12 @@ def measure(a: pd.DataFrame, b: pd.DataFrame, profile: str, number: int) -> dict
         )
         for x in (a, b)
     )
+    return left, right, true
+
+
+def measure(a: pd.DataFrame, b: pd.DataFrame, profile: str, number: int) -> dict[str, Any]:
+    """Link two tables with nothing set; compare with the truth."""
+    left, right, true = encoded(a, b, profile, number)
     start = time.perf_counter()
     found = decide(left, right)
     seconds = time.perf_counter() - start
@@ -110,7 +120,7 @@ def registers() -> tuple[pd.DataFrame, pd.DataFrame]:
     )
 
 
-def sets(data: Path, names: list[str]) -> Iterator[dict[str, Any]]:
+def tables_of(data: Path, names: list[str]) -> Iterator[tuple[str, pd.DataFrame, pd.DataFrame]]:
     found = sorted(path.parent.name for path in data.glob("*/a.parquet"))
     for name in names or [*found, MADE_UP]:
         a, b = (
@@ -118,6 +128,22 @@ def sets(data: Path, names: list[str]) -> Iterator[dict[str, Any]]:
             if name == MADE_UP
             else (pd.read_parquet(data / name / f"{side}.parquet") for side in "ab")
         )
+        yield name, a, b
+
+
+def fixed(data: Path, names: list[str]) -> Iterator[dict[str, Any]]:
+    """Link at thresholds that are the same for every set."""
+    for name, a, b in tables_of(data, names):
+        for profile in ("none", "default"):
+            left, right, true = encoded(a, b, profile, 0)
+            for threshold in FIXED:
+                links = pprl.link(left, right, threshold=threshold).links.to_multiindex()
+                f1 = 2 * links.isin(true).sum() / max(len(links) + len(true), 1)
+                yield {"set": name, "profile": profile, "threshold": threshold, "f1": float(f1)}
+
+
+def sets(data: Path, names: list[str]) -> Iterator[dict[str, Any]]:
+    for name, a, b in tables_of(data, names):
         for profile in PROFILES:
             for number in range(KEYS):
                 yield {"set": name, "profile": profile, "key": number} | measure(
@@ -192,6 +218,8 @@ def with_errors(people: pd.DataFrame, share: float, rng: np.random.Generator) ->
 def tables(rows: list[dict[str, Any]]) -> dict[str, str]:
     frame = pd.DataFrame(rows)
     made = {}
+    chosen = frame[frame["threshold"].notna()] if "threshold" in frame else frame.iloc[:0]
+    frame = frame.drop(chosen.index)
     plain = frame[frame["overlap"].isna()] if "overlap" in frame else frame
     if len(plain):
         by = plain.groupby(["set", "profile"])
@@ -241,6 +269,10 @@ def tables(rows: list[dict[str, Any]]) -> dict[str, str]:
                 ]
             )
         )
+    if len(chosen):
+        wide = chosen.pivot_table(index="set", columns=["profile", "threshold"], values="f1")
+        wide.columns = [f"{profile}, {threshold}" for profile, threshold in wide.columns]
+        made["F1 at thresholds that are the same for every set"] = markdown(wide.reset_index())
     return made
 
 
@@ -267,6 +299,7 @@ def main() -> None:
     parser.add_argument("out", type=Path, help="JSON file; rows are added to those it has")
     parser.add_argument("names", nargs="*", help="data sets; all by default")
     parser.add_argument("--stress", action="store_true")
+    parser.add_argument("--fixed", action="store_true")
     parser.add_argument("--docs", type=Path, help="page to write the tables of OUT into")
     given = parser.parse_args()
     warnings.simplefilter("ignore")
@@ -274,7 +307,8 @@ def main() -> None:
     if given.docs:
         write_docs(rows, given.docs)
         return
-    for row in (stress if given.stress else sets)(given.data, given.names):
+    made = stress if given.stress else fixed if given.fixed else sets
+    for row in made(given.data, given.names):
         rows.append(row)
         print(json.dumps(row), flush=True)
         given.out.write_text(json.dumps(rows, indent=1))
