@@ -92,10 +92,10 @@ def test_datahub(tmp_path: Path) -> None:
     more = run("datahub", tmp_path)["more"]
     assert more["a changed configuration was refused"] is True
     assert more["pprl ran from"] == "environment"
-    crate = json.loads((tmp_path / "ro-crate-metadata.json").read_text())
+    crate = json.loads((tmp_path / "about" / "ro-crate-metadata.json").read_text())
     by_type = {one["@type"]: one for one in crate["@graph"]}
     action = by_type["CreateAction"]
-    assert by_type["Dataset"]["mentions"] == {"@id": action["@id"]}
+    assert {"@id": action["@id"]} in by_type["Dataset"]["mentions"]
     assert action["instrument"]["@id"] == by_type["SoftwareApplication"]["@id"]
     known = {one["@id"] for one in crate["@graph"]}
     assert {one["@id"] for one in (*action["object"], *action["result"])} <= known
@@ -106,11 +106,12 @@ def test_xomics(tmp_path: Path) -> None:
     more = run("xomics", tmp_path)["more"]
     assert more["identifiers or record ids in the joined file"] == 0
     assert more["samples a person"] > 2
-    described = json.loads((tmp_path / "dataset.jsonld").read_text())
+    described = json.loads((tmp_path / "about" / "dataset.jsonld").read_text())
+    samples = str(more["samples joined to a person of the cohort"])
+    assert described["healthdcatap:numberOfRecords"]["@value"] == samples
     assert (
-        described["healthdcatap:numberOfRecords"]
-        == more["samples joined to a person of the cohort"]
-    )
+        tmp_path / "about" / described["dqv:hasQualityAnnotation"]["oa:hasBody"]["@id"]
+    ).exists()
 
 
 def test_health_ri(tmp_path: Path) -> None:
@@ -119,11 +120,13 @@ def test_health_ri(tmp_path: Path) -> None:
     for file in user.glob("*.parquet"):
         columns = set(pq.read_schema(file).names)
         assert not columns & {"record_id", "surname", "first_names", "birth_date", "postcode"}
-    described = json.loads((user / "dataset.jsonld").read_text())
+    described = json.loads((user / "about" / "dataset.jsonld").read_text())
     mandatory = ("title", "description", "identifier", "creator", "publisher", "accessRights")
     assert all(f"dct:{name}" in described for name in mandatory)
     assert {"dcat:contactPoint", "dcat:keyword", "dcat:theme"} <= set(described)
-    assert described["dqv:hasQualityMeasurement"][0]["dqv:value"] == figure["precision"]
+    assert described["dqv:hasQualityAnnotation"]["oa:hasBody"]["@id"] == "report.html"
+    report = json.loads((user / "about" / "linkage_report.json").read_text())
+    assert figure["records"] == sum(one["records"] for one in report["sources"])
 
 
 @pytest.mark.filterwarnings("default")

@@ -22,6 +22,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pprl import LinkageKey, Quality, evaluate, synthetic
+from pprl.evaluation.facts import Facts
+from pprl.evaluation.provenance import describe_link
 from pprl.exchange.files import write_json
 from pprl.exchange.links import SCHEMA, Clusters, Links
 
@@ -179,6 +181,14 @@ def pprl(*arguments: object) -> str:
     if done.returncode:
         sys.exit(done.stderr)
     return done.stdout
+
+
+def describe(job: Path, facts: Path, out: Path, *, records: int, individuals: int) -> None:
+    """Describe the data that a linkage made possible: ``pprl describe``, with their own counts."""
+    known = Facts.load(facts)
+    counted = {"records": records, "individuals": individuals}
+    dataset = known.dataset and known.dataset.model_copy(update=counted)
+    describe_link(job, known.model_copy(update={"dataset": dataset}), out)
 
 
 def finish(figure: Figure, folder: Path) -> None:

@@ -7,15 +7,12 @@ PYTHON is the interpreter of the environment that pprl is installed in; by defau
 
 from __future__ import annotations
 
-import datetime as dt
+import hashlib
 import json
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-import _fair
 
 
 def run(
@@ -26,40 +23,28 @@ def run(
     Raises:
         SystemExit: The configuration is not the one that the pipeline knows, or encoding failed.
     """
-    if _fair.sha256(config) != expected:
+    if hashlib.sha256(config.read_bytes()).hexdigest() != expected:
         sys.exit(f"{config.name} is not the configuration that the pipeline was approved with.")
     step = tomllib.loads(config.read_text())
-    schema = config.with_name(step["schema"])
-    started = dt.datetime.now(dt.UTC)
-    encodings, rejects = out / "study.clk.parquet", out / "rejects.csv"
-    command = [
-        python, "-c", "from pprl.cli import main; main()", "encode", str(data),
-        "-s", str(schema), "-k", str(key), "-o", str(encodings),
+    encodings = out / "study.clk.parquet"
+    schema, facts = config.with_name(step["schema"]), config.with_name("facts.toml")
+    said = _pprl(
+        python, "encode", data, "-s", schema, "-k", key, "-o", encodings,
         "--id-column", step["id_column"], "--holder", step["holder"],
-        "--on-invalid", step["on_invalid"], "--rejects", str(rejects),
-        "--consent", step["consent"], "--json",
-    ]  # fmt: skip
+        "--on-invalid", step["on_invalid"], "--rejects", out / "rejects.csv", "--json",
+        "--consent", step["consent"], "--provenance", f"{config.name}, SHA-256 {expected}",
+    )  # fmt: skip
+    _pprl(python, "describe", encodings, "--facts", facts, "-o", out / "about")
+    header: dict[str, object] = json.loads(said)
+    return header
+
+
+def _pprl(python: str, *arguments: object) -> str:
+    command = [python, "-c", "from pprl.cli import main; main()", *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         sys.exit(done.stderr)
-    header: dict[str, object] = json.loads(done.stdout)
-    _fair.run_crate(
-        out / "ro-crate-metadata.json",
-        name=step["step"],
-        description=f"{header['records']} records encoded; key check {header['key_check']}",
-        instrument="pprl encode",
-        started=started,
-        used={
-            "configuration": expected,
-            "linkage schema": _fair.sha256(schema),
-            "records of the study (not enclosed)": _fair.sha256(data),
-        },
-        made={
-            "encodings (not enclosed)": _fair.sha256(encodings),
-            "values that broke a rule": _fair.sha256(rejects),
-        },
-    )
-    return header
+    return done.stdout
 
 
 if __name__ == "__main__":

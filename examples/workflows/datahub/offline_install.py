@@ -20,7 +20,7 @@ PROJECT = Path(__file__).resolve().parents[3]
 
 def fill(wheels: Path, *, whole: bool) -> None:
     """Build pprl's wheel and, for a whole set, fetch those of its dependencies."""
-    command = ["wheel", "--quiet", "--wheel-dir", str(wheels), str(PROJECT)]
+    command = ["wheel", "--quiet", "--wheel-dir", str(wheels), f"{PROJECT}[fair]"]
     if whole:
         _pip([*command, "--constraint", str(PROJECT / "constraints.txt")])
     else:
@@ -32,7 +32,7 @@ def install(wheels: Path, environment: Path, *, whole: bool) -> Path:
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(environment)], check=True)
     python = environment / "bin" / "python"
     offline = ["--python", str(python), "install", "--quiet", "--no-index"]
-    _pip([*offline, "--find-links", str(wheels), "pprl", *([] if whole else ["--no-deps"])])
+    _pip([*offline, "--find-links", str(wheels), "pprl[fair]", *([] if whole else ["--no-deps"])])
     if not whole:
         code = "import sysconfig; print(sysconfig.get_path('purelib'))"
         done = subprocess.run([str(python), "-c", code], capture_output=True, text=True, check=True)

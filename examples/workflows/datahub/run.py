@@ -5,13 +5,13 @@ python examples/workflows/datahub/run.py --size small|full [-o FOLDER]
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-import _fair
 import encode_step
 import offline_install
 from _common import (
@@ -72,7 +72,7 @@ def main() -> None:
     key = project_key()
     key.save(key_file)
     config = HERE / "pipeline.toml"
-    approved = _fair.sha256(config)
+    approved = hashlib.sha256(config.read_bytes()).hexdigest()
     refused = _refused(folder, study, key_file, approved)
     with clock.counted():
         header = encode_step.run(config, approved, study, key_file, folder, str(python))

@@ -15,13 +15,13 @@ import pyrage
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import _common
-import _fair
 from _common import (
     COLUMNS,
     ERRORS,
     SEED,
     Clock,
     Figure,
+    describe,
     draw,
     finish,
     judge,
@@ -112,22 +112,11 @@ def main() -> None:
     encodings = [pprl.Encodings.load(file, identity=unit / "identity.txt") for file in files]
     exact = judge(exact_clusters(*encodings, passes=["palga8"]), truth, *STATIONS)
     facts = json.loads((job / "linkage.json").read_text())
-    measured = {
-        "linkage-precision": round(quality.precision.value, 4),
-        "linkage-recall": round(quality.recall.value, 4),
-        "linkage-threshold": round(facts["threshold"], 4),
-    }
-    _fair.dataset(
-        roles["user"] / "dataset.jsonld",
-        identifier="urn:uuid:9a6f3f7e-0000-4000-8000-000000000002",
-        title=f"Two data stations joined, project {PROJECT}/{VERSION} (made-up people)",
-        description="A row for each person whom both stations know, under a project pseudonym.",
-        records=len(joined),
-        individuals=joined["research_pseudonym"].nunique(),
-        quality=measured,
-        publisher="Example linkage unit",
-        keywords=["record linkage", "pseudonymised"],
-    )
+    truth[["holder", "record_id", "person_id"]].to_csv(unit / "truth.csv", index=False)
+    _common.pprl("report", job, "--truth", unit / "truth.csv")
+    about = roles["user"] / "about"
+    persons = joined["research_pseudonym"].nunique()
+    describe(job, HERE / "facts.toml", about, records=len(joined), individuals=persons)
     # Impossible in one person: a check on precision that needs no truth.
     other = joined["birth_year_a"] != joined["birth_year_b"]
     finish(

@@ -14,13 +14,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-import _fair
+import _common
 from _common import (
     COLUMNS,
     ERRORS,
     SEED,
     Clock,
     Figure,
+    describe,
     draw,
     finish,
     judge,
@@ -62,15 +63,21 @@ def main() -> None:
 
     key = project_key()
     schema = pprl.Schema.load(HERE / "schema.toml")
+    job = folder / "job"
     with clock.counted():
         files = [
             pprl.encode(path, schema, key, id_column="record_id", holder=name)
             for name, path in (("cohort", cohort_file), ("laboratory", lab_file))
         ]
+        paths = [folder / f"{one.info.holder}.clk.parquet" for one in files]
+        for one, path in zip(files, paths, strict=True):
+            one.save(path)
         # The cohort has a person once, the laboratory a row a sample.
-        result = pprl.cluster(*files, deduplicated=["cohort"], threshold=THRESHOLD)
+        how = ("--deduplicated", "cohort", "--threshold", THRESHOLD)
+        _common.pprl("link", *paths, "-o", job, *how)
+    clusters = pprl.Clusters.load(job / "clusters.parquet")
     unit = pprl.PseudonymKey.generate()
-    made = pprl.pseudonymise(result.clusters, unit, project="x-omics")
+    made = pprl.pseudonymise(clusters, unit, project="x-omics")
     made.save(folder / "pseudonyms")
 
     # Cohort and laboratory: each puts its own pseudonyms on its data, and the names go.
@@ -104,23 +111,14 @@ def main() -> None:
     traces = _traces(folder / "joined.parquet", cohort, samples)
 
     truth = pd.concat([cohort_truth.assign(holder="cohort"), lab_truth.assign(holder="laboratory")])
-    quality = judge(result.clusters, truth, "cohort", "laboratory")
+    quality = judge(clusters, truth, "cohort", "laboratory")
     exact = judge(exact_clusters(*files, passes=["palga8"]), truth, "cohort", "laboratory")
     per_person = joined.groupby("research_pseudonym").size()
-    _fair.dataset(
-        folder / "dataset.jsonld",
-        identifier="urn:uuid:9a6f3f7e-0000-4000-8000-000000000001",
-        title="Samples of a laboratory joined to a cohort (made-up people)",
-        description="A row a sample, with the cohort's measurements of its person.",
-        records=len(joined),
-        individuals=len(per_person),
-        quality={
-            "linkage-precision": round(quality.precision.value, 4),
-            "linkage-recall": round(quality.recall.value, 4),
-        },
-        publisher="Example laboratory",
-        keywords=["omics", "record linkage"],
-    )
+    everybody = folder / "truth.csv"
+    truth[["holder", "record_id", "person_id"]].to_csv(everybody, index=False)
+    _common.pprl("report", job, "--truth", everybody)
+    about = folder / "about"
+    describe(job, HERE / "facts.toml", about, records=len(joined), individuals=len(per_person))
     finish(
         Figure(
             workflow="xomics",

@@ -125,11 +125,13 @@ def describe_encoding(
         facts, f"Encoding of the records of {info.holder or 'a data holder'}", info.created
     )
     with _whole_folder(out) as made:
+        terms = {"conditionsOfAccess": info.consent, "creditText": info.provenance}
         records = _contextual(
             crate,
             "#records",
             name=f"records of {info.holder or 'the data holder'}",
             description=f"{info.records:,} records with identifiers, which stay with the holder",
+            **{name: said for name, said in terms.items() if said},
         )
         schema = _contextual(
             crate,
