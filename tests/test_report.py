@@ -190,6 +190,16 @@ def test_the_published_schema_is_current() -> None:
     assert json.loads(SCHEMA_FILE.read_text()) == LinkageReport.json_schema()
 
 
+def test_the_precision_that_was_asked_for(
+    linked: tuple[pprl.LinkResult, pd.DataFrame], tmp_path: Path
+) -> None:
+    content = pprl.report(
+        dataclasses.replace(linked[0], precision_asked=0.99), tmp_path / "report.html"
+    )
+    assert content.matching.precision_asked == 0.99
+    assert "an estimated precision of 0.99" in (tmp_path / "report.html").read_text()
+
+
 def test_everything_in_it_is_of_the_run(
     linked: tuple[pprl.LinkResult, pd.DataFrame], written: tuple[LinkageReport, Path]
 ) -> None:

@@ -164,6 +164,7 @@ def _matching(run: Run, facts: Facts, least: int) -> Matching:
         similarity="Dice",
         threshold=None if threshold is None else round(float(threshold), 4),
         threshold_from="auto" if run.facts.get("rule") == "auto" else "fixed",
+        precision_asked=run.facts.get("precision_asked"),
         rule=str(run.facts.get("matching") or run.facts.get("clustering") or "unknown"),
         deduplicated=run.facts.get("deduplicated"),
         ambiguous=shown(run.facts.get("ambiguous"), least),

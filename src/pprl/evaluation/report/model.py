@@ -128,6 +128,9 @@ class Matching(_Part):
     similarity: str
     threshold: float | None
     threshold_from: Literal["auto", "fixed"]
+    precision_asked: float | None = Field(
+        description="Estimated precision that the links had to have all together."
+    )
     rule: str
     deduplicated: list[str] | None = Field(description="Holders with one record per person.")
     ambiguous: Count | None = Field(description="Links that another pair comes near to.")
