@@ -190,12 +190,13 @@ def decide(
         return evidence, find_cut(ranked, nulls, n_a, n_b), pairs.take(place), ranked
 
     evidence, cut, chosen, ranked = rank(within)
-    if cut.links and any(one.doubtful.any() for one in within):
+    if cut.links:
         median = ranked[cut.links // 2]
-        for at, one in enumerate(within):
-            score = _score(evidence, one.file, None, one.pairs, floor).similarity
-            within[at] = replace(one, doubtful=surely_repeated(one.doubtful, score, median))
-        evidence, cut, chosen, ranked = rank(within)
+        surer = [one.surely_repeated(evidence, median, floor) for one in within]
+        if any(
+            (now.doubtful != one.doubtful).any() for now, one in zip(surer, within, strict=True)
+        ):
+            evidence, cut, chosen, ranked = rank(surer)
     if precision is not None:
         cut = cut.down_to(precision)
     return Decision(chosen, ranked, cut, pairs.similarity, evidence, report, repeating)
@@ -219,6 +220,13 @@ class Neighbours:
     def strangers(self) -> Pairs:
         """The pairs that are beyond doubt not of one person."""
         return self.pairs.take(~self.doubtful)
+
+    def surely_repeated(self, evidence: Evidence | None, median: float, floor: float) -> Neighbours:
+        """Doubt only as many pairs as the links' median score lets expect."""
+        if not self.doubtful.any():
+            return self
+        score = _score(evidence, self.file, None, self.pairs, floor).similarity
+        return replace(self, doubtful=surely_repeated(self.doubtful, score, median))
 
 
 def _strangers_only(chosen: Pairs, own: list[Neighbours]) -> tuple[list[Neighbours], str | None]:
