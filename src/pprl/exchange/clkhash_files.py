@@ -53,7 +53,7 @@ def from_bitarrays(
     """Take over CLKs made by clkhash.
 
     Args:
-        bitarrays: CLKs of one length, big-endian.
+        bitarrays: CLKs of one length.
         record_ids: Their ids; row numbers from 0 by default.
         holder: The data holder's name.
         schema_name: The schema's name, for people to read.
@@ -61,12 +61,11 @@ def from_bitarrays(
     Raises:
         EmptyInput: There are none.
         LengthMismatch: They have different lengths.
-        UsageError: A bitarray is little-endian, or the ids do not fit the CLKs.
+        UsageError: The ids do not fit the CLKs.
     """
-    rows = list(bitarrays)
-    if any(bits.endian != "big" for bits in rows):
-        raise UsageError("bitarrays must be big-endian, as clkhash makes them.")
-    return _wrap([bits.tobytes() for bits in rows], record_ids, holder, schema_name)
+    # Big-endian, as clkhash makes them, whatever way a bitarray keeps its bits.
+    rows = [bitarray(bits, endian="big").tobytes() for bits in bitarrays]
+    return _wrap(rows, record_ids, holder, schema_name)
 
 
 def save_clkhash_json(encodings: Encodings, path: str | PathLike[str]) -> None:

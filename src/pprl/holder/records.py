@@ -7,16 +7,18 @@ import csv
 import re
 from collections.abc import Iterator, Sequence, Sized
 from dataclasses import dataclass
+from decimal import Decimal
 from itertools import pairwise
 from os import PathLike
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from pprl.errors import EmptyInput, MissingColumn, UnreadableFile, UsageError
+from pprl.errors import EmptyInput, InvalidValues, MissingColumn, UnreadableFile, UsageError
 
 Records: TypeAlias = "str | PathLike[str] | Any"
 """A CSV or Parquet file, or any table that speaks Arrow: pandas, polars, DuckDB, pyarrow."""
@@ -263,26 +265,36 @@ def _reader(data: Any) -> pa.RecordBatchReader:
 def _from_pandas(frame: Any, columns: Sequence[str]) -> pa.Table:
     """Convert only what is needed; a column of mixed objects becomes text."""
     require_columns(columns, [str(name) for name in frame.columns], "the table")
-    arrays = {}
-    for name in dict.fromkeys(columns):
-        series = frame[name]
-        if series.dtype == object:
-            missing = series.isna()
-            arrays[name] = pa.array(
-                [
-                    None if gone else _object_text(v)
-                    for v, gone in zip(series, missing, strict=True)
-                ],
-                pa.string(),
-            )
-        else:
-            converted = pa.Array.from_pandas(series)
-            arrays[name] = converted
-    return pa.table(arrays)
+    return pa.table({name: _from_series(frame[name]) for name in dict.fromkeys(columns)})
+
+
+def _from_series(series: Any) -> pa.Array:
+    from pandas.api.types import infer_dtype
+
+    if series.dtype != object:
+        return pa.Array.from_pandas(series)
+    try:
+        if infer_dtype(series, skipna=True) == "string":
+            return pa.array(series, pa.string(), from_pandas=True)
+        missing = series.isna()
+        texts = (None if gone else _object_text(v) for v, gone in zip(series, missing, strict=True))
+        return pa.array(list(texts), pa.string())
+    except (UnicodeError, _Bytes):
+        # The error's own message would quote the value.
+        raise InvalidValues(
+            f"the column {series.name!r} holds bytes, or text that no encoding can hold. "
+            f"Decode it to text first."
+        ) from None
+
+
+class _Bytes(Exception):
+    """A value is bytes, and nothing says in which encoding."""
 
 
 def _object_text(value: object) -> str:
-    if isinstance(value, float) and value.is_integer():
+    if isinstance(value, bytes | bytearray | memoryview):
+        raise _Bytes
+    if isinstance(value, float | np.floating | Decimal) and value % 1 == 0:
         return str(int(value))
     return str(value)
 
