@@ -261,8 +261,10 @@ def write_docs(rows: list[dict[str, Any]]) -> None:
         body = _between(body, "frontier", _frontier_table(points))
         (DOCS / "frontier.svg").write_text(picture(points), encoding="utf-8")
     attacks = [row for row in rows if row["part"] == "profiles"]
-    if attacks:
-        body = _between(body, "profiles", _attack_table(attacks))
+    for mark, large in (("profiles", False), ("larger files", True)):
+        own = [row for row in attacks if (row["n_victims"] > 2_000) is large]
+        if own:
+            body = _between(body, mark, _attack_table(own))
     page.write_text(body, encoding="utf-8")
 
 
