@@ -194,7 +194,7 @@ def _season(days: Ints) -> Ints:
     """Move dates of birth within their year so that the months have their shares."""
     start = days.astype("datetime64[D]").astype("datetime64[Y]")
     first = start.astype("datetime64[D]").astype(np.int64)
-    length = (start + 1).astype("datetime64[D]").astype(np.int64) - first
+    length = (start + np.timedelta64(1, "Y")).astype("datetime64[D]").astype(np.int64) - first
     share = (days - first + 0.5) / length
     moved = np.interp(share, _SEASON_CDF, np.arange(13) / 12)
     day: Ints = first + np.minimum((moved * length).astype(np.int64), length - 1)
