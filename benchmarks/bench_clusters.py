@@ -2,7 +2,7 @@
 
 Usage: python benchmarks/bench_clusters.py OUT.json PART... [--records N] [--peers PYTHON]
 
-Parts: febrl, registers, hospitals, deliveries, assignment, households. ``--peers`` is the
+Parts: febrl, registers, twice, hospitals, deliveries, assignment, households. ``--peers`` is the
 Python of the environment of benchmarks/peers; without it anonlink is left out. The records of
 ``hospitals`` and ``assignment`` are 1,000,000 unless fewer are asked for.
 """
@@ -10,6 +10,7 @@ Python of the environment of benchmarks/peers; without it anonlink is left out. 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import re
 import subprocess
@@ -28,6 +29,7 @@ import pprl
 from peak import peak_mib
 from pprl import synthetic
 from pprl.exchange.encodings import Encodings
+from pprl.holder.choices import SuggestHardening
 from pprl.holder.suggest import suggest_schema
 from pprl.linkage.blocking import HammingLSH
 from pprl.linkage.compare import scored_pairs
@@ -62,13 +64,15 @@ def quality(found: np.ndarray, true: np.ndarray) -> dict[str, float]:
     }
 
 
-def encode(tables: dict[str, pd.DataFrame], number: int = 0) -> list[Encodings]:
+def encode(
+    tables: dict[str, pd.DataFrame], number: int = 0, hardening: SuggestHardening = "none"
+) -> list[Encodings]:
     """Encode each holder's table with the schema that the first one suggests."""
     with tempfile.TemporaryDirectory() as folder:
         people = Path(folder) / "people.parquet"
         next(iter(tables.values())).drop(columns="record_id").to_parquet(people)
         schema_file = Path(folder) / "schema.toml"
-        schema_file.write_text(suggest_schema(people, name="bench", hardening="none"))
+        schema_file.write_text(suggest_schema(people, name="bench", hardening=hardening))
         schema = pprl.Schema.load(schema_file)
     key = pprl.LinkageKey.from_secret(f"benchmark secret number {number} of clusters")
     return [
@@ -186,6 +190,38 @@ def registers(options: argparse.Namespace) -> list[dict[str, Any]]:
         true = np.concatenate(list(truths.values()))
         rows += beside_anonlink(name, encode(tables), true, not duplicates, options.peers)
     return rows
+
+
+def twice(_: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """One register of whole families, with nobody in it twice, or some, or many."""
+    hardenings: tuple[SuggestHardening, ...] = ("none", "default", "strong")
+    for share, number in itertools.product((0.0, 0.01, 0.05, 0.2), range(3)):
+        _, tables, truths = _registers(
+            30_000, ["register"], 20 + number, coverage=0.3, duplicates=share
+        )
+        for hardening in hardenings:
+            (file,) = encode(tables, number, hardening)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                found = pprl.dedupe(file, workers=1)
+            true = truths["register"]
+            figures = quality(labels(found), true)
+            several = np.unique(np.column_stack([labels(found), true]), axis=0)[:, 0]
+            yield (
+                {
+                    "set": "one register",
+                    "twice": f"{share:.0%}",
+                    "hardening": hardening,
+                    "records": len(file),
+                    "threshold": round(found.threshold, 4) if found.threshold <= 1 else None,
+                    "false clusters": int((np.bincount(several) > 1).sum()),
+                }
+                | {
+                    # Without a pair there is no share of them.
+                    key: round(value, 4) if share else None
+                    for key, value in figures.items()
+                }
+            )
 
 
 def hospitals(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
@@ -412,6 +448,11 @@ def write_docs(rows: list[dict[str, Any]], page: Path) -> None:
             ["records", "schema", "blocking", "threshold", *figures, "seconds", "peak_mb"],
         ),
         (
+            "One file of a register with families, three samples of each",
+            "one register",
+            ["twice", "hardening", "records", "threshold", "false clusters", *figures],
+        ),
+        (
             "Ten deliveries of 2 % duplicates, each added to those before",
             "deliveries",
             [
@@ -475,7 +516,8 @@ def _markdown(table: pd.DataFrame) -> str:
 
 
 PARTS = {
-    one.__name__: one for one in (febrl, registers, hospitals, deliveries, assignment, households)
+    one.__name__: one
+    for one in (febrl, registers, twice, hospitals, deliveries, assignment, households)
 }
 
 

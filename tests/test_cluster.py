@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
 from typing import get_args
 
@@ -16,17 +17,20 @@ from typer.testing import CliRunner
 
 import pprl
 from conftest import encodings_of
-from pprl import demo
+from pprl import demo, synthetic
 from pprl.cli import app
 from pprl.errors import MissingColumn, PprlWarning, UnreadableFile, UsageError
 from pprl.exchange.encodings import Encodings
+from pprl.holder.choices import SuggestHardening
+from pprl.holder.suggest import suggest_schema
 from pprl.kernels.agglomerate import BY_LEAST, BY_MEAN, BY_SUM, agglomerate
 from pprl.linkage.choices import Rule
 from pprl.linkage.deliveries import load_previous
 from pprl.linkage.joining import choose_rule, join
 from pprl.linkage.pairs import Pairs
 from pprl.linkage.pool import Pool, all_pairs_within
-from pprl.linkage.within import NOWHERE, find_gap, raise_by_contrast
+from pprl.linkage.shape import NOWHERE, Gap, find_gap, find_slowing, find_valley
+from pprl.linkage.within import raise_by_contrast
 
 BITS = 512
 
@@ -276,19 +280,89 @@ def test_gap_on_febrl() -> None:
     assert rules == ["complete", "average"]
 
 
-def test_gap_by_construction() -> None:
+def test_slowing_by_construction() -> None:
     """Exponential non-matches and evenly spread matches: half and half is known."""
     rng = np.random.default_rng(5)
     null = 0.5 + rng.exponential(0.02, 100_000)
     matches = rng.uniform(0.5, 1.0, 5_000)
-    gap = find_gap(np.concatenate([null[null < 1], matches]), 0.5)
+    gap = find_slowing(np.concatenate([null[null < 1], matches]), 0.5)
     # 100,000 / 0.02 exp(-x / 0.02) = 5,000 / 0.5 at x = 0.124; smoothing with a kernel of 0.8
     # times 0.02 raises the exponential by exp(0.8 ** 2 / 2), and so moves that up by 0.0064.
     assert gap.threshold == pytest.approx(0.6304, abs=0.006)
     real = int((null >= gap.threshold).sum())
     assert gap.false_pairs == pytest.approx(real, rel=0.35)
-    assert find_gap(null[null < 1], 0.5) == NOWHERE
-    assert find_gap(np.empty(0), 0.5) == NOWHERE
+    assert find_slowing(null[null < 1], 0.5) == NOWHERE
+    assert find_slowing(np.empty(0), 0.5) == NOWHERE
+
+
+def at_distance(distance: np.ndarray, centre: float = 0.4) -> np.ndarray:
+    return centre + (1 - centre) * np.exp(-distance)
+
+
+def test_valley_by_construction() -> None:
+    """Between pairs that fall and pairs that rise: where their sum is least."""
+    rng = np.random.default_rng(6)
+    # On the logarithmic scale exponentials both, one from either end, from 0 to 2.
+    others = np.clip(2 - rng.exponential(0.15, 60_000), 0, None)
+    same = rng.exponential(0.2, 3_000)
+    similarity = at_distance(np.concatenate([others, same[same < 2]]))
+    valley = find_valley(similarity, at_distance(np.array(2.0)), 0.4)
+    # 60,000 / 0.15 ** 2 exp(-(2 - x) / 0.15) = 3,000 / 0.2 ** 2 exp(-x / 0.2) at x = 0.84.
+    assert -np.log((valley.threshold - 0.4) / 0.6) == pytest.approx(0.84, abs=0.08)
+    real = int((at_distance(others) >= valley.threshold).sum())
+    assert real / 5 < valley.false_pairs < 5 * real
+    assert find_valley(at_distance(others), at_distance(np.array(2.0)), 0.4) == NOWHERE
+    assert find_valley(np.empty(0), 0.5, 0.4) == NOWHERE
+    assert find_valley(similarity, 0.4, 0.4) == NOWHERE
+
+
+def test_between_slowing_and_valley() -> None:
+    """A shoulder that falls is of households; one that is level is of people written otherwise."""
+    rng = np.random.default_rng(7)
+    strangers = at_distance(2 - rng.exponential(0.03, 60_000))
+    alike = at_distance(rng.exponential(0.05, 1_000))
+    floor = float(at_distance(np.array(2.0)))
+    homes = at_distance(2 - np.minimum(rng.exponential(0.2, 3_000), 1.9))
+    gap = find_gap(np.concatenate([strangers, alike, homes]), floor, 0.4)
+    assert (alike >= gap.threshold).mean() > 0.95
+    assert (homes >= gap.threshold).mean() < 0.02
+    assert gap.doubtful > 1_000
+    assert gap.doubtful_from < gap.threshold
+    written = at_distance(rng.uniform(0.0, 2.0, 3_000))
+    gap = find_gap(np.concatenate([strangers, alike, written]), floor, 0.4)
+    assert (written >= gap.threshold).mean() > 0.85
+    assert (strangers >= gap.threshold).sum() < 300
+    assert gap.doubtful == 0
+
+
+@pytest.mark.parametrize("hardening", ["none", "default"])
+def test_households_in_one_file(hardening: SuggestHardening, tmp_path: Path) -> None:
+    """A register of whole families: nobody twice, then a few, then many."""
+    population = synthetic.population_table(8_000, seed=4)
+    for share in (0.0, 0.03, 0.2):
+        register = synthetic.Register(
+            name="r", coverage=0.4, duplicates=share, errors=synthetic.Errors(keyboard=0.02)
+        )
+        table, known = synthetic.register_table(population, register, seed=4)
+        if not share:
+            table.to_pandas().drop(columns="record_id").to_csv(tmp_path / "r.csv", index=False)
+            text = suggest_schema(tmp_path / "r.csv", hardening=hardening)
+            (tmp_path / "schema.toml").write_text(text)
+            schema = pprl.Schema.load(tmp_path / "schema.toml")
+        key = pprl.LinkageKey.from_secret("a secret for the tests of households")
+        file = pprl.encode(table, schema, key, id_column="record_id")
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            result = pprl.dedupe(file)
+        labels = pd.factorize(result.clusters.table["cluster_id"].to_pandas())[0]
+        quality = pprl.ClusterQuality.of(labels, known["person_id"].to_numpy())
+        if share:
+            assert quality.f1.value > 0.96
+        else:
+            assert result.threshold > 1
+            assert len(result.clusters) == len(table)
+        assert any("members of one household" in str(one.message) for one in said)
+        assert result.doubtful_from is not None
 
 
 def test_households_are_seen_by_contrast() -> None:
@@ -302,10 +376,11 @@ def test_households_are_seen_by_contrast() -> None:
     twice = rng.random(len(same)) < 0.1
     across = np.concatenate([others[~is_within], same[~twice]])
     within = np.concatenate([others[is_within], same[twice]])
-    gap = find_gap(np.concatenate([across, within]), 0.5)
-    assert gap.threshold < 0.68
+    slowing = find_slowing(np.concatenate([across, within]), 0.5)
+    assert slowing.threshold < 0.68
     file = np.repeat([0, 1], 1000)
-    raised = raise_by_contrast(gap, across, within, file)
+    gap = Gap(0.9, 0, 0.0)
+    raised = raise_by_contrast(slowing, gap, across, within, file)
     density = [np.histogram(x, np.arange(0.6, 1.005, 0.01))[0] for x in (same, others)]
     wanted = np.arange(0.6, 1.0, 0.01)[np.flatnonzero(density[0] < density[1])[-1] + 1]
     assert raised.threshold == pytest.approx(wanted, abs=0.02)
@@ -314,7 +389,7 @@ def test_households_are_seen_by_contrast() -> None:
     dealt = rng.random(len(same)) < 0.5
     across = np.concatenate([others[~is_within], same[~dealt]])
     within = np.concatenate([others[is_within], same[dealt]])
-    assert raise_by_contrast(gap, across, within, file) is gap
+    assert raise_by_contrast(slowing, gap, across, within, file) is gap
 
 
 def test_nobody_twice() -> None:

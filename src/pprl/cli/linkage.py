@@ -306,9 +306,10 @@ def _cluster(
         print(json.dumps(facts))
         return
     events = "" if result.events is None else f", {len(result.events):,} events"
+    found = f"threshold {result.threshold:.3g}" if result.threshold <= 1 else "no threshold"
     out.print(
         f"{clusters_file}: {facts['clusters']:,} clusters of {facts['records']:,} records, "
-        f"threshold {result.threshold:.3g} ({result.how})\n"
+        f"{found} ({result.how})\n"
         f"{len(result.conflicts):,} conflicts{events}\n"
         f"compared {result.pairs_compared:,} pairs, {result.pairs_above:,} at or above the "
         f"threshold, {result.seconds:.2f} s",

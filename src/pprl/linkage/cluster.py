@@ -21,9 +21,10 @@ from pprl.linkage.choices import Rule, RuleChoice
 from pprl.linkage.compare import MAX_PAIRS, Progress, blocked_pairs, check_threshold, scored_pairs
 from pprl.linkage.conflicts import find_conflicts
 from pprl.linkage.deliveries import Previous, name_clusters
-from pprl.linkage.joining import check_rule, choose_rule, join
+from pprl.linkage.joining import SLACK, check_rule, choose_rule, join
 from pprl.linkage.pairs import Pairs, by_similarity
 from pprl.linkage.pool import Pool
+from pprl.linkage.shape import Gap
 from pprl.linkage.within import find_threshold
 
 _REPEATS = 0.02
@@ -49,6 +50,8 @@ class ClusterResult:
         pairs_above: Number of pairs at or above the threshold.
         expected_precision: Of the pairs at or above an automatic threshold, before the
             rule, a rough estimate; None where the threshold was given.
+        doubtful_from: Where an automatic threshold left out pairs that look like members of one
+            household, the similarity at which these begin; None where it did not.
         blocking: What blocking left out; None where every pair was compared.
         similarities: ``similarity, pairs, links``: pairs at or above the threshold that
             were compared, and those within a cluster, in bins of 0.005 of similarity.
@@ -66,6 +69,7 @@ class ClusterResult:
     pairs_compared: int
     pairs_above: int
     expected_precision: float | None
+    doubtful_from: float | None
     blocking: BlockingReport | None
     similarities: pa.Table
     seconds: float
@@ -83,6 +87,7 @@ class ClusterResult:
             "pairs_compared": self.pairs_compared,
             "pairs_above": self.pairs_above,
             "expected_precision": self.expected_precision,
+            "doubtful_from": self.doubtful_from,
             "blocking": self.blocking and self.blocking.to_dict(),
             "records": self.clusters.table.num_rows,
             "clusters": len(self.clusters),
@@ -139,13 +144,13 @@ def cluster(
     Args:
         files: Encodings made with one schema and key, each under a holder's name of its own.
         threshold: ``auto`` finds it from the shape of the similarities (see
-            `pprl.linkage.within`); or a Dice similarity, 0 to 1.
+            `pprl.linkage.within` and `pprl.linkage.shape`); or a Dice similarity, 0 to 1.
         deduplicated: True where no file has two records of one person, so that a cluster has
             at most one of each; False where every file may; or the names of the
             holders whose files have none.
         rule: ``average``, ``complete`` or ``correlation``, see `pprl.linkage.joining`; ``auto``
             takes ``complete`` where an automatic threshold has many false pairs above it, or
-            a given one is below it, and else ``average``.
+            a given one is 0.02 below it, and else ``average``.
         blocking: A value of `pprl.linkage.blocking`; without it every pair is compared.
         against: The clusters of an earlier delivery. Its records, among those of
             ``files``, are not compared with each other again; its cluster ids are kept.
@@ -171,21 +176,16 @@ def cluster(
     pool = Pool.of(files)
     groups = pool.groups(deduplicated)
     previous = None if against is None else Previous.of(against, pool)
-    precision = None
+    precision = doubtful_from = None
     cut, low = threshold, False
     if cut == "auto" or (rule == "auto" and previous is None):
         gap = find_threshold(pool, groups, workers=workers, progress=progress)
-        low = cut != "auto" and gap.pairs > 0 and cut < gap.threshold
+        low = cut != "auto" and gap.pairs > 0 and cut < gap.threshold - SLACK
     if cut == "auto":
         cut = gap.threshold
         precision = 1 - gap.false_pairs / gap.pairs if gap.pairs else None
-        if not gap.pairs:
-            warnings.warn(
-                "no two records stand out as one person's; every record is a cluster of its "
-                "own. Give a threshold if you know better.",
-                PprlWarning,
-                stacklevel=2,
-            )
+        doubtful_from = gap.doubtful_from if gap.doubtful else None
+        _warn_gap(gap)
     pairs, compared, report = _pairs(
         pool, previous, min(cut, 1.0), blocking, workers, max_pairs, progress
     )
@@ -217,6 +217,7 @@ def cluster(
         pairs_compared=compared,
         pairs_above=len(pairs),
         expected_precision=precision,
+        doubtful_from=doubtful_from,
         blocking=report,
         similarities=by_similarity(
             pairs.similarity, pairs.similarity[labels[pairs.left] == labels[pairs.right]]
@@ -292,6 +293,26 @@ def _pairs(
     keep = ~new[right] | (left < right)
     low, high = np.minimum(left, right)[keep], np.maximum(left, right)[keep]
     return Pairs(low, high, found.similarity[keep]), compared, report
+
+
+def _warn_gap(gap: Gap) -> None:
+    """Warn where nothing was found, or where what was left out may be wanted."""
+    said = []
+    if not gap.pairs:
+        said.append(
+            "no two records stand out as one person's; every record is a cluster of its own. "
+            "Give a threshold if you know better."
+        )
+    if gap.doubtful:
+        end = f"to {gap.threshold:.3f} " if gap.pairs else ""
+        said.append(
+            f"pairs from {gap.doubtful_from:.3f} {end}in similarity look like members of one "
+            f"household ({gap.doubtful:,} of the pairs looked at) and were left out. People "
+            f"whose address changed may be among them: review some, or take them in with the "
+            f"threshold {gap.doubtful_from:.3f}."
+        )
+    for text in said:
+        warnings.warn(text, PprlWarning, stacklevel=3)
 
 
 def _warn_repeats(pool: Pool, pairs: Pairs, groups: NDArray[np.int64]) -> None:

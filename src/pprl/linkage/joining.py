@@ -20,8 +20,9 @@ _ORDER = {"average": BY_MEAN, "complete": BY_LEAST, "correlation": BY_SUM}
 LARGEST = 400
 """Records of the largest component of which every pair is compared."""
 
+SLACK = 0.02
+"""So far below the threshold, a similarity is as good as at it."""
 _UNKNOWN = -0.1
-_SLACK = 0.02
 _TRUSTED = 0.97
 _KEPT = 0.05
 
@@ -38,7 +39,7 @@ def choose_rule(expected_precision: float | None, *, low: bool = False) -> Rule:
     Where nearly all pairs above an automatic threshold are of one person, a pair below it
     is most likely an error of writing, which the mean forgives. Where more than 3 % are
     not, as with households in the files, it is a reason for doubt, and every pair must reach
-    the threshold. So it must where a given threshold is ``low``, below the automatic one.
+    the threshold. So it must where a given threshold is ``low``, well below the automatic one.
     Where nothing is known, the mean decides.
     """
     doubtful = low or (expected_precision is not None and expected_precision < _TRUSTED)
@@ -105,7 +106,7 @@ def join(
         right[order],
         excess[order],
         _UNKNOWN,
-        _SLACK,
+        SLACK,
         groups,
         len(pool.names),
         _ORDER[rule],

@@ -71,6 +71,17 @@ def find_floor(a: Encodings, b: Encodings) -> float:
     return max(_quantile(a, b), _quantile(a, a), _quantile(b, b))
 
 
+def find_centre(a: Encodings) -> float:
+    """Return the similarity of two records by chance: the median, on a sample."""
+    rows = a.words[np.linspace(0, len(a) - 1, min(_SAMPLE, len(a))).astype(np.int64)]
+    bits = count_bits(rows)
+    similarity = [
+        2.0 * count_bits(rows[:at] & row) / np.maximum(bits[:at] + bits[at], 1)
+        for at, row in enumerate(rows)
+    ]
+    return float(np.median(np.concatenate(similarity))) if len(rows) > 1 else 0.0
+
+
 def maybe_repeated(
     within: Pairs, partner: NDArray[np.int64], best: NDArray[np.float64]
 ) -> NDArray[np.bool_]:

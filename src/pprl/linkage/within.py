@@ -2,15 +2,11 @@
 
 Where no file has duplicates, pairs within files show what strangers look like, as for two
 files. A file with duplicates is no null for itself: its nearest neighbours are the duplicates.
-What is left is the shape. The number of pairs of different people falls steeply and steadily with
-similarity, many times faster than that of pairs of one person, which errors spread
-widely. Where the fall of all pairs has slowed to half its steepest rate, about half of the
-pairs at that similarity are of one person.
+What is left is the shape of the similarities, see `pprl.linkage.shape`; and, where several files
+may have duplicates, how the pairs divide over the files.
 """
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +14,10 @@ from numpy.typing import NDArray
 from pprl.linkage.compare import Progress, scored_pairs
 from pprl.linkage.pairs import Pairs
 from pprl.linkage.pool import Pool
+from pprl.linkage.shape import LEAST, NOWHERE, Gap, find_gap, find_slowing
 from pprl.linkage.threshold import (
     best_partner,
+    find_centre,
     find_floor,
     first_below,
     local_precision,
@@ -27,72 +25,9 @@ from pprl.linkage.threshold import (
     rising,
 )
 
-_STEP = 0.002
-_WIDTH = 0.8
-_LEAST = 20
-_EDGE = 2.5
 _CONTRAST = 2.0
 _WINDOW, _WINDOW_LEAST = 0.01, 300
 _COMPARISONS = 10_000_000_000
-
-
-@dataclass(frozen=True)
-class Gap:
-    """Where pairs of one person begin to outnumber the others.
-
-    Attributes:
-        threshold: Dice similarity; above 1 where there seem to be no such pairs.
-        pairs: Number of pairs at or above it, among those looked at.
-        false_pairs: Expected number of pairs of different people among them, if their
-            number goes on falling as steeply.
-    """
-
-    threshold: float
-    pairs: int
-    false_pairs: float
-
-
-NOWHERE = Gap(float(np.nextafter(1.0, 2.0)), 0, 0.0)
-"""No pairs of one person."""
-
-
-def find_gap(similarity: NDArray[np.float64], floor: float) -> Gap:
-    """Find the similarity at which the fall in the number of pairs has slowed to half.
-
-    The counts are smoothed with a Gaussian kernel of 0.8 times the similarity over which
-    pairs at the floor fall by a factor e; smoothing leaves the slope of an exponential as
-    it is, but raises its level, which moves the threshold up a little (by a third of the
-    similarity over which pairs fall by e): the careful side.
-
-    Args:
-        similarity: (p,) similarities of all pairs at or above the floor, or of the pairs of
-            a random sample of records.
-        floor: Low enough for nearly all pairs there to be of different people.
-    """
-    if len(similarity) < _LEAST or not np.median(similarity) > floor:
-        return NOWHERE
-    width = _WIDTH * (np.median(similarity) - floor) / np.log(2)
-    edges = np.append(np.arange(floor, 1.0, _STEP), 1.0 + _STEP)
-    counts = np.histogram(similarity, edges)[0]
-    at = edges[:-1] + _STEP / 2
-    distance = (at[:, None] - at) / width
-    weight = np.exp(-(distance**2) / 2)
-    smooth = weight @ counts
-    fall = (weight * distance) @ counts / (width * np.maximum(smooth, 1e-300))
-    # Below, the kernel reaches under the floor; above, there are too few pairs to tell.
-    places = np.flatnonzero((at >= floor + _EDGE * width) & (smooth >= _LEAST))
-    steepest = np.maximum.accumulate(fall[places])
-    slowed = np.flatnonzero(fall[places] < steepest / 2)
-    if not len(slowed):
-        return NOWHERE
-    place, rate = places[slowed[0]], steepest[slowed[0]]
-    pairs = int((similarity >= at[place]).sum())
-    density = smooth[place] / (width * np.sqrt(2 * np.pi))
-    # Half of it, before smoothing raised it, with an exponential tail above.
-    false_pairs = float(min(density / 2 / np.exp((width * rate) ** 2 / 2) / rate, pairs))
-    if false_pairs > pairs / 2:
-        return NOWHERE
-    return Gap(float(at[place]), pairs, false_pairs)
 
 
 def find_threshold(
@@ -123,13 +58,13 @@ def find_threshold(
         across = pool.file[left] != pool.file[right]
         return find_end(pairs.similarity[across], *_strangers(pairs, left, right, across, pool))
     keep = (left != right) & ((groups[left] != groups[right]) | (groups[left] < 0))
-    gap = find_gap(pairs.similarity[keep], floor)
-    if not gap.pairs or (groups >= 0).any():
+    similarity = pairs.similarity[keep]
+    gap = find_gap(similarity, floor, find_centre(everybody))
+    slowing = find_slowing(similarity, floor)
+    if not slowing.pairs or (groups >= 0).any():
         return gap
-    across = pool.file[left] != pool.file[right]
-    return raise_by_contrast(
-        gap, pairs.similarity[across], pairs.similarity[~across & (left != right)], pool.file
-    )
+    across = (pool.file[left] != pool.file[right])[keep]
+    return raise_by_contrast(slowing, gap, similarity[across], similarity[~across], pool.file)
 
 
 def find_end(across: NDArray[np.float64], within: NDArray[np.float64], odds: float) -> Gap:
@@ -172,21 +107,24 @@ def _strangers(
 
 
 def raise_by_contrast(
+    slowing: Gap,
     gap: Gap,
     across: NDArray[np.float64],
     within: NDArray[np.float64],
     file: NDArray[np.int64],
 ) -> Gap:
-    """Raise a threshold where pairs above it divide over files as strangers do.
+    """Raise a threshold where pairs above it divide over files as strangers do, if they tell.
 
     Pairs of different people, household members among them, are within one file or across two
     about as often as any two records are. Duplicates within a file are usually rarer, or
     more frequent, than the same person in two files: the most similar pairs show how much. Where
     the two ratios differ twofold, they tell at each similarity what share of the pairs are of
-    one person. The threshold is raised to where, from above, that share first falls below half.
+    one person. The threshold is raised from where the fall slows to where, from above, that share
+    first falls below half.
 
     Args:
-        gap: From `find_gap`.
+        slowing: From `find_slowing`: the lowest threshold there may be.
+        gap: From `find_gap`: what is returned where the files do not tell.
         across: Similarities of the pairs across files.
         within: Similarities of the pairs within a file.
         file: (n,) file of each record.
@@ -194,14 +132,14 @@ def raise_by_contrast(
     sizes = np.bincount(file).astype(np.float64)
     stranger = (sizes**2).sum() / sizes.sum() ** 2
     every = np.sort(np.concatenate([across, within]))
-    top = every[-max(gap.pairs // 2, 1)]
+    top = every[-max((gap.pairs or slowing.pairs) // 2, 1)]
     alike = (within >= top).sum(), (across >= top).sum()
     match = alike[0] / sum(alike)
-    if min(sum(alike), stranger * sum(alike)) < _LEAST or (
+    if min(sum(alike), stranger * sum(alike)) < LEAST or (
         1 / _CONTRAST < match / stranger < _CONTRAST
     ):
         return gap
-    edges = np.append(np.arange(gap.threshold, 1.0, _WINDOW), 1.0 + _WINDOW)
+    edges = np.append(np.arange(slowing.threshold, 1.0, _WINDOW), 1.0 + _WINDOW)
     inside, outside = (np.histogram(part, edges)[0] for part in (within, across))
     # From above: windows of at least a hundred pairs.
     counts = (inside + outside)[::-1].cumsum()
@@ -216,5 +154,5 @@ def raise_by_contrast(
         if share < 0.5:
             cut = float(edges[bins.stop])
             above = int((every >= cut).sum())
-            return Gap(cut, above, min(gap.false_pairs, above / 2))
-    return gap
+            return Gap(cut, above, min(slowing.false_pairs, above / 2))
+    return slowing

@@ -116,6 +116,12 @@ def _of_errors(run: Run, truth: bool) -> list[str]:
                 "Recall is not known. Matches that look like non-matches cannot be seen without a "
                 "truth; the estimate of what was missed is rough and leaves these out."
             )
+    if run.facts.get("doubtful_from"):
+        said.append(
+            f"Pairs from {run.facts['doubtful_from']:.3f} in similarity up to the threshold look "
+            f"like members of one household and were left out; people whose address changed may be "
+            f"among them."
+        )
     if run.similarities is None:
         said.append("The run kept no similarities; their distribution is missing here.")
     if run.curve is None and run.facts.get("rule") == "auto" and "matching" in run.facts:
