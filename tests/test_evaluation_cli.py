@@ -90,6 +90,14 @@ def test_tune(job: Path) -> None:
     assert "optimism" in run("tune", *files, "--truth", job / "truth.csv").output
 
 
+def test_evaluate_wants_a_folder(job: Path) -> None:
+    """A file in the folder, or no folder: both are told, and none is made."""
+    for wrong in (job / "strict" / "links.parquet", job / "nowhere"):
+        with pytest.raises(UsageError, match="is no folder"):
+            run("evaluate", wrong, "--truth", job / "truth.csv")
+    assert not (job / "nowhere").exists()
+
+
 def test_evaluate_with_groups_and_errors(job: Path) -> None:
     groups = pd.DataFrame({"record_id": [f"a{i}" for i in range(60)]})
     groups["clean"] = ["no" if i < 20 else "yes" for i in range(60)]

@@ -30,7 +30,7 @@ def audit(
     ] = None,
     column: Annotated[
         list[str] | None,
-        typer.Option("--map", help="FIELD=COLUMN, where the reference has another name."),
+        typer.Option("--map", metavar="FIELD=COLUMN", help="Where the reference has another name."),
     ] = None,
     key: Annotated[
         str | None,

@@ -20,7 +20,9 @@ def schema_match_keys(
     ],
     field: Annotated[
         list[str] | None,
-        typer.Option("--map", help="PART=FIELD, where the schema's field has another name."),
+        typer.Option(
+            "--map", metavar="PART=FIELD", help="Where the schema's field has another name."
+        ),
     ] = None,
 ) -> None:
     """Print the lines that add exact keys in use today."""

@@ -49,10 +49,12 @@ def evaluate(
     from pprl.evaluation.error_listing import list_errors
     from pprl.evaluation.quality import Quality
     from pprl.evaluation.quality import evaluate as evaluate_links
-    from pprl.exchange.files import new_folder, write_text
+    from pprl.exchange.files import refuse_existing, write_text
     from pprl.exchange.links import Clusters, Links
 
-    new_folder(folder, [folder / "quality.json", *([errors] if errors else [])])
+    if not folder.is_dir():
+        raise UsageError(f"{folder} is no folder. Give the one that 'pprl link' or 'dedupe' wrote.")
+    refuse_existing(folder / "quality.json", *([errors] if errors else []))
     quality: Quality | ClusterQuality
     if (folder / "clusters.parquet").exists():
         if errors:

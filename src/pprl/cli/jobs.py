@@ -31,7 +31,7 @@ JobFile = Annotated[
 ]
 Set = Annotated[
     list[str] | None,
-    typer.Option("--set", help="Change an option of the job: linkage.threshold=0.86."),
+    typer.Option("--set", metavar="OPTION=VALUE", help="Change the job: linkage.threshold=0.86."),
 ]
 Resume = Annotated[
     bool, typer.Option("--resume", help="As a job: go on with the one in the folder, if any.")

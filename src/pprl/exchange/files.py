@@ -37,7 +37,7 @@ def whole_file(path: str | PathLike[str]) -> Iterator[Path]:
         UnreadableFile: The folder does not exist or cannot be written to.
     """
     target = Path(path)
-    _refuse_existing(target)
+    refuse_existing(target)
     temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}.part")
     try:
         temporary.touch(exist_ok=False)
@@ -47,7 +47,7 @@ def whole_file(path: str | PathLike[str]) -> Iterator[Path]:
         yield temporary
         with open(temporary, "rb") as written:
             os.fsync(written.fileno())
-        _refuse_existing(target)
+        refuse_existing(target)
         temporary.replace(target)
         sync_folder(target.parent)
     finally:
@@ -68,9 +68,15 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def _refuse_existing(target: Path) -> None:
-    if target.exists():
-        raise OutputExists(f"{target} exists. Delete it or choose another name.")
+def refuse_existing(*targets: Path) -> None:
+    """Refuse, before any work is done, to write where something is.
+
+    Raises:
+        OutputExists: One of the targets exists.
+    """
+    for target in targets:
+        if target.exists():
+            raise OutputExists(f"{target} exists. Delete it or choose another name.")
 
 
 def new_folder(folder: str | PathLike[str], files: Sequence[Path]) -> None:
@@ -80,8 +86,7 @@ def new_folder(folder: str | PathLike[str], files: Sequence[Path]) -> None:
         OutputExists: One of the files exists, or the folder's name is a file's.
         UnreadableFile: The folder cannot be made.
     """
-    for file in files:
-        _refuse_existing(file)
+    refuse_existing(*files)
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
     except FileExistsError:
