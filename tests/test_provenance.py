@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,9 @@ from conftest import SECRET, encodings_of
 from pprl.cli import app
 from pprl.errors import OutputExists, UnreadableFile, UsageError
 from pprl.evaluation.catalogue import describe_dataset
-from pprl.evaluation.facts import EHDS, Facts
+from pprl.evaluation.facts import EHDS, Facts, template
 from pprl.evaluation.provenance import PROFILE, describe_encoding, describe_link
+from pprl.evaluation.report.facts import Facts as ReportFacts
 from pprl.evaluation.runfolder import LinkRun
 from test_link import filters
 
@@ -263,10 +265,28 @@ def test_facts_that_are_given_override_counts(run_folder: Path, tmp_path: Path) 
     assert "dpv:hasLegalBasis" not in node
 
 
+@pytest.mark.parametrize("linked", [True, False])
+def test_the_template_can_be_filled_in(linked: bool, tmp_path: Path) -> None:
+    """Empty, it says so of each entry; filled in, with what it offers besides, it is taken."""
+    path = tmp_path / "f.toml"
+    path.write_text(template(linked=linked))
+    with pytest.raises(UsageError, match=r"run\.agent\.name is empty") as caught:
+        Facts.load(path)
+    assert "pattern" not in str(caught.value)
+    filled = re.sub(r"^# (?=\w+ = )", "", template(linked=linked), flags=re.MULTILINE)
+    filled = re.sub(r'^email = ""', 'email = "desk@example.org"', filled, flags=re.MULTILINE)
+    filled = filled.replace("keywords = []", 'keywords = ["x"]')
+    filled = re.sub(r'(?<=^)(\w+) = ""', r'\1 = "urn:x:y"', filled, flags=re.MULTILINE)
+    path.write_text('limitations = ["Of the report."]\n' + filled)
+    facts = Facts.load(path)
+    assert (facts.dataset is not None) == linked
+    assert ReportFacts.load(path).limitations == ["Of the report."]
+
+
 def test_facts_that_lack_something_say_all_of_it(run_folder: Path, tmp_path: Path) -> None:
     path = tmp_path / "f.toml"
     path.write_text(RUN + REST.replace('title = "H', 'titel = "H').replace("desk@example.org", "x"))
-    with pytest.raises(UsageError, match=r"dataset\.title .*dataset\.titel .*contact\.email"):
+    with pytest.raises(UsageError, match=r"(?s)dataset\.title .*dataset\.titel .*contact\.email"):
         Facts.load(path)
     path.write_text(RUN)
     with pytest.raises(UsageError, match=r"\[dataset\], \[distribution\], \[publisher\]"):

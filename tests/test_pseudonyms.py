@@ -157,6 +157,9 @@ def test_command_line(tmp_path: Path) -> None:
         assert secret not in path.read_bytes()
     with pytest.raises(OutputExists):
         run.invoke(app, arguments, catch_exceptions=False)
+    (tmp_path / "clusters.parquet").rename(tmp_path / "links.parquet")
+    with pytest.raises(UsageError, match="--deduplicated all"):
+        run.invoke(app, arguments, catch_exceptions=False)
 
 
 def test_a_holders_name_is_no_path(tmp_path: Path) -> None:

@@ -335,8 +335,14 @@ def pseudonyms(
     from pprl.exchange.links import Clusters
     from pprl.linkage.pseudonyms import PseudonymKey, pseudonymise
 
+    clusters = folder / "clusters.parquet"
+    if not clusters.exists() and (folder / "links.parquet").exists():
+        raise UsageError(
+            f"{folder} has links; pseudonyms are of clusters. 'pprl link A B --deduplicated all' "
+            f"makes these of two files, too."
+        )
     made = pseudonymise(
-        Clusters.load(folder / "clusters.parquet"),
+        Clusters.load(clusters),
         PseudonymKey.load(key),
         project=project,
         version=version,

@@ -66,17 +66,27 @@ def report(
 
 @app.command()
 def facts(
-    folder: Linkage,
+    run: Annotated[
+        Path, typer.Argument(help="Folder that 'pprl link' or 'dedupe' wrote, or encodings.")
+    ],
     output: Annotated[Path, typer.Option("-o", "--output", help="TOML file to write.")],
 ) -> None:
-    """Write a template of what a report cannot know by itself."""
-    from pprl.evaluation.report.facts import template
+    """Write a template of what a report and a description cannot know."""
+    from pprl.evaluation import facts as described
+    from pprl.evaluation.report import facts as reported
     from pprl.evaluation.report.run import Run
     from pprl.exchange.files import write_text
 
-    run = Run.load(folder)
-    write_text(template(run.holders, list(run.inputs[0].present)), output)
-    out.print(f"{output}: fill in what you know, then 'pprl report {folder} --facts {output}'")
+    if run.is_file():
+        text, uses = described.template(linked=False), [f"describe {run}"]
+    else:
+        found = Run.load(run)
+        text = reported.template(found.holders, list(found.inputs[0].present))
+        text += "\n" + described.template(linked=True)
+        uses = [f"report {run}", f"describe {run}"]
+    write_text(text, output)
+    commands = " or ".join(f"'pprl {use} --facts {output}'" for use in uses)
+    out.print(f"{output}: fill in what you know, then {commands}", soft_wrap=True)
 
 
 def _named(text: str) -> tuple[str, Path]:

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from os import PathLike
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
 
 from pprl.errors import UnreadableFile, UsageError
 
 EHDS = "http://data.europa.eu/eli/reg/2025/327/oj"
 """The regulation on the European Health Data Space, which every dataset must name."""
+
+_REPORT = (
+    *("limitations", "sources", "identifiers", "preprocessing", "matching", "results"),
+    *("plausibility", "separation", "software"),
+)
+"""Sections that belong to the report's facts, see `pprl.evaluation.report.facts`."""
 
 _AUTHORITY = "http://publications.europa.eu/resource/authority"
 _IRI = Field(pattern=r"^[a-z][a-z0-9+.-]*:[^\s<>\"{}|\\^`]+$")
@@ -114,14 +123,15 @@ class Facts(_Facts):
             raise UnreadableFile(
                 f"{path} cannot be read as TOML ({type(error).__name__})."
             ) from None
+        # One file may serve this description and the report of the same linkage.
+        ours = {name: part for name, part in content.items() if name not in _REPORT}
         try:
-            return cls.model_validate(content)
+            return cls.model_validate(ours)
         except ValidationError as error:
-            wrong = [
-                f"{'.'.join(str(part) for part in one['loc'])} ({one['msg']})"
-                for one in error.errors(include_url=False, include_input=False)
-            ]
-            raise UsageError(f"{path}: {'; '.join(wrong)}.") from None
+            wrong = "".join(f"\n  {_wrong(one)}" for one in error.errors())
+            raise UsageError(
+                f"{path}, of which 'pprl facts' writes what can be filled in:{wrong}"
+            ) from None
 
     def need_dataset(self) -> None:
         """Raise `UsageError` naming what a dataset's description lacks."""
@@ -132,3 +142,61 @@ class Facts(_Facts):
                 f"the facts lack {', '.join(f'[{name}]' for name in missing)}, which the "
                 f"description of a linked dataset needs."
             )
+
+
+_WRONG = {
+    "missing": "is missing",
+    "extra_forbidden": "is not known here",
+    "string_too_short": "is empty",
+    "too_short": "is empty",
+}
+
+
+def _wrong(error: ErrorDetails) -> str:
+    where = ".".join(str(part) for part in error["loc"])
+    says = _WRONG.get(error["type"], error["msg"].lower())
+    if error["type"] == "string_pattern_mismatch":
+        kind = "e-mail address" if where.endswith("email") else "address such as https://..."
+        says = f"is no {kind}" if error["input"] else "is empty"
+    return f"{where} {says}"
+
+
+def template(*, linked: bool) -> str:
+    """Write a TOML document to fill in.
+
+    Args:
+        linked: For a linked dataset; otherwise for an encoding run, which needs less.
+    """
+    lines: list[str | None] = [
+        "# For 'pprl describe': fill in what is empty; take away the # before what else you know.",
+    ]
+    for name, model in _SECTIONS.items():
+        if linked or name.startswith("run"):
+            lines += ["", f"[[{name}]]" if name == "creators" else f"[{name}]"]
+            lines += [_entry(key, field) for key, field in model.model_fields.items()]
+    return "\n".join(line for line in lines if line is not None) + "\n"
+
+
+_SECTIONS: dict[str, type[_Facts]] = {
+    "run": RunFacts,
+    "run.agent": Agent,
+    "dataset": DatasetFacts,
+    "distribution": DistributionFacts,
+    "publisher": Agent,
+    "creators": Agent,
+    "contact": Contact,
+}
+
+
+def _entry(key: str, field: FieldInfo) -> str | None:
+    """Write an entry: empty where it is needed, commented out where it is not."""
+    kind = str(field.annotation)
+    if "Agent" in kind:
+        return None
+    if field.is_required():
+        return f"{key} = []" if "tuple" in kind else f'{key} = ""'
+    if "int" in kind:
+        return f"# {key} = 0"
+    if isinstance(field.default, tuple):
+        return f"# {key} = {json.dumps(list(field.default))}"
+    return f"# {key} = {json.dumps(field.default)}"
