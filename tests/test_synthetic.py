@@ -62,7 +62,7 @@ def test_persons_are_as_many_as_asked(table: pa.Table) -> None:
 
 def test_a_household_shares_its_address(people: pd.DataFrame) -> None:
     address = ["street", "house_number", "house_addition", "postcode", "city"]
-    values = people[address].fillna("").astype(str).agg("|".join, axis=1)
+    values = people[address].astype("string").fillna("").agg("|".join, axis=1)
     assert values.groupby(people["household_id"]).nunique().max() == 1
     homes = values.groupby(people["household_id"]).first()
     assert homes.nunique() == len(homes)

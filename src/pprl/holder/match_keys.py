@@ -102,9 +102,12 @@ def match_passes(
     """
     called = fields or {}
     known = {one.name: one for one in schema.encoded_fields}
-    stray = set(called) - {part.field for key in MATCH_KEYS.values() for part in key.parts}
+    parts = {part.field for key in MATCH_KEYS.values() for part in key.parts}
+    stray = set(called) - parts
     if stray:
-        raise UsageError(f"no exact key has a part {min(stray)!r}.")
+        raise UsageError(
+            f"no exact key has a part {min(stray)!r}; they have {', '.join(sorted(parts))}."
+        )
     passes = []
     for name in names:
         if name not in MATCH_KEYS:

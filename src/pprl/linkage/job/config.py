@@ -255,7 +255,10 @@ def _describe(model: type[BaseModel], error: Any) -> str:
         return f"there is no option {name!r}; {hint}"
     if error["type"] == "missing":
         return f"{name!r} is missing"
-    return f"{name!r}: {error['msg']}" if name else str(error["msg"])
+    says = str(error["msg"]).removeprefix("Value error, ")
+    if error["type"] in ("model_type", "dict_type"):
+        says = "must be a table of options"
+    return f"{name!r}: {says}" if name else says
 
 
 def _model_at(model: type[BaseModel], path: Sequence[str]) -> type[BaseModel]:
