@@ -272,7 +272,7 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--persons", type=int, default=1_800_000)
     parser.add_argument("--hardening", default="none")
-    parser.add_argument("--threshold", default=0.75, type=lambda t: t if t == "auto" else float(t))
+    parser.add_argument("--threshold", default="auto", type=lambda t: t if t == "auto" else float(t))
     parser.add_argument("--memory", default="4GiB")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--dask", type=int, default=0, help="processes; none by default")

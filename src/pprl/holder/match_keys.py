@@ -102,11 +102,11 @@ def match_passes(
     """
     called = fields or {}
     known = {one.name: one for one in schema.encoded_fields}
-    parts = {part.field for key in MATCH_KEYS.values() for part in key.parts}
-    stray = set(called) - parts
+    offered = {part.field for key in MATCH_KEYS.values() for part in key.parts}
+    stray = set(called) - offered
     if stray:
         raise UsageError(
-            f"no exact key has a part {min(stray)!r}; they have {', '.join(sorted(parts))}."
+            f"no exact key has a part {min(stray)!r}; they have {', '.join(sorted(offered))}."
         )
     passes = []
     for name in names:
