@@ -163,7 +163,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     document = {
         "inputs": {"left": {"path": str(a)}, "right": {"path": str(b)}},
         "blocking": {"method": "keys"},
-        "linkage": {"threshold": options.threshold},
+        "linkage": {"threshold": _given(options.threshold)},
         "output": {"folder": str(out)},
         "resources": {
             "memory": options.memory,
@@ -256,6 +256,10 @@ def _shown(value: object) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
+def _given(threshold: str) -> str | float:
+    return threshold if threshold == "auto" else float(threshold)
+
+
 def _put(page: Path, marker: str, text: str) -> None:
     body = page.read_text(encoding="utf-8")
     body = re.sub(
@@ -272,7 +276,7 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--persons", type=int, default=1_800_000)
     parser.add_argument("--hardening", default="none")
-    parser.add_argument("--threshold", default="auto", type=lambda t: t if t == "auto" else float(t))
+    parser.add_argument("--threshold", default="auto", help="or a similarity")
     parser.add_argument("--memory", default="4GiB")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--dask", type=int, default=0, help="processes; none by default")
