@@ -5,8 +5,8 @@
 
 Both sides hold their rows in memory. clkhash runs with one worker and twice with two,
 and its best time counts; of ours, the median of five after one that does not count.
-Then ours alone: throughput by size, file to file, and peak memory while streaming from
-Parquet, each in a process of its own. And what hardening costs, in memory, in processor time.
+Then ours alone: throughput by size, in memory (sizes in turn, in one process) and file to file, and
+peak memory while streaming from Parquet. And what hardening costs, in memory, in processor time.
 """
 
 from __future__ import annotations
@@ -132,18 +132,44 @@ def stream(path: Path) -> None:
     print(json.dumps({"seconds": median(seconds), "peak_mb": peak_mib()}))
 
 
+def hold(paths: list[Path]) -> None:
+    """Encode in memory, files in turn; print seconds of each. Runs in its own process."""
+    schema = pprl.Schema.from_document(NAMES_SCHEMA)
+    key = pprl.LinkageKey.from_secret(SECRET)
+    tables = [pq.read_table(path) for path in paths]
+    pprl.encode(tables[0], schema, key, id_column="id")
+    seconds: list[list[float]] = [[] for _ in tables]
+    for _ in range(5):
+        for table, own in zip(tables, seconds, strict=True):
+            start = time.perf_counter()
+            pprl.encode(table, schema, key, id_column="id")
+            own.append(time.perf_counter() - start)
+    print(json.dumps([median(own) for own in seconds]))
+
+
 def scaling(folder: Path, sizes: list[int]) -> list[dict[str, float]]:
-    """Throughput and memory, file to file, by number of records of seven fields."""
-    found = []
-    for records in sizes:
-        path = folder / "people.parquet"
+    """Throughput in memory, and with peak memory file to file, by number of records."""
+    paths = [folder / f"people-{records}.parquet" for records in sizes]
+    for path, records in zip(paths, sizes, strict=True):
         people(path, records)
-        done = subprocess.run(
-            [sys.executable, __file__, "--stream", str(path)], capture_output=True, check=True
+    held = _own_process("--hold", *paths)
+    found = []
+    for path, records, seconds in zip(paths, sizes, held, strict=True):
+        run = _own_process("--stream", path)
+        found.append(
+            {
+                "records": records,
+                "memory_per_s": records / seconds,
+                "file_per_s": records / run["seconds"],
+                "peak_mb": run["peak_mb"],
+            }
         )
-        run = json.loads(done.stdout)
-        found.append(run | {"records": records, "records_per_s": records / run["seconds"]})
     return found
+
+
+def _own_process(*arguments: object) -> Any:
+    command = [sys.executable, __file__, *(str(one) for one in arguments)]
+    return json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
 
 
 GROUPS = {
@@ -205,14 +231,20 @@ def hardened(folder: Path, records: int = 200_000) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--records", type=int, default=200_000, help="against clkhash")
-    parser.add_argument("--sizes", type=int, nargs="*", default=[100_000, 1_000_000])
+    parser.add_argument(
+        "--sizes", type=int, nargs="*", default=[100_000, 1_000_000], help="add 10000000"
+    )
     parser.add_argument("--json", type=Path, help="write the figures here")
     parser.add_argument("--hardening", action="store_true", help="only what hardening costs")
     parser.add_argument("--stream", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--hold", type=Path, nargs="+", help=argparse.SUPPRESS)
     given = parser.parse_args()
     warnings.simplefilter("ignore")
     if given.stream:
         stream(given.stream)
+        return
+    if given.hold:
+        hold(given.hold)
         return
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -230,8 +262,9 @@ def main() -> None:
     )
     for run in own:
         print(
-            f"{run['records']:>12,} records, seven fields, Parquet to file: "
-            f"{run['records_per_s']:,.0f}/s, peak {run['peak_mb']:,.0f} MB"
+            f"{run['records']:>12,} records, seven fields: in memory "
+            f"{run['memory_per_s']:,.0f}/s, Parquet to file {run['file_per_s']:,.0f}/s, "
+            f"peak {run['peak_mb']:,.0f} MB"
         )
     if given.json:
         facts = {"python": platform.python_version(), "machine": platform.processor()}
