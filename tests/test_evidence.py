@@ -19,7 +19,7 @@ from pprl.kernels.groups import common_bits
 from pprl.linkage.auto import decide
 from pprl.linkage.blocking import KeyBlocking
 from pprl.linkage.compare import scored_pairs
-from pprl.linkage.evidence import learn
+from pprl.linkage.evidence import Strangers, learn
 from pprl.linkage.pairs import Pairs
 from pprl.linkage.signals import Side, View, can_be_weighed
 
@@ -147,9 +147,10 @@ def test_variants_are_seen_by_their_best() -> None:
 def test_learning_does_not_depend_on_which_file_comes_first() -> None:
     a, b = register(5, shared=200)
     pairs, own, other = (scored_pairs(*two, 0.52) for two in ((a, b), (a, None), (b, None)))
-    one = learn(a, b, pairs, [(a, own), (b, other)])
+    strangers = [Strangers(file, within, 2.0) for file, within in ((a, own), (b, other))]
+    one = learn(a, b, pairs, strangers)
     turned = Pairs(pairs.right, pairs.left, pairs.similarity)
-    two = learn(b, a, turned, [(b, other), (a, own)])
+    two = learn(b, a, turned, strangers[::-1])
     assert one.learned
     assert np.allclose(one.weights, two.weights, atol=0.05)
     assert one.weights[2] > 5 * abs(one.weights[3])

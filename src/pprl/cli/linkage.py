@@ -272,12 +272,14 @@ def _cluster(
     from pprl.exchange.files import new_folder, write_json, write_table
     from pprl.linkage.cluster import cluster
     from pprl.linkage.deliveries import load_previous
+    from pprl.linkage.measure import Measure
 
     clusters_file, facts_file = output / "clusters.parquet", output / "linkage.json"
     conflicts_file, events_file = output / "conflicts.parquet", output / "events.parquet"
     similarities_file = output / "similarities.parquet"
     new_folder(output, [clusters_file, facts_file, conflicts_file, events_file, similarities_file])
-    previous, cut = None, threshold_of(threshold)
+    previous = None
+    cut: float | Literal["auto"] | Measure = threshold_of(threshold)
     if against is not None:
         previous, before, rule_before = load_previous(against)
         cut = before if cut == "auto" else cut

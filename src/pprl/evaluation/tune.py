@@ -184,8 +184,9 @@ def _scores(
     left, right = (pd.factorize(frame[name])[0].astype(np.int64) for name in frame.columns)
     penalty = np.zeros(len(frame))
     if len(frame) and any(margins):
-        sizes = int(left.max()) + 1, int(right.max()) + 1
-        lowered = with_margin(Pairs(left, right, similarity), *sizes, float(similarity.min()))
+        first = int(left.max()) + 1
+        places = left, first + right, first + int(right.max()) + 1
+        lowered = with_margin(Pairs(left, right, similarity), *places, float(similarity.min()))
         penalty = (similarity - lowered.similarity) / WEIGHT
     return [(margin, similarity - margin * penalty) for margin in margins]
 

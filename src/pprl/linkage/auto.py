@@ -14,14 +14,16 @@ from pprl.errors import UsageError
 from pprl.exchange.encodings import Encodings
 from pprl.linkage.blocking import Blocking, BlockingReport
 from pprl.linkage.compare import Progress, blocked_pairs, scored_pairs
-from pprl.linkage.evidence import Evidence, learn
+from pprl.linkage.evidence import Evidence, Strangers, learn
 from pprl.linkage.match import match
 from pprl.linkage.pairs import Pairs
 from pprl.linkage.score import with_margin
 from pprl.linkage.signals import can_be_weighed
 from pprl.linkage.threshold import (
     Cut,
+    Null,
     best_partner,
+    false_links,
     find_cut,
     find_floor,
     maybe_repeated,
@@ -180,14 +182,18 @@ def decide(
 
     def rank(neighbours: list[Neighbours]) -> tuple[Evidence | None, Cut, Pairs, NDArray[Any]]:
         """Score the pairs by what these neighbours teach, choose the links, and cut them."""
-        strangers = [(one.file, one.strangers) for one in neighbours]
+        strangers = [one.strangers_for(n_a * n_b) for one in neighbours]
         evidence = learn(a, b, pairs, strangers) if weighed else None
         scored = _score(evidence, a, b, pairs, floor)
         place = _places(match(scored, n_a, n_b, "one-to-one"), scored, n_b)
         place = place[np.argsort(-scored.similarity[place], kind="stable")]
         ranked = scored.similarity[place]
-        nulls = [(_score(evidence, x, None, p, floor), x.info.records) for x, p in strangers]
-        return evidence, find_cut(ranked, nulls, n_a, n_b), pairs.take(place), ranked
+        nulls = [one.null(evidence, floor) for one in neighbours]
+
+        def expect(rate: NDArray[np.float64]) -> NDArray[np.float64]:
+            return false_links(np.arange(1, len(rate) + 1), rate, n_a, n_b)
+
+        return evidence, find_cut(ranked, nulls, expect), pairs.take(place), ranked
 
     evidence, cut, chosen, ranked = rank(within)
     if cut.links:
@@ -221,6 +227,16 @@ class Neighbours:
         """The pairs that are beyond doubt not of one person."""
         return self.pairs.take(~self.doubtful)
 
+    def strangers_for(self, between: int) -> Strangers:
+        """Let them stand for so many pairs of records between the files."""
+        n = self.file.info.records
+        return Strangers(self.file, self.strangers, 2 * between / max(n * (n - 1), 1))
+
+    def null(self, evidence: Evidence | None, floor: float) -> Null:
+        """Score them as the links are."""
+        n = self.file.info.records
+        return Null(_score(evidence, self.file, None, self.strangers, floor), n, n - 1)
+
     def surely_repeated(self, evidence: Evidence | None, median: float, floor: float) -> Neighbours:
         """Doubt only as many pairs as the links' median score lets expect."""
         if not self.doubtful.any():
@@ -234,7 +250,8 @@ def _strangers_only(chosen: Pairs, own: list[Neighbours]) -> tuple[list[Neighbou
     between = np.sort(chosen.similarity)[::-1]
     for at, (one, other) in enumerate((own, own[::-1])):
         n, m = one.file.info.records, other.file.info.records
-        if repeats_people(between, one.strangers, n, other.strangers, m):
+        times = n * (n - 1.0) / max(m * (m - 1.0), 1.0)
+        if repeats_people(between, one.strangers, n, other.strangers, times):
             return [own[1 - at]], one.file.info.holder or f"file {at + 1}"
     return own, None
 
@@ -243,11 +260,12 @@ def _score(
     evidence: Evidence | None, a: Encodings, b: Encodings | None, pairs: Pairs, floor: float
 ) -> Pairs:
     """Score pairs between two files, or within one, with the margin to their rivals."""
-    sizes = a.info.records, (b or a).info.records
-    if evidence is None:
-        return with_margin(pairs, *sizes, floor, within=b is None)
-    # Log-odds below nought speak against a pair; a runner-up with such is no rival.
-    return with_margin(evidence.score(a, b or a, pairs), *sizes, 0.0, within=b is None)
+    first = 0 if b is None else a.info.records
+    n = first + (b or a).info.records
+    if evidence is not None:
+        # Log-odds below nought speak against a pair; a runner-up with such is no rival.
+        pairs, floor = evidence.score(a, b or a, pairs), 0.0
+    return with_margin(pairs, pairs.left, first + pairs.right, n, floor)
 
 
 def _places(chosen: Pairs, among: Pairs, n_right: int) -> np.ndarray:

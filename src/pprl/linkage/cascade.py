@@ -310,7 +310,8 @@ class _Run:
             np.searchsorted(np.flatnonzero(mask), end)
             for mask, end in zip(taken, (left, right), strict=True)
         )
-        return Pool.of(parts).similarity(x, y + parts[0].info.records)
+        links = Pairs(x, y + parts[0].info.records, np.zeros(len(x)))
+        return Pool.of(parts).compared(links).similarity
 
 
 def _subset(encodings: Encodings, records: NDArray[np.bool_], holder: str = "") -> Encodings:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from os import PathLike
 from typing import Any, Literal
@@ -16,18 +16,22 @@ from numpy.typing import NDArray
 from pprl.errors import PprlWarning, UsageError
 from pprl.exchange.encodings import EncodingInfo, Encodings, check_compatible, warn_absent_fields
 from pprl.exchange.links import Clusters
+from pprl.linkage.auto import Estimate
 from pprl.linkage.blocking import Blocking, BlockingReport
 from pprl.linkage.choices import Rule, RuleChoice
 from pprl.linkage.compare import MAX_PAIRS, Progress, blocked_pairs, check_threshold, scored_pairs
 from pprl.linkage.conflicts import find_conflicts
 from pprl.linkage.deliveries import Previous, name_clusters
 from pprl.linkage.joining import SLACK, check_rule, choose_rule, join
+from pprl.linkage.measure import Measure
 from pprl.linkage.pairs import Pairs, by_similarity
 from pprl.linkage.pool import Pool
-from pprl.linkage.shape import Gap
+from pprl.linkage.several import Candidates, decide_several
+from pprl.linkage.shape import NOWHERE, Gap
 from pprl.linkage.within import find_threshold
 
 _REPEATS = 0.02
+_FEW = 100
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,15 +45,18 @@ class ClusterResult:
         events: What became of the clusters of an earlier delivery: ``event`` (``merge`` or
             ``split``), ``previous_id``, ``cluster_id``, ``records``. None without one.
         threshold: The Dice similarity that records of one person have on average; above 1
-            where none was found.
+            where none was found. Where ``measure`` weighs more than similarity, that of the least
+            similar pair that was linked.
         how: ``auto``, or ``fixed`` where the threshold was given.
         rule: Which clusters were joined first, and which might be.
         deduplicated: Holders of whose records a cluster has at most one.
         pairs_compared: Number of pairs of rows that were compared, not counting the
             sample for an automatic threshold.
-        pairs_above: Number of pairs at or above the threshold.
-        expected_precision: Of the pairs at or above an automatic threshold, before the
-            rule, a rough estimate; None where the threshold was given.
+        pairs_above: Number of pairs that were linked, before the rule.
+        expected_precision: Of these, a rough estimate; None where the threshold was given.
+        estimate: That with its interval, of the best link of a record with each other file;
+            None where files may repeat people or the threshold was given.
+        measure: How pairs were scored and cut; for another delivery, see `cluster`.
         doubtful_from: Where an automatic threshold left out pairs that look like members of one
             household, the similarity at which these begin; None where it did not.
         blocking: What blocking left out; None where every pair was compared.
@@ -69,6 +76,8 @@ class ClusterResult:
     pairs_compared: int
     pairs_above: int
     expected_precision: float | None
+    estimate: Estimate | None
+    measure: Measure
     doubtful_from: float | None
     blocking: BlockingReport | None
     similarities: pa.Table
@@ -87,6 +96,8 @@ class ClusterResult:
             "pairs_compared": self.pairs_compared,
             "pairs_above": self.pairs_above,
             "expected_precision": self.expected_precision,
+            "estimate": self.estimate and self.estimate.to_dict(),
+            "measure": self.measure.to_dict(),
             "doubtful_from": self.doubtful_from,
             "blocking": self.blocking and self.blocking.to_dict(),
             "records": self.clusters.table.num_rows,
@@ -128,7 +139,7 @@ class ClusterResult:
 
 def cluster(
     *files: Encodings,
-    threshold: float | Literal["auto"] = "auto",
+    threshold: float | Literal["auto"] | Measure = "auto",
     deduplicated: bool | Collection[str] = True,
     rule: RuleChoice = "auto",
     blocking: Blocking | None = None,
@@ -143,8 +154,10 @@ def cluster(
 
     Args:
         files: Encodings made with one schema and key, each under a holder's name of its own.
-        threshold: ``auto`` finds it from the shape of the similarities (see
-            `pprl.linkage.within` and `pprl.linkage.shape`); or a Dice similarity, 0 to 1.
+        threshold: ``auto`` finds it: where no file repeats a person from pairs within the
+            files, as for two (`pprl.linkage.several`), else from the shape of the similarities
+            (`pprl.linkage.within`). Or a Dice similarity, 0 to 1; or the ``measure`` of an
+            earlier result, so that another delivery is linked in the same way.
         deduplicated: True where no file has two records of one person, so that a cluster has
             at most one of each; False where every file may; or the names of the
             holders whose files have none.
@@ -165,7 +178,7 @@ def cluster(
         TooManyPairs: More than ``max_pairs`` pairs reach the threshold.
     """
     check_rule(rule)
-    if threshold != "auto":
+    if threshold != "auto" and not isinstance(threshold, Measure):
         check_threshold(threshold)
     if not files:
         raise UsageError("give at least one file of encodings.")
@@ -176,25 +189,26 @@ def cluster(
     pool = Pool.of(files)
     groups = pool.groups(deduplicated)
     previous = None if against is None else Previous.of(against, pool)
-    precision = doubtful_from = None
-    cut, low = threshold, False
-    if cut == "auto" or (rule == "auto" and previous is None):
+
+    def compare(floor: float, earlier: Previous | None) -> Candidates:
+        return _candidates(pool, earlier, floor, blocking, workers, max_pairs, progress)
+
+    choice = _choose(pool, groups, threshold, workers, progress, compare)
+    measure = choice.measure
+    low = False
+    if rule == "auto" and previous is None and isinstance(threshold, float | int):
         gap = find_threshold(pool, groups, workers=workers, progress=progress)
-        low = cut != "auto" and gap.pairs > 0 and cut < gap.threshold - SLACK
-    if cut == "auto":
-        cut = gap.threshold
-        precision = 1 - gap.false_pairs / gap.pairs if gap.pairs else None
-        doubtful_from = gap.doubtful_from if gap.doubtful else None
-        _warn_gap(gap)
-    pairs, compared, report = _pairs(
-        pool, previous, min(cut, 1.0), blocking, workers, max_pairs, progress
-    )
-    pairs = pairs.take(pairs.similarity >= cut)
-    _warn_repeats(pool, pairs, groups)
-    joined = pairs if previous is None else previous.with_links(pairs)
-    used = choose_rule(precision, low=low) if rule == "auto" else rule
+        low = gap.pairs > 0 and threshold < gap.threshold - SLACK
+    used = choose_rule(choice.precision, low=low) if rule == "auto" else rule
+    found = choice.candidates or compare(measure.floor, previous)
+    linked = measure.linked(pool, found.pairs)
+    if previous is not None:
+        new = previous.cluster < 0
+        linked = linked.take(new[linked.left] | new[linked.right])
+    _warn_repeats(pool, linked, groups)
+    joined = linked if previous is None else previous.with_links(linked)
     earlier = None if previous is None else previous.cluster
-    labels = join(pool, joined, cut, groups, used, earlier)
+    labels = join(pool, joined, measure, groups, used, earlier)
     if previous is not None:
         labels = previous.untouched(joined, labels)
     ids, events = name_clusters(pool, labels, previous)
@@ -206,21 +220,23 @@ def cluster(
                 names=["cluster_id", "holder", "record_id"],
             )
         ),
-        conflicts=find_conflicts(pool, pairs, labels, ids, cut, groups),
+        conflicts=find_conflicts(pool, linked, labels, ids, measure, groups),
         events=events,
-        threshold=float(cut),
+        threshold=float(linked.similarity.min()) if measure.rivals and len(linked) else measure.cut,
         how="auto" if threshold == "auto" else "fixed",
         rule=used,
         deduplicated=tuple(
             name for at, name in enumerate(pool.names) if (groups[pool.file == at] >= 0).any()
         ),
-        pairs_compared=compared,
-        pairs_above=len(pairs),
-        expected_precision=precision,
-        doubtful_from=doubtful_from,
-        blocking=report,
+        pairs_compared=found.compared,
+        pairs_above=len(linked),
+        expected_precision=choice.precision,
+        estimate=choice.estimate,
+        measure=measure,
+        doubtful_from=choice.doubtful_from,
+        blocking=found.blocking,
         similarities=by_similarity(
-            pairs.similarity, pairs.similarity[labels[pairs.left] == labels[pairs.right]]
+            linked.similarity, linked.similarity[labels[linked.left] == labels[linked.right]]
         ),
         seconds=time.perf_counter() - start,
         inputs=tuple(infos),
@@ -252,47 +268,106 @@ def dedupe(
     )
 
 
-def _pairs(
+@dataclass(frozen=True)
+class _Choice:
+    """How pairs are scored and cut, and what is known of those that are linked.
+
+    Attributes:
+        measure: The score and its least value.
+        candidates: Pairs from the floor of the measure up, where they were compared already.
+        precision: Estimated share of linked pairs that are of one person.
+        estimate: The same with an interval, where there is one.
+        doubtful_from: See `ClusterResult`.
+    """
+
+    measure: Measure
+    candidates: Candidates | None = None
+    precision: float | None = None
+    estimate: Estimate | None = None
+    doubtful_from: float | None = None
+
+
+def _choose(
+    pool: Pool,
+    groups: NDArray[np.int64],
+    threshold: float | str | Measure,
+    workers: int | None,
+    progress: Progress | None,
+    compare: Callable[[float, None], Candidates],
+) -> _Choice:
+    """Find out how to score pairs and where to cut them."""
+    if isinstance(threshold, Measure):
+        return _Choice(threshold)
+    if not isinstance(threshold, str):
+        return _Choice(Measure.dice(threshold))
+    if (groups >= 0).all() and len(pool.names) > 1:
+        if len(pool) < _FEW:
+            warnings.warn(
+                f"with fewer than {_FEW} records their neighbours say little about non-matches; "
+                f"the automatic threshold is a guess",
+                PprlWarning,
+                stacklevel=3,
+            )
+        found = decide_several(pool, lambda floor: compare(floor, None))
+        precision = found.estimate.precision
+        if precision is None:
+            _warn_gap(NOWHERE)
+        return _Choice(
+            found.measure,
+            found.candidates,
+            None if precision is None else precision.value,
+            found.estimate,
+        )
+    gap = find_threshold(pool, groups, workers=workers, progress=progress)
+    _warn_gap(gap)
+    return _Choice(
+        Measure.dice(gap.threshold),
+        precision=1 - gap.false_pairs / gap.pairs if gap.pairs else None,
+        doubtful_from=gap.doubtful_from if gap.doubtful else None,
+    )
+
+
+def _candidates(
     pool: Pool,
     previous: Previous | None,
-    threshold: float,
+    floor: float,
     blocking: Blocking | None,
     workers: int | None,
     max_pairs: int,
     progress: Progress | None,
-) -> tuple[Pairs, int, BlockingReport | None]:
-    """Compare what has not been compared; return pairs by record of the pool, once each."""
+) -> Candidates:
+    """Compare what has not been compared; take pairs of records from the floor up, once each."""
     everybody = pool.encodings
     if previous is None:
         n = len(everybody)
         if blocking is not None:
             pairs, blocked = blocked_pairs(
-                everybody, None, threshold, blocking, workers=workers, max_pairs=max_pairs
+                everybody, None, floor, blocking, workers=workers, max_pairs=max_pairs
             )
-            return pairs, blocked.compared, blocked
+            return Candidates(pairs, blocked.compared, blocked)
         pairs = scored_pairs(
-            everybody, None, threshold, workers=workers, max_pairs=max_pairs, progress=progress
+            everybody, None, floor, workers=workers, max_pairs=max_pairs, progress=progress
         )
-        return pairs, n * (n - 1) // 2, None
+        return Candidates(pairs, n * (n - 1) // 2)
     new = previous.cluster < 0
     numbers = np.flatnonzero(new)
     part = pool.subset(new)
     report = None
     if blocking is None:
         found = scored_pairs(
-            part, everybody, threshold, workers=workers, max_pairs=max_pairs, progress=progress
+            part, everybody, floor, workers=workers, max_pairs=max_pairs, progress=progress
         )
         compared = len(part) * len(everybody)
     else:
         found, report = blocked_pairs(
-            part, everybody, threshold, blocking, workers=workers, max_pairs=max_pairs
+            part, everybody, floor, blocking, workers=workers, max_pairs=max_pairs
         )
         compared = report.compared
     left, right = numbers[found.left], found.right
     # Two new records meet twice, and each meets itself.
     keep = ~new[right] | (left < right)
     low, high = np.minimum(left, right)[keep], np.maximum(left, right)[keep]
-    return Pairs(low, high, found.similarity[keep]), compared, report
+    return Candidates(Pairs(low, high, found.similarity[keep]), compared, report)
 
 
 def _warn_gap(gap: Gap) -> None:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from pprl.linkage.joining import LARGEST
+from pprl.linkage.measure import Measure
 from pprl.linkage.pairs import Pairs
 from pprl.linkage.pool import Pool, all_pairs_within
 
@@ -35,7 +36,7 @@ def find_conflicts(
     pairs: Pairs,
     labels: NDArray[np.int64],
     ids: pa.Array,
-    threshold: float,
+    measure: Measure,
     groups: NDArray[np.int64],
 ) -> pa.Table:
     """List the pairs that clusters decide otherwise than the threshold.
@@ -47,10 +48,10 @@ def find_conflicts(
 
     Args:
         pool: The records.
-        pairs: Pairs at or above the threshold.
+        pairs: Linked pairs.
         labels: (n,) cluster of each record.
         ids: Cluster ids, by label.
-        threshold: Dice similarity.
+        measure: How pairs are scored, and where the threshold is.
         groups: (n,) from `Pool.groups`.
     """
     apart = pairs.take(labels[pairs.left] != labels[pairs.right])
@@ -61,9 +62,8 @@ def find_conflicts(
         shape=(len(pool), len(pool.names)),
     )
     shared = (has[labels[apart.left]] * has[labels[apart.right]]).sum(axis=1) > 0
-    inside, _ = all_pairs_within(labels, LARGEST)
-    found = pool.similarity(inside.left, inside.right)
-    together = Pairs(inside.left, inside.right, found).take(found < threshold)
+    inside = pool.compared(all_pairs_within(labels, LARGEST)[0])
+    together = inside.take(measure.excess(pool, inside) < 0)
     every = Pairs.concat([apart, together])
     reasons = np.concatenate([np.where(shared, 0, 1), np.full(len(together), 2)])
     order = np.lexsort((every.right, every.left, reasons))

@@ -17,6 +17,7 @@ from pprl.errors import UnreadableFile, UsageError
 from pprl.exchange.links import Clusters
 from pprl.linkage.choices import Rule
 from pprl.linkage.joining import check_rule, components
+from pprl.linkage.measure import Measure
 from pprl.linkage.pairs import Pairs
 from pprl.linkage.pool import Pool
 
@@ -73,7 +74,7 @@ class Previous:
         """Add to pairs, for joining, a chain through the records of each earlier cluster.
 
         The chain only brings the records into one component, where their own similarities
-        count; in a component that is too large for that, it counts as similarity 1.
+        count.
         """
         order = np.argsort(self.cluster, kind="stable")
         order = order[self.cluster[order] >= 0]
@@ -171,8 +172,8 @@ def _events(
     )
 
 
-def load_previous(folder: str | PathLike[str]) -> tuple[Clusters, float, Rule]:
-    """Read the clusters of an earlier job, the threshold and the rule it used.
+def load_previous(folder: str | PathLike[str]) -> tuple[Clusters, Measure, Rule]:
+    """Read the clusters of an earlier job, the measure and the rule it used.
 
     Raises:
         UnreadableFile: ``clusters.parquet`` or ``linkage.json`` is missing or damaged.
@@ -181,10 +182,14 @@ def load_previous(folder: str | PathLike[str]) -> tuple[Clusters, float, Rule]:
     facts = Path(folder) / "linkage.json"
     try:
         said = json.loads(facts.read_text(encoding="utf-8"))
-        threshold, rule = float(said["threshold"]), said["clustering"]
+        rule = said["clustering"]
         check_rule(rule)
+        if said["measure"] is None:
+            measure = Measure.dice(float(said["threshold"]))
+        else:
+            measure = Measure.from_dict(said["measure"])
     except (OSError, ValueError, KeyError, TypeError, UsageError):
         raise UnreadableFile(
-            f"{facts} is missing or does not say which threshold and rule were used."
+            f"{facts} is missing or does not say which measure and rule were used."
         ) from None
-    return clusters, threshold, rule
+    return clusters, measure, rule

@@ -11,8 +11,9 @@ Estimation in Machine Learning, 2012, section 4), which only matches raise above
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,36 +47,74 @@ class Evidence:
     weights: NDArray[np.float64]
     learned: bool
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, for ``linkage.json``."""
+        return {
+            "view": self.view.to_dict(),
+            "mean": self.mean.tolist(),
+            "scale": self.scale.tolist(),
+            "weights": self.weights.tolist(),
+            "learned": self.learned,
+        }
+
+    @classmethod
+    def from_dict(cls, said: Mapping[str, Any]) -> Evidence:
+        """Read what `to_dict` gave.
+
+        Raises:
+            KeyError, TypeError, ValueError: It is something else.
+        """
+        names = ("mean", "scale", "weights")
+        mean, scale, weights = (np.asarray(said[name], np.float64) for name in names)
+        return cls(View.from_dict(said["view"]), mean, scale, weights, bool(said["learned"]))
+
     def score(self, x: Encodings, y: Encodings, pairs: Pairs) -> Pairs:
         """Give pairs of records their evidence for similarity."""
-        features = self.view.features(Side.of(x, self.view), Side.of(y, self.view), pairs)
+        left = Side.of(x, self.view)
+        right = left if y is x else Side.of(y, self.view)
+        features = self.view.features(left, right, pairs)
         score = self.weights[0] + (features - self.mean) / self.scale @ self.weights[1:]
         return Pairs(pairs.left, pairs.right, score)
 
 
-def learn(
-    a: Encodings, b: Encodings, between: Pairs, within: Sequence[tuple[Encodings, Pairs]]
-) -> Evidence:
-    """Learn what sets pairs between two files apart from pairs within them.
+@dataclass(frozen=True)
+class Strangers:
+    """Pairs of records that are of different people, and what they stand for.
+
+    Attributes:
+        file: Encodings of the records.
+        pairs: The more similar pairs within files, without duplicates of a person.
+        odds: Pairs of records between files, for each pair of records within.
+    """
+
+    file: Encodings
+    pairs: Pairs
+    odds: float
+
+
+def learn(a: Encodings, b: Encodings, between: Pairs, within: Sequence[Strangers]) -> Evidence:
+    """Learn what sets pairs between files apart from pairs within them.
 
     Args:
-        a: Encodings of the first holder.
-        b: Encodings of the second holder.
-        between: The more similar pairs between the files.
-        within: One or both of the files, each with those of its own pairs that are as
-            similar, without duplicates of a person.
+        a: Encodings of the left records.
+        b: Encodings of the right records.
+        between: The more similar pairs between files.
+        within: As similar pairs of strangers, from one file or several.
     """
     view = View.of(a, b)
-    kinds = [(Side.of(a, view), Side.of(b, view), between)]
-    for file, pairs in within:
-        side = Side.of(file, view)
-        kinds.append((side, side, pairs))
+    left = Side.of(a, view)
+    right = left if b is a else Side.of(b, view)
+    kinds = [(left, right, between)]
+    for one in within:
+        side = left if one.file is a else right if one.file is b else Side.of(one.file, view)
+        kinds.append((side, side, one.pairs))
     # As many pairs as there would be between the files if nobody were in both.
-    possible = a.info.records * b.info.records
-    sizes = [file.info.records for file, _ in within]
-    shares = [1.0, *(2 * possible / max(n * (n - 1), 1) / len(within) for n in sizes)]
+    shares = [1.0, *(one.odds / len(within) for one in within)]
     signals = [view.signal(*kind) for kind in kinds]
-    low = max(_reached_by(_PER_RECORD * n, own) for n, own in zip(sizes, signals[1:], strict=True))
+    low = max(
+        _reached_by(_PER_RECORD * one.file.info.records, own)
+        for one, own in zip(within, signals[1:], strict=True)
+    )
     parts, counts = [], []
     rng = np.random.default_rng(0)
     for kind, signal, share in zip(kinds, signals, shares, strict=True):

@@ -12,6 +12,7 @@ from scipy.sparse.csgraph import connected_components
 from pprl.errors import UsageError
 from pprl.kernels.agglomerate import BY_LEAST, BY_MEAN, BY_SUM, agglomerate
 from pprl.linkage.choices import Rule, RuleChoice
+from pprl.linkage.measure import Measure
 from pprl.linkage.pairs import Pairs
 from pprl.linkage.pool import Pool, all_pairs_within
 
@@ -56,7 +57,7 @@ def components(pairs: Pairs, n: int) -> NDArray[np.int64]:
 def join(
     pool: Pool,
     pairs: Pairs,
-    threshold: float,
+    measure: Measure,
     groups: NDArray[np.int64],
     rule: Rule,
     earlier: NDArray[np.int64] | None = None,
@@ -76,12 +77,12 @@ def join(
     Sorensen, Biologiske Skrifter 5(4) (1948), p. 1).
 
     In components of more than 400 records, pairs below the threshold are not computed but
-    count as 0.1 below it.
+    count as 0.1 below it, and records of one earlier cluster as the same.
 
     Args:
         pool: The records.
-        pairs: Pairs at or above the threshold, each once.
-        threshold: Dice similarity.
+        pairs: Linked pairs, each once.
+        measure: How pairs are scored, and where the threshold is.
         groups: (n,) from `Pool.groups`.
         rule: Which clusters are joined first, and which may be.
         earlier: (n,) number of each record's cluster in an earlier delivery, -1 for new ones.
@@ -92,13 +93,14 @@ def join(
     """
     parts = components(pairs, len(pool))
     inside, large = all_pairs_within(parts, LARGEST)
-    found = pool.similarity(inside.left, inside.right)
     rest = pairs.take(large[pairs.left])
-    left = np.concatenate([inside.left, rest.left])
-    right = np.concatenate([inside.right, rest.right])
-    excess = np.concatenate([found, rest.similarity]) - threshold
+    every = Pairs.concat([pool.compared(inside), rest])
+    left, right = every.left, every.right
+    excess = measure.excess(pool, every)
     if earlier is not None:
-        excess[(earlier[left] == earlier[right]) & (earlier[left] >= 0)] += _KEPT
+        same = (earlier[left] == earlier[right]) & (earlier[left] >= 0)
+        excess[same] += _KEPT
+        excess[same & large[left]] = 1.0
     order = np.lexsort((right, left))
     cluster = np.empty(len(pool), np.int64)
     agglomerate(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +16,7 @@ from pprl.exchange.encodings import Encodings, count_bits
 from pprl.linkage.pairs import Pairs
 
 _CHUNK = 1 << 19
+_Number = TypeVar("_Number", bound=np.generic)
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,8 +62,8 @@ class Pool:
                 np.concatenate([one.clks for one in files]),
                 info,
                 _variants(files),
-                None,
-                _block_keys(files),
+                _joined([one.present for one in files]),
+                _joined([one.block_keys for one in files]),
             ),
             names,
             np.repeat(np.arange(len(files)), records),
@@ -95,12 +97,13 @@ class Pool:
             part.clks[rows],
             info,
             None if part.variants is None else part.variants[rows],
-            None,
+            None if part.present is None else part.present[rows],
             None if part.block_keys is None else part.block_keys[rows],
         )
 
-    def similarity(self, left: NDArray[np.int64], right: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Compute the Dice similarity of pairs of records; of variants the best counts."""
+    def compared(self, pairs: Pairs) -> Pairs:
+        """Give pairs of records their Dice similarity; of variants the best counts."""
+        left, right = pairs.left, pairs.right
         rows, words = self.encodings.record_numbers(), self.encodings.words
         starts = np.searchsorted(rows, np.arange(len(self) + 1))
         variants = np.diff(starts)
@@ -115,7 +118,7 @@ class Pool:
                     bits = count_bits(x) + count_bits(y)
                     found = 2.0 * count_bits(x & y) / np.maximum(bits, 1)
                     out[these] = np.maximum(out[these], found)
-        return out
+        return Pairs(left, right, out)
 
     def number(self, holder: NDArray[np.int64], record_ids: pa.Array) -> NDArray[np.int64]:
         """Find records by their file's number and id; -1 where there is none."""
@@ -161,7 +164,7 @@ def _variants(files: Sequence[Encodings]) -> NDArray[np.uint8] | None:
     )
 
 
-def _block_keys(files: Sequence[Encodings]) -> NDArray[np.uint64] | None:
-    """Join blocking keys, which all files have or none."""
-    keys = [one.block_keys for one in files if one.block_keys is not None]
-    return np.concatenate(keys) if len(keys) == len(files) else None
+def _joined(columns: Sequence[NDArray[_Number] | None]) -> NDArray[_Number] | None:
+    """Join what all files have or none: masks, blocking keys."""
+    there = [one for one in columns if one is not None]
+    return np.concatenate(there) if len(there) == len(columns) else None

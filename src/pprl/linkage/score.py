@@ -13,31 +13,25 @@ where near-twins of a record are about, a smaller one where values are often wro
 
 
 def with_margin(
-    pairs: Pairs,
-    n_left: int,
-    n_right: int,
-    floor: float,
-    *,
-    within: bool = False,
+    pairs: Pairs, left: NDArray[np.int64], right: NDArray[np.int64], n: int, floor: float
 ) -> Pairs:
     """Lower each pair's similarity by 0.45 times what its runner-up exceeds ``floor`` by.
 
-    The runner-up is the most similar other pair of either record. With ``within``, both sides
-    number the same file.
+    The runner-up is the most similar other pair that has either of the pair's places.
+
+    Args:
+        pairs: The pairs.
+        left: (p,) the place that each pair takes up on the left, from 0: a record, or a record
+            and the file that its partner is in.
+        right: (p,) the place on the right; one that is a left place, too, has the same number.
+        n: Number of places.
+        floor: What is no rival.
 
     Returns:
         The pairs, with the score for similarity; it may be below 0.
     """
-    if within:
-        half = len(pairs)
-        ends = np.concatenate([pairs.left, pairs.right])
-        rivals = _runner_up(ends, np.tile(pairs.similarity, 2), n_left, floor)
-        runner = np.maximum(rivals[:half], rivals[half:])
-    else:
-        runner = np.maximum(
-            _runner_up(pairs.left, pairs.similarity, n_left, floor),
-            _runner_up(pairs.right, pairs.similarity, n_right, floor),
-        )
+    rivals = _runner_up(np.concatenate([left, right]), np.tile(pairs.similarity, 2), n, floor)
+    runner = np.maximum(rivals[: len(pairs)], rivals[len(pairs) :])
     score = pairs.similarity - WEIGHT * np.maximum(runner - floor, 0.0)
     return Pairs(pairs.left, pairs.right, score)
 
@@ -45,7 +39,7 @@ def with_margin(
 def _runner_up(
     record: NDArray[np.int64], similarity: NDArray[np.float64], n: int, floor: float
 ) -> NDArray[np.float64]:
-    """For each pair, the best similarity among the other pairs of its record."""
+    """For each pair, the best similarity among the other pairs of its place."""
     order = np.lexsort((-similarity, record))
     ranked = record[order]
     first = np.ones(len(order), bool)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -121,6 +122,25 @@ class View:
             np.array([_decay(info, name) for name in names]),
             _masked(a, b),
         )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values."""
+        return {
+            name: value.tolist() if isinstance(value, np.ndarray) else value
+            for name, value in vars(self).items()
+        }
+
+    @classmethod
+    def from_dict(cls, said: Mapping[str, Any]) -> View:
+        """Read what `to_dict` gave.
+
+        Raises:
+            KeyError, TypeError, ValueError: It is something else.
+        """
+        names = ("chance", "noise", "weights", "decay")
+        chance, noise, weights, decay = (np.asarray(said[name], np.float64) for name in names)
+        starts, masked = np.asarray(said["starts"], np.int64), bool(said["masked"])
+        return cls(starts, chance, noise, weights, decay, masked)
 
     def signal(self, x: Side, y: Side, pairs: Pairs) -> _Values:
         """Weigh pairs of records by their groups alone: (p,) from 0 to 1.

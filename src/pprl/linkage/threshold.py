@@ -11,7 +11,7 @@ partner in the other file, about as near as they are to each other.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -28,6 +28,8 @@ _SAMPLE = 256
 _NEAR = 0.02
 _ROUNDS = 50
 _TIMES, _SURPRISE = 4.0, 3.0
+
+_Values = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -132,45 +134,55 @@ def best_partner(
 
 
 def repeats_people(
-    between: NDArray[np.float64], within: Pairs, n: int, other: Pairs, n_other: int
+    between: NDArray[np.float64], within: Pairs, n: int, other: Pairs, times: float
 ) -> bool:
-    """Tell whether a file has duplicates that the other file shows it should not have.
+    """Tell whether a file has duplicates that other files show it should not have.
 
-    At some similarity of the pairs between the files, four times as many pairs within this file
-    reach it as the other file lets expect, and yet too few for it to be what many strangers
-    come to.
+    At some similarity of the pairs between files, four times as many pairs within this file
+    reach it as the others let expect, and yet no more than where everybody is in it twice:
+    too few for it to be what many strangers come to.
 
     Args:
-        between: (m,) similarities of the one-to-one pairs between the files, falling.
+        between: (m,) similarities of the pairs between files that may be links, falling.
         within: Pairs within this file, but for those that `maybe_repeated` marks.
         n: Its records.
-        other: Pairs within the other file.
-        n_other: Its records.
+        other: Pairs within the other files.
+        times: Pairs of records within this file, for each within the others.
     """
     levels = between[np.unique(np.geomspace(1, max(len(between), 1), 24).astype(int) - 1)]
     pairs, others = (_reach(one.similarity, levels) for one in (within, other))
-    expected = (others + _SURPRISE) * (n * (n - 1.0)) / max(n_other * (n_other - 1.0), 1.0)
+    expected = (others + _SURPRISE) * times
     many = pairs > _TIMES * np.maximum(expected, _SURPRISE)
-    return bool((many & (pairs <= n / 4)).any())
+    return bool((many & (pairs <= n / 2)).any())
+
+
+@dataclass(frozen=True)
+class Null:
+    """Pairs of strangers, scored as the links are.
+
+    Attributes:
+        pairs: Those within files without duplicates.
+        records: Number of records that they are of.
+        others: Number of other records that one of these could be paired with, on average.
+    """
+
+    pairs: Pairs
+    records: int
+    others: float
 
 
 def find_cut(
-    ranked: NDArray[np.float64], nulls: Sequence[tuple[Pairs, int]], n_a: int, n_b: int
+    ranked: NDArray[np.float64], nulls: Sequence[Null], expect: Callable[[_Values], _Values]
 ) -> Cut:
     """Find the first rank at which as many links are false as true.
 
     Args:
         ranked: (m,) scores of the one-to-one links, falling.
-        nulls: Pairs within files without duplicates, scored in the same way, and each file's
-            number of records.
-        n_a: Records in the first file.
-        n_b: Records in the second file.
+        nulls: Pairs of strangers.
+        expect: Turns the chance, at each rank, that two records which are no match reach
+            its score into the number of false links down to there: `false_links`.
     """
-    m = len(ranked)
-    places = np.arange(1, m + 1)
-    each = [
-        false_links(places, rate(ranked, nulls), n_a, n_b) for rate in (_assigned_rate, _pair_rate)
-    ]
+    each = [expect(rate(ranked, nulls)) for rate in (_assigned_rate, _pair_rate)]
     false = rising(np.sqrt(each[0] * each[1]))
     local = local_precision(false)
     links = first_below(local)
@@ -208,23 +220,23 @@ def first_below(local: NDArray[np.float64]) -> int:
     return int(below[0]) if len(below) else len(local)
 
 
-def _assigned_rate(
-    ranked: NDArray[np.float64], nulls: Sequence[tuple[Pairs, int]]
-) -> NDArray[np.float64]:
+def _assigned_rate(ranked: _Values, nulls: Sequence[Null]) -> _Values:
     rates = []
-    for pairs, n in nulls:
+    for null in nulls:
+        pairs, n = null.pairs, null.records
         order = np.lexsort((pairs.right, pairs.left, -pairs.similarity))
         keep, taken = np.zeros(len(pairs), bool), np.zeros(n, bool)
         greedy(pairs.left[order], pairs.right[order], taken, taken, keep)
         used = np.minimum(2 * _reach(pairs.similarity[order[keep]], ranked) / n, 1 - 1 / n)
-        rates.append(used / ((1 - used) * n))
+        rates.append(used / ((1 - used) * (null.others + 1)))
     return np.asarray(sum(rates) / len(rates))
 
 
-def _pair_rate(
-    ranked: NDArray[np.float64], nulls: Sequence[tuple[Pairs, int]]
-) -> NDArray[np.float64]:
-    rates = [2 * _reach(pairs.similarity, ranked) / (n * max(n - 1, 1)) for pairs, n in nulls]
+def _pair_rate(ranked: _Values, nulls: Sequence[Null]) -> _Values:
+    rates = [
+        2 * _reach(null.pairs.similarity, ranked) / (null.records * max(null.others, 1))
+        for null in nulls
+    ]
     return np.asarray(sum(rates) / len(rates))
 
 

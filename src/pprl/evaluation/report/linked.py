@@ -50,7 +50,7 @@ class Outcome:
         pairs = run.facts.get("expected_precision")
         if run.estimate is None and pairs is None:
             return None
-        found = run.estimate or {}
+        found = run.estimate or run.facts.get("estimate") or {}
         precision = found.get("precision")
         counts = None
         if run.estimate is not None and not self.hidden:
@@ -59,8 +59,12 @@ class Outcome:
             "From the neighbours within each file. The interval is a working range; recall "
             "cannot be estimated without a truth."
             if run.estimate is not None
-            else "Of the pairs at or above the threshold, before clusters were made; a rough "
-            "estimate without an interval."
+            else "Of the pairs that were linked before clusters were made: "
+            + (
+                "from the neighbours within each file. The interval is a working range."
+                if precision
+                else "a rough estimate without an interval."
+            )
         )
         return ErrorRates(
             method="estimate",

@@ -1,0 +1,184 @@
+"""Which records of several files without duplicates are linked, where no truth is known.
+
+As with two files (`pprl.linkage.auto`), pairs within a file show what strangers look like; groups
+and masks are weighed, rivals count against a pair, and the links are ranked and cut. What
+differs is that a record may have a link with each of the other files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pprl.linkage.auto import Estimate
+from pprl.linkage.blocking import BlockingReport
+from pprl.linkage.evidence import Strangers, learn
+from pprl.linkage.match import match
+from pprl.linkage.measure import Measure
+from pprl.linkage.pairs import Pairs
+from pprl.linkage.pool import Pool
+from pprl.linkage.shape import NOWHERE
+from pprl.linkage.signals import can_be_weighed
+from pprl.linkage.threshold import (
+    Cut,
+    Null,
+    best_partner,
+    find_cut,
+    find_floor,
+    maybe_repeated,
+    repeats_people,
+    surely_repeated,
+)
+
+_GRID = 1024
+_ROUNDS = 50
+
+
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """Pairs of records that were looked at.
+
+    Attributes:
+        pairs: Those from some Dice similarity up, once each.
+        compared: Number of pairs of rows that were compared.
+        blocking: What blocking left out; None where every pair was compared.
+    """
+
+    pairs: Pairs
+    compared: int
+    blocking: BlockingReport | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Several:
+    """What was decided.
+
+    Attributes:
+        measure: How pairs are scored and where they are cut; nothing is linked where nobody
+            seems to be in two of the files.
+        candidates: The pairs that were looked at.
+        estimate: What is estimated of the best links, one for each record and other file.
+    """
+
+    measure: Measure
+    candidates: Candidates
+    estimate: Estimate
+
+
+def decide_several(pool: Pool, compare: Callable[[float], Candidates]) -> Several:
+    """Rank the pairs between the files of a pool, none of which repeats a person, and cut them.
+
+    With blocking, only pairs that share a block count, between files and within.
+
+    Args:
+        pool: The records.
+        compare: Compares them and takes the pairs from a Dice similarity up.
+    """
+    everybody, n = pool.encodings, len(pool)
+    floor = find_floor(everybody, everybody)
+    candidates = compare(floor)
+    pairs = candidates.pairs
+    across = pool.file[pairs.left] != pool.file[pairs.right]
+    between, own = pairs.take(across), pairs.take(~across)
+    ends = np.concatenate([between.left, between.right])
+    others = np.concatenate([between.right, between.left])
+    partner, best = best_partner(ends, others, np.tile(between.similarity, 2), n)
+    own, doubtful = _of_clean_files(pool, between, own, maybe_repeated(own, partner, best))
+    sizes = np.bincount(pool.file).astype(np.float64)
+    within = float(sizes @ (sizes - 1)) / 2
+    odds = (n * (n - 1.0) / 2 - within) / max(within, 1.0)
+    weighed = can_be_weighed(everybody, everybody)
+
+    def rank(strangers: Pairs) -> tuple[Measure, Cut, NDArray[np.float64]]:
+        """Score the pairs by what these strangers teach, choose the links, and cut them."""
+        measure = Measure(np.inf, floor, rivals=True)
+        if weighed:
+            known = [Strangers(everybody, strangers, odds)]
+            measure = replace(measure, evidence=learn(everybody, everybody, between, known))
+        chosen = _one_for_each_file(pool, measure.ranked(pool, between))
+        chosen = chosen.take(np.argsort(-chosen.similarity, kind="stable"))
+        null = Null(measure.ranked(pool, strangers), n, 2 * within / n)
+        cut = find_cut(chosen.similarity, [null], _expected(pool, chosen))
+        if cut.links:
+            measure = replace(measure, cut=float(chosen.similarity[cut.links - 1]))
+        return measure, cut, chosen.similarity
+
+    measure, cut, ranked = rank(own.take(~doubtful))
+    if cut.links and doubtful.any():
+        score = measure.ranked(pool, own).similarity
+        surer = surely_repeated(doubtful, score, ranked[cut.links // 2])
+        if (surer != doubtful).any():
+            measure, cut, ranked = rank(own.take(~surer))
+    if not cut.links:
+        measure = Measure.dice(NOWHERE.threshold)
+    return Several(measure, candidates, Estimate.of(cut))
+
+
+def _of_clean_files(
+    pool: Pool, between: Pairs, own: Pairs, doubtful: NDArray[np.bool_]
+) -> tuple[Pairs, NDArray[np.bool_]]:
+    """Leave out the pairs within files that repeat people, unless all of them seem to."""
+    ranked = np.sort(between.similarity)[::-1][: len(pool)]
+    sizes = np.bincount(pool.file).astype(np.float64)
+    pairs = sizes * (sizes - 1)
+    file = pool.file[own.left]
+    clean = np.ones(len(pool.names), bool)
+    for at, n in enumerate(sizes.astype(np.int64).tolist()):
+        mine = own.take(~doubtful & (file == at))
+        rest = own.take(~doubtful & (file != at))
+        times = float(pairs[at] / max(pairs.sum() - pairs[at], 1.0))
+        clean[at] = not repeats_people(ranked, mine, n, rest, times)
+    keep = clean[file] if clean.any() else np.ones(len(own), bool)
+    return own.take(keep), doubtful[keep]
+
+
+def _one_for_each_file(pool: Pool, scored: Pairs) -> Pairs:
+    """Choose links, best first, so that a record has one at most with each other file."""
+    files = len(pool.names)
+    places = Pairs(
+        scored.left * files + pool.file[scored.right],
+        scored.right * files + pool.file[scored.left],
+        scored.similarity,
+    )
+    # On the left the other file is a later one, on the right an earlier: no place is on both.
+    chosen = match(places, len(pool) * files, len(pool) * files, "one-to-one")
+    return Pairs(chosen.left // files, chosen.right // files, chosen.similarity)
+
+
+def _expected(pool: Pool, chosen: Pairs) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
+    """Expect false ones among so many of these links, as `threshold.false_links` for two files.
+
+    A record that has its match in a file is out of reach of the others there. How many are
+    is known for up to 1,024 ranks, and interpolated between them.
+    """
+    m, files = len(chosen), len(pool.names)
+    sizes = np.bincount(pool.file).astype(np.float64)
+    grid = np.unique(np.linspace(1, max(m, 1), min(max(m, 1), _GRID)).astype(np.int64))
+    step = np.searchsorted(grid, np.arange(1, m + 1))
+    ends = sum(
+        np.bincount(step * files + pool.file[side], minlength=len(grid) * files)
+        for side in (chosen.left, chosen.right)
+    )
+    taken = np.reshape(ends, (len(grid), files)).cumsum(axis=0) / np.maximum(sizes * (files - 1), 1)
+
+    def left_over(false: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Count the pairs of records without a match, and the most of such in one file."""
+        free = sizes * np.clip(1 - taken * (1 - false / grid)[:, None], 0.0, 1.0)
+        return (free.sum(axis=1) ** 2 - (free**2).sum(axis=1)) / 2, free.max(axis=1)
+
+    def expect(rate: NDArray[np.float64]) -> NDArray[np.float64]:
+        if not m:
+            return np.empty(0)
+        chance, false = rate[grid - 1], np.zeros(len(grid))
+        for _ in range(_ROUNDS):
+            pairs, most = left_over(false)
+            false = np.minimum(pairs * chance / (1 + chance * most), grid)
+        places = np.arange(1, m + 1)
+        reach = np.interp(places, grid, pairs) * rate
+        false = reach / (1 + rate * np.interp(places, grid, most))
+        return np.minimum(false, places)
+
+    return expect
