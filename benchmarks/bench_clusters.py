@@ -34,6 +34,7 @@ from pprl.holder.suggest import suggest_schema
 from pprl.linkage.blocking import HammingLSH
 from pprl.linkage.compare import scored_pairs
 from pprl.linkage.match import match
+from pprl.linkage.measure import Measure
 from pprl.linkage.pairs import Pairs
 from pprl.linkage.pool import Pool
 
@@ -117,25 +118,35 @@ def beside_anonlink(
     found = pprl.cluster(*files, deduplicated=one_each, workers=1)
     pool = Pool.of(files)
     rows = []
-    cuts = {"auto": found.threshold}
-    cuts |= {f"{x:.2f}": x for x in np.arange(0.54, 0.87, 0.02).tolist()}
-    for how, cut in cuts.items():
-        candidates = scored_pairs(pool.encodings, None, cut, workers=1)
+    cuts = {"auto": found.measure}
+    cuts |= {f"{x:.2f}": Measure.dice(x) for x in np.arange(0.54, 0.87, 0.02).tolist()}
+    for how, measure in cuts.items():
+        candidates = scored_pairs(pool.encodings, None, measure.floor, workers=1)
         if one_each:
             candidates = candidates.take(pool.file[candidates.left] != pool.file[candidates.right])
-        if len(candidates) > 10 * len(pool):
+        linked = measure.linked(pool, candidates)
+        if len(linked) > 10 * len(pool):
             continue
         made = {
             rule: labels(
-                pprl.cluster(*files, threshold=cut, deduplicated=one_each, rule=rule, workers=1)
+                pprl.cluster(*files, threshold=measure, deduplicated=one_each, rule=rule, workers=1)
             )
-            for rule in ("auto", "average", "complete", "correlation")
+            for rule in ("average", "complete", "correlation")
         }
+        made["auto"] = labels(
+            pprl.cluster(
+                *files,
+                threshold="auto" if how == "auto" else measure.cut,
+                deduplicated=one_each,
+                workers=1,
+            )
+        )
         if peers:
-            made |= anonlink(peers, pool, candidates, one_each)
+            made |= anonlink(peers, pool, linked, one_each)
         for rule, label in made.items():
+            value = found.threshold if how == "auto" else measure.cut
             rows.append(
-                {"set": name, "threshold": how, "value": round(cut, 4), "rule": rule}
+                {"set": name, "threshold": how, "value": round(value, 4), "rule": rule}
                 | {key: round(value, 4) for key, value in quality(label, true).items()}
             )
     return rows
@@ -181,14 +192,20 @@ def _registers(
 
 
 def registers(options: argparse.Namespace) -> list[dict[str, Any]]:
-    """Three synthetic registers, each of half the population, without and with duplicates."""
+    """Three synthetic registers of half the population each: plain, hardened, with duplicates."""
     rows = []
-    for name, duplicates in (("three registers", 0.0), ("three registers, 5 % twice", 0.05)):
+    kinds: tuple[tuple[str, float, SuggestHardening], ...] = (
+        ("three registers", 0.0, "none"),
+        ("three registers, hardened", 0.0, "default"),
+        ("three registers, 5 % twice", 0.05, "none"),
+    )
+    for name, duplicates, hardening in kinds:
         _, tables, truths = _registers(
             16_000, ("one", "two", "three"), 7, coverage=0.5, duplicates=duplicates
         )
         true = np.concatenate(list(truths.values()))
-        rows += beside_anonlink(name, encode(tables), true, not duplicates, options.peers)
+        files = encode(tables, hardening=hardening)
+        rows += beside_anonlink(name, files, true, not duplicates, options.peers)
     return rows
 
 
