@@ -308,13 +308,14 @@ def _cluster(
         print(json.dumps(facts))
         return
     events = "" if result.events is None else f", {len(result.events):,} events"
-    found = f"threshold {result.threshold:.3g}" if result.threshold <= 1 else "no threshold"
+    says = "the least alike linked at" if result.measure.rivals else "threshold"
+    found = f"{says} {result.threshold:.3g}" if result.threshold <= 1 else "no threshold"
     out.print(
         f"{clusters_file}: {facts['clusters']:,} clusters of {facts['records']:,} records, "
         f"{found} ({result.how})\n"
-        f"{len(result.conflicts):,} conflicts{events}\n"
-        f"compared {result.pairs_compared:,} pairs, {result.pairs_above:,} at or above the "
-        f"threshold, {result.seconds:.2f} s",
+        f"{_estimated(result.estimate)}{len(result.conflicts):,} conflicts{events}\n"
+        f"compared {result.pairs_compared:,} pairs, {result.pairs_above:,} linked before the rule, "
+        f"{result.seconds:.2f} s",
         highlight=False,
         soft_wrap=True,
     )

@@ -24,7 +24,7 @@ LARGEST = 400
 SLACK = 0.02
 """So far below the threshold, a similarity is as good as at it."""
 _UNKNOWN = -0.1
-_TRUSTED = 0.97
+_TRUSTED = 0.9
 _KEPT = 0.05
 
 
@@ -38,7 +38,7 @@ def choose_rule(expected_precision: float | None, *, low: bool = False) -> Rule:
     """Choose how much one pair below the threshold counts, from how false pairs above it are.
 
     Where nearly all pairs above an automatic threshold are of one person, a pair below it
-    is most likely an error of writing, which the mean forgives. Where more than 3 % are
+    is most likely an error of writing, which the mean forgives. Where more than one in ten is
     not, as with households in the files, it is a reason for doubt, and every pair must reach
     the threshold. So it must where a given threshold is ``low``, well below the automatic one.
     Where nothing is known, the mean decides.

@@ -108,8 +108,9 @@ def _of_errors(run: Run, truth: bool) -> list[str]:
         said.append("No truth was given and nothing was estimated: error rates are not known.")
     if run.estimate is not None:
         said.append(
-            "Estimated precision is a working range: sampling and one percentage point of error of "
-            "the method. Its coverage has not been calibrated on enough kinds of files."
+            "Estimated precision is a working range: sampling, and an estimated number of false "
+            "links that may be wrong by a factor of 2.5. How often it holds depends on the kind of "
+            "files."
         )
         if not truth:
             said.append(
