@@ -13,10 +13,13 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
 import pprl
 from pprl import synthetic
+from pprl.cli import app
 from pprl.errors import PprlWarning
+from pprl.evaluation.report.run import Run
 from pprl.exchange.encodings import Encodings
 from pprl.holder.choices import SuggestHardening
 from pprl.holder.suggest import suggest_schema
@@ -123,6 +126,26 @@ def test_a_rival_is_in_the_same_file() -> None:
     assert measure.ranked(pool, pairs).similarity == pytest.approx([0.81, 0.665, 0.7])
     assert measure.linked(pool, pairs).right.tolist() == [1, 2, 3]
     assert measure.excess(pool, pairs) == pytest.approx([0.4, 0.3, 0.2])
+
+
+def test_what_others_get_to_see(tmp_path: Path) -> None:
+    files, _ = registers("default")
+    paths = [str(tmp_path / f"{one.info.holder}.parquet") for one in files]
+    for one, path in zip(files, paths, strict=True):
+        one.save(path)
+    done = CliRunner().invoke(app, ["link", *paths, "-o", str(tmp_path / "job")])
+    assert done.exit_code == 0, done.output
+    assert "estimated precision 0.9" in done.output
+    run = Run.load(tmp_path / "job")
+    result = pprl.cluster(*files)
+    assert run.estimate is not None
+    assert run.estimate == Run.of(result).estimate
+    made = result.report(tmp_path / "report.html")
+    rates = made.error_rates[0]
+    assert (rates.method, rates.unit) == ("estimate", "pairs of records")
+    assert rates.precision.value == round(run.estimate["precision"]["value"], 4)
+    assert any("factor of 2.5" in one.text for one in made.limitations)
+    assert "estimated precision" in result._repr_html_()
 
 
 def test_another_delivery_is_linked_in_the_same_way(tmp_path: Path) -> None:

@@ -276,8 +276,14 @@ def _cluster(
 
     clusters_file, facts_file = output / "clusters.parquet", output / "linkage.json"
     conflicts_file, events_file = output / "conflicts.parquet", output / "events.parquet"
-    similarities_file = output / "similarities.parquet"
-    new_folder(output, [clusters_file, facts_file, conflicts_file, events_file, similarities_file])
+    similarities_file, estimate_file = output / "similarities.parquet", output / "estimate.json"
+    new_folder(
+        output,
+        [
+            *(clusters_file, facts_file, conflicts_file),
+            *(events_file, similarities_file, estimate_file),
+        ],
+    )
     previous = None
     cut: float | Literal["auto"] | Measure = threshold_of(threshold)
     if against is not None:
@@ -302,6 +308,8 @@ def _cluster(
     write_table(result.similarities, similarities_file)
     if result.events is not None:
         write_table(result.events, events_file)
+    if result.estimate is not None:
+        write_json(result.estimate.to_dict(), estimate_file)
     facts = result.facts(*(one.info for one in files))
     write_json(facts, facts_file)
     if as_json:

@@ -96,7 +96,6 @@ class ClusterResult:
             "pairs_compared": self.pairs_compared,
             "pairs_above": self.pairs_above,
             "expected_precision": self.expected_precision,
-            "estimate": self.estimate and self.estimate.to_dict(),
             "measure": self.measure.to_dict(),
             "doubtful_from": self.doubtful_from,
             "blocking": self.blocking and self.blocking.to_dict(),
@@ -116,7 +115,7 @@ class ClusterResult:
         return write(self, path, **options)
 
     def _repr_html_(self) -> str:
-        from pprl.exchange._html import card
+        from pprl.exchange._html import card, share
 
         sizes = self.clusters.table["cluster_id"].value_counts().field("counts").to_numpy()
         rows = {
@@ -127,6 +126,9 @@ class ClusterResult:
             "conflicts": f"{len(self.conflicts):,}",
             "pairs compared": f"{self.pairs_compared:,}",
         }
+        if self.estimate is not None and self.estimate.precision is not None:
+            found = self.estimate.precision
+            rows["estimated precision"] = share(found.value, found.low, found.high)
         return card("Clusters", rows)
 
     def __repr__(self) -> str:

@@ -47,33 +47,31 @@ class Outcome:
 
     def estimated(self, run: Run) -> ErrorRates | None:
         """Return what was estimated without a truth."""
-        pairs = run.facts.get("expected_precision")
-        if run.estimate is None and pairs is None:
+        if run.estimate is None and run.facts.get("expected_precision") is None:
             return None
-        found = run.estimate or run.facts.get("estimate") or {}
-        precision = found.get("precision")
-        counts = None
-        if run.estimate is not None and not self.hidden:
-            counts = {"false_links": round(float(found.get("false_links", 0.0)), 1)}
-        note = (
-            "From the neighbours within each file. The interval is a working range; recall "
-            "cannot be estimated without a truth."
-            if run.estimate is not None
-            else "Of the pairs that were linked before clusters were made: "
-            + (
-                "from the neighbours within each file. The interval is a working range."
-                if precision
-                else "a rough estimate without an interval."
+        before = "Of the pairs that were linked before clusters were made. "
+        note = before if self.kind == "clusters" else ""
+        counts, precision = None, None
+        others: dict[str, float] = {}
+        if run.estimate is None:
+            others["precision of pairs"] = round(float(run.facts["expected_precision"]), 4)
+            note += "A rough estimate without an interval."
+        else:
+            precision = run.estimate.get("precision")
+            if not self.hidden:
+                counts = {"false_links": round(float(run.estimate.get("false_links", 0.0)), 1)}
+            note += (
+                "From the neighbours within each file. The interval is a working range; recall "
+                "cannot be estimated without a truth."
             )
-        )
         return ErrorRates(
             method="estimate",
-            unit="links" if run.estimate is not None else "pairs of records",
+            unit="pairs of records" if self.kind == "clusters" else "links",
             precision=None if precision is None or self.few else self.rounded(precision),
             recall=None,
             f1=None,
             counts=counts,
-            others={} if pairs is None else {"precision of pairs": round(float(pairs), 4)},
+            others=others,
             note=note,
         )
 

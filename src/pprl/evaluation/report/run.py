@@ -73,6 +73,7 @@ class Run:
             "facts": result.facts(*infos),
             "inputs": infos,
             "similarities": result.similarities,
+            "estimate": result.estimate and result.estimate.to_dict(),
         }
         if isinstance(result, ClusterResult):
             return cls(
@@ -81,8 +82,7 @@ class Run:
                 events=result.events,
                 **common,
             )
-        estimate = None if result.estimate is None else result.estimate.to_dict()
-        return cls(found=result.links, estimate=estimate, curve=result.curve, **common)
+        return cls(found=result.links, curve=result.curve, **common)
 
     @classmethod
     def load(cls, folder: str | PathLike[str]) -> Run:
