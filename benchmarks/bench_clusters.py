@@ -33,8 +33,8 @@ from pprl.holder.choices import SuggestHardening
 from pprl.holder.suggest import suggest_schema
 from pprl.linkage.blocking import HammingLSH
 from pprl.linkage.compare import scored_pairs
+from pprl.linkage.criterion import Criterion
 from pprl.linkage.match import match
-from pprl.linkage.measure import Measure
 from pprl.linkage.pairs import Pairs
 from pprl.linkage.pool import Pool
 
@@ -118,25 +118,27 @@ def beside_anonlink(
     found = pprl.cluster(*files, deduplicated=one_each, workers=1)
     pool = Pool.of(files)
     rows = []
-    cuts = {"auto": found.measure}
-    cuts |= {f"{x:.2f}": Measure.dice(x) for x in np.arange(0.54, 0.87, 0.02).tolist()}
-    for how, measure in cuts.items():
-        candidates = scored_pairs(pool.encodings, None, measure.floor, workers=1)
+    cuts = {"auto": found.criterion}
+    cuts |= {f"{x:.2f}": Criterion.dice(x) for x in np.arange(0.54, 0.87, 0.02).tolist()}
+    for how, criterion in cuts.items():
+        candidates = scored_pairs(pool.encodings, None, criterion.floor, workers=1)
         if one_each:
             candidates = candidates.take(pool.file[candidates.left] != pool.file[candidates.right])
-        linked = measure.linked(pool, candidates)
+        linked = criterion.linked(pool, candidates)
         if len(linked) > 10 * len(pool):
             continue
         made = {
             rule: labels(
-                pprl.cluster(*files, threshold=measure, deduplicated=one_each, rule=rule, workers=1)
+                pprl.cluster(
+                    *files, threshold=criterion, deduplicated=one_each, rule=rule, workers=1
+                )
             )
             for rule in ("average", "complete", "correlation")
         }
         made["auto"] = labels(
             pprl.cluster(
                 *files,
-                threshold="auto" if how == "auto" else measure.cut,
+                threshold="auto" if how == "auto" else criterion.cut,
                 deduplicated=one_each,
                 workers=1,
             )
@@ -144,7 +146,7 @@ def beside_anonlink(
         if peers:
             made |= anonlink(peers, pool, linked, one_each)
         for rule, label in made.items():
-            value = found.threshold if how == "auto" else measure.cut
+            value = found.threshold if how == "auto" else criterion.cut
             rows.append(
                 {"set": name, "threshold": how, "value": round(value, 4), "rule": rule}
                 | {key: round(value, 4) for key, value in quality(label, true).items()}

@@ -25,9 +25,9 @@ from pprl.holder.choices import SuggestHardening
 from pprl.holder.suggest import suggest_schema
 from pprl.kernels.agglomerate import BY_LEAST, BY_MEAN, BY_SUM, agglomerate
 from pprl.linkage.choices import Rule
+from pprl.linkage.criterion import Criterion
 from pprl.linkage.deliveries import load_previous
 from pprl.linkage.joining import choose_rule, join
-from pprl.linkage.measure import Measure
 from pprl.linkage.pairs import Pairs
 from pprl.linkage.pool import Pool, all_pairs_within
 from pprl.linkage.shape import NOWHERE, Gap, find_gap, find_slowing, find_valley
@@ -463,9 +463,9 @@ def test_an_earlier_cluster_comes_apart_only_for_a_good_reason(shared: int, kept
     anybody, earlier = np.full(3, -1), np.array([0, 0, -1])
     pairs = Pairs(np.array([0, 0]), np.array([1, 2]), np.array([1.0, 0.95]))
     for rule in get_args(Rule):
-        alone = join(pool, pairs, Measure.dice(0.8), anybody, rule)
+        alone = join(pool, pairs, Criterion.dice(0.8), anybody, rule)
         assert alone.tolist() == [0, 1, 0]
-    after = join(pool, pairs, Measure.dice(0.8), anybody, "average", earlier)
+    after = join(pool, pairs, Criterion.dice(0.8), anybody, "average", earlier)
     assert after.tolist() == [0, 0 if kept else 1, 0]
 
 
@@ -483,10 +483,13 @@ def test_an_earlier_job_says_its_rule(tmp_path: Path) -> None:
     made.clusters.save(tmp_path / "clusters.parquet")
     facts = made.facts(*(one.info for one in first))
     (tmp_path / "linkage.json").write_text(json.dumps(facts))
-    _, measure, rule = load_previous(tmp_path)
-    assert (measure.cut, measure.floor, measure.rivals, rule) == (0.8, 0.8, False, "complete")
+    earlier = load_previous(tmp_path)
+    criterion = earlier.criterion
+    assert criterion is not None
+    assert (criterion.cut, criterion.floor, criterion.rivals) == (0.8, 0.8, False)
+    assert earlier.rule == "complete"
     (tmp_path / "linkage.json").write_text(json.dumps(facts | {"clustering": "best"}))
-    with pytest.raises(UnreadableFile, match="which measure and rule"):
+    with pytest.raises(UnreadableFile, match="which criterion and rule"):
         load_previous(tmp_path)
 
 

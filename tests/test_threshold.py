@@ -21,7 +21,7 @@ from pprl.synthetic import practice
 
 def test_margin_by_hand() -> None:
     pairs = Pairs(np.array([0, 0, 1]), np.array([0, 1, 1]), np.array([0.9, 0.6, 0.5]))
-    scored = with_margin(pairs, pairs.left, 2 + pairs.right, 4, 0.4)
+    scored = with_margin(pairs, pairs.left, 2 + pairs.right, 0.4)
     # Runners-up: 0.6 (left 0), 0.9 (left 0), 0.6 (right 1); less 0.45 times what exceeds 0.4.
     assert scored.similarity == pytest.approx([0.81, 0.375, 0.41])
 

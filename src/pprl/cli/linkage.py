@@ -268,11 +268,11 @@ def _cluster(
     identity: Path | None,
     as_json: bool,
 ) -> None:
-    from pprl.exchange.encodings import Encodings
+    from pprl.exchange.encodings import Encodings, check_compatible
     from pprl.exchange.files import new_folder, write_json, write_table
     from pprl.linkage.cluster import cluster
+    from pprl.linkage.criterion import Criterion
     from pprl.linkage.deliveries import load_previous
-    from pprl.linkage.measure import Measure
 
     clusters_file, facts_file = output / "clusters.parquet", output / "linkage.json"
     conflicts_file, events_file = output / "conflicts.parquet", output / "events.parquet"
@@ -284,13 +284,14 @@ def _cluster(
             *(events_file, similarities_file, estimate_file),
         ],
     )
-    previous = None
-    cut: float | Literal["auto"] | Measure = threshold_of(threshold)
-    if against is not None:
-        previous, before, rule_before = load_previous(against)
-        cut = before if cut == "auto" else cut
-        rule = rule_before if rule == "auto" else rule
+    cut: float | Literal["auto"] | Criterion = threshold_of(threshold)
+    earlier = None if against is None else load_previous(against)
     files: list[Encodings] = [Encodings.load(path, identity=identity) for path in paths]
+    if earlier is not None:
+        check_compatible([*earlier.inputs, *(one.info for one in files)])
+        if cut == "auto" and earlier.criterion is not None:
+            cut = earlier.criterion
+            rule = earlier.rule if rule == "auto" else rule
     with progress_bar("comparing") as progress:
         result = cluster(
             *files,
@@ -298,7 +299,7 @@ def _cluster(
             deduplicated=deduplicated,
             rule=rule,
             blocking=blocking,
-            against=previous,
+            against=None if earlier is None else earlier.clusters,
             workers=workers,
             max_pairs=max_pairs,
             progress=progress,
@@ -316,7 +317,7 @@ def _cluster(
         print(json.dumps(facts))
         return
     events = "" if result.events is None else f", {len(result.events):,} events"
-    says = "the least alike linked at" if result.measure.rivals else "threshold"
+    says = "the least alike linked at" if result.criterion.rivals else "threshold"
     found = f"{says} {result.threshold:.3g}" if result.threshold <= 1 else "no threshold"
     out.print(
         f"{clusters_file}: {facts['clusters']:,} clusters of {facts['records']:,} records, "

@@ -36,7 +36,8 @@ class Tuning:
 
     Attributes:
         threshold: For ``pprl.link(a, b, threshold=...)`` where ``margin`` is 0; else for the
-            score, similarity - margin * (runner-up - 0.3), as `links` has been cut.
+            score, similarity - margin * (runner-up - lowest), as `links` has been cut; the
+            lowest similarity is that of all candidates.
         margin: The weight of the margin that was chosen.
         apparent: F1 at this threshold on the pairs that it was chosen with.
         cross_validated: F1 on pairs that had no part in the choice, the mean of the repeats.
@@ -101,7 +102,7 @@ def tune(
             and then a column ``weight``, the number of pairs that each stands for:
             what `pprl.evaluation.review_estimate.answered` returns. Without weights the F1 is
             that of the reviewed pairs alone.
-        margins: Weights of the runner-up margin to try; 0 is the similarity itself, 0.3 what
+        margins: Weights of the runner-up margin to try; 0 is the similarity itself, 0.45 what
             the automatic threshold uses. `pprl.link` takes a threshold of the similarity only.
         folds: Number of parts that records are divided into.
         repeats: How often they are divided anew.
@@ -184,8 +185,7 @@ def _scores(
     left, right = (pd.factorize(frame[name])[0].astype(np.int64) for name in frame.columns)
     penalty = np.zeros(len(frame))
     if len(frame) and any(margins):
-        first = int(left.max()) + 1
-        places = left, first + right, first + int(right.max()) + 1
+        places = left, int(left.max()) + 1 + right
         lowered = with_margin(Pairs(left, right, similarity), *places, float(similarity.min()))
         penalty = (similarity - lowered.similarity) / WEIGHT
     return [(margin, similarity - margin * penalty) for margin in margins]

@@ -27,7 +27,7 @@ from pprl.linkage.threshold import (
     find_cut,
     find_floor,
     maybe_repeated,
-    repeats_people,
+    repeat_people,
     surely_repeated,
 )
 
@@ -52,7 +52,8 @@ class Estimate:
     Attributes:
         precision: Estimated precision; None where there are no links. The interval holds a
             number of false links up to 2.5 times as great or as small as estimated, with
-            twice the standard deviation of a count on top; calibrated on simulated files.
+            twice the standard deviation of the count of strangers that it comes from on
+            top, and two such strangers; calibrated on simulated files.
         false_links: Expected number of false links.
     """
 
@@ -65,8 +66,9 @@ class Estimate:
         links, false = cut.links, cut.false_links
         if not links:
             return cls(None, 0.0)
-        high = min(false * _MODEL_ERROR + 2 * math.sqrt(false) + 2, links)
-        low = max(false / _MODEL_ERROR - 2 * math.sqrt(false), 0.0)
+        chance = 2 * math.sqrt(false * cut.weight)
+        high = min(false * _MODEL_ERROR + chance + 2 * cut.weight, links)
+        low = max(false / _MODEL_ERROR - chance, 0.0)
         return cls(Figure(1 - false / links, 1 - high / links, 1 - low / links), false)
 
     def to_dict(self) -> dict[str, Any]:
@@ -160,6 +162,9 @@ def decide(
     The files must have been checked by `check_compatible`.
     """
     n_a, n_b = a.info.records, b.info.records
+    if not n_a or not n_b:
+        none, no_links = np.empty(0), Pairs.concat([])
+        return Decision(no_links, none, Cut(0, 0.0, none, none, (0, 0)), none, None, None, None)
     floor = find_floor(a, b)
     report: BlockingReport | None = None
 
@@ -248,12 +253,12 @@ class Neighbours:
 def _strangers_only(chosen: Pairs, own: list[Neighbours]) -> tuple[list[Neighbours], str | None]:
     """Leave out the file that repeats people, if one does, and name it."""
     between = np.sort(chosen.similarity)[::-1]
-    for at, (one, other) in enumerate((own, own[::-1])):
-        n, m = one.file.info.records, other.file.info.records
-        times = n * (n - 1.0) / max(m * (m - 1.0), 1.0)
-        if repeats_people(between, one.strangers, n, other.strangers, times):
-            return [own[1 - at]], one.file.info.holder or f"file {at + 1}"
-    return own, None
+    records = [one.file.info.records for one in own]
+    found = repeat_people(between, [one.strangers for one in own], records)
+    if not found.any():
+        return own, None
+    at = int(found.argmax())
+    return [own[1 - at]], own[at].file.info.holder or f"file {at + 1}"
 
 
 def _score(
@@ -261,11 +266,10 @@ def _score(
 ) -> Pairs:
     """Score pairs between two files, or within one, with the margin to their rivals."""
     first = 0 if b is None else a.info.records
-    n = first + (b or a).info.records
     if evidence is not None:
-        # Log-odds below nought speak against a pair; a runner-up with such is no rival.
+        # A score of nought or less, no signal or odds against a pair, makes no rival.
         pairs, floor = evidence.score(a, b or a, pairs), 0.0
-    return with_margin(pairs, pairs.left, first + pairs.right, n, floor)
+    return with_margin(pairs, pairs.left, first + pairs.right, floor)
 
 
 def _places(chosen: Pairs, among: Pairs, n_right: int) -> np.ndarray:

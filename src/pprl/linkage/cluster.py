@@ -21,17 +21,18 @@ from pprl.linkage.blocking import Blocking, BlockingReport
 from pprl.linkage.choices import Rule, RuleChoice
 from pprl.linkage.compare import MAX_PAIRS, Progress, blocked_pairs, check_threshold, scored_pairs
 from pprl.linkage.conflicts import find_conflicts
+from pprl.linkage.criterion import Criterion
 from pprl.linkage.deliveries import Previous, name_clusters
 from pprl.linkage.joining import SLACK, check_rule, choose_rule, join
-from pprl.linkage.measure import Measure
 from pprl.linkage.pairs import Pairs, by_similarity
 from pprl.linkage.pool import Pool
-from pprl.linkage.several import Candidates, decide_several
+from pprl.linkage.several import Candidates, Several, decide_several
 from pprl.linkage.shape import NOWHERE, Gap
 from pprl.linkage.within import find_threshold
 
 _REPEATS = 0.02
 _FEW = 100
+_VAGUE = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,18 +46,19 @@ class ClusterResult:
         events: What became of the clusters of an earlier delivery: ``event`` (``merge`` or
             ``split``), ``previous_id``, ``cluster_id``, ``records``. None without one.
         threshold: The Dice similarity that records of one person have on average; above 1
-            where none was found. Where ``measure`` weighs more than similarity, that of the least
+            where none was found. Where ``criterion`` weighs more than similarity, that of the least
             similar pair that was linked.
         how: ``auto``, or ``fixed`` where the threshold was given.
         rule: Which clusters were joined first, and which might be.
         deduplicated: Holders of whose records a cluster has at most one.
         pairs_compared: Number of pairs of rows that were compared, not counting the
             sample for an automatic threshold.
-        pairs_above: Number of pairs that were linked, before the rule.
-        expected_precision: Of these, a rough estimate; None where the threshold was given.
-        estimate: That with its interval, of the best link of a record with each other file;
-            None where files may repeat people or the threshold was given.
-        measure: How pairs were scored and cut; for another delivery, see `cluster`.
+        pairs_above: Number of pairs that reach the threshold, before the rule.
+        expected_precision: Of these, or of those in ``estimate``, a rough estimate; None where
+            the threshold was given.
+        estimate: Where no file repeats people, of the best pairs, one at most of a record with
+            each other file; None else, and where the threshold was given.
+        criterion: How pairs were scored and cut; for another delivery, see `cluster`.
         doubtful_from: Where an automatic threshold left out pairs that look like members of one
             household, the similarity at which these begin; None where it did not.
         blocking: What blocking left out; None where every pair was compared.
@@ -77,7 +79,7 @@ class ClusterResult:
     pairs_above: int
     expected_precision: float | None
     estimate: Estimate | None
-    measure: Measure
+    criterion: Criterion
     doubtful_from: float | None
     blocking: BlockingReport | None
     similarities: pa.Table
@@ -96,7 +98,7 @@ class ClusterResult:
             "pairs_compared": self.pairs_compared,
             "pairs_above": self.pairs_above,
             "expected_precision": self.expected_precision,
-            "measure": self.measure.to_dict(),
+            "criterion": self.criterion.to_dict(),
             "doubtful_from": self.doubtful_from,
             "blocking": self.blocking and self.blocking.to_dict(),
             "records": self.clusters.table.num_rows,
@@ -141,7 +143,7 @@ class ClusterResult:
 
 def cluster(
     *files: Encodings,
-    threshold: float | Literal["auto"] | Measure = "auto",
+    threshold: float | Literal["auto"] | Criterion = "auto",
     deduplicated: bool | Collection[str] = True,
     rule: RuleChoice = "auto",
     blocking: Blocking | None = None,
@@ -158,8 +160,9 @@ def cluster(
         files: Encodings made with one schema and key, each under a holder's name of its own.
         threshold: ``auto`` finds it: where no file repeats a person from pairs within the
             files, as for two (`pprl.linkage.several`), else from the shape of the similarities
-            (`pprl.linkage.within`). Or a Dice similarity, 0 to 1; or the ``measure`` of an
-            earlier result, so that another delivery is linked in the same way.
+            (`pprl.linkage.within`). Or a Dice similarity, 0 to 1; or the ``criterion`` of an
+            earlier result, so that another delivery is linked in the same way (give its
+            ``rule``, too).
         deduplicated: True where no file has two records of one person, so that a cluster has
             at most one of each; False where every file may; or the names of the
             holders whose files have none.
@@ -168,19 +171,21 @@ def cluster(
             a given one is 0.02 below it, and else ``average``.
         blocking: A value of `pprl.linkage.blocking`; without it every pair is compared.
         against: The clusters of an earlier delivery. Its records, among those of
-            ``files``, are not compared with each other again; its cluster ids are kept.
+            ``files``, are not compared with each other again, unless ``auto`` has to learn from
+            all files without duplicates; its cluster ids are kept.
         workers: Threads; all processors by default. The result does not depend on it.
-        max_pairs: Stop with an error when more pairs than this reach the threshold.
+        max_pairs: Stop with an error when more pairs than this reach a similarity; there is no
+            limit to the pairs that are weighed, some twenty a record and one more for each file.
         progress: Called with the pairs compared so far and in all.
 
     Raises:
-        UsageError: There are no files, two have one name, an option is unknown, or a record of
-            the earlier delivery is not in the files.
+        UsageError: There are no files, two have one name, an option is unknown, a record of
+            the earlier delivery is not in the files, or these have not what the criterion weighs.
         IncompatibleEncodings: Different schemas, keys or lengths.
         TooManyPairs: More than ``max_pairs`` pairs reach the threshold.
     """
     check_rule(rule)
-    if threshold != "auto" and not isinstance(threshold, Measure):
+    if threshold != "auto" and not isinstance(threshold, Criterion):
         check_threshold(threshold)
     if not files:
         raise UsageError("give at least one file of encodings.")
@@ -192,25 +197,30 @@ def cluster(
     groups = pool.groups(deduplicated)
     previous = None if against is None else Previous.of(against, pool)
 
-    def compare(floor: float, earlier: Previous | None) -> Candidates:
-        return _candidates(pool, earlier, floor, blocking, workers, max_pairs, progress)
+    if isinstance(threshold, Criterion):
+        threshold.check(pool.encodings)
+
+    def compare(floor: float, earlier: Previous | None, weighed: bool) -> Candidates:
+        most = None if weighed else max_pairs
+        return _candidates(pool, earlier, floor, blocking, workers, most, progress)
 
     choice = _choose(pool, groups, threshold, workers, progress, compare)
-    measure = choice.measure
+    criterion = choice.criterion
     low = False
     if rule == "auto" and previous is None and isinstance(threshold, float | int):
         gap = find_threshold(pool, groups, workers=workers, progress=progress)
         low = gap.pairs > 0 and threshold < gap.threshold - SLACK
     used = choose_rule(choice.precision, low=low) if rule == "auto" else rule
-    found = choice.candidates or compare(measure.floor, previous)
-    linked = measure.linked(pool, found.pairs)
+    found = choice.candidates or compare(criterion.floor, previous, criterion.rivals)
+    linked = criterion.linked(pool, found.pairs)
     if previous is not None:
         new = previous.cluster < 0
         linked = linked.take(new[linked.left] | new[linked.right])
-    _warn_repeats(pool, linked, groups)
+    if isinstance(threshold, float | int):
+        _warn_repeats(pool, linked, groups)
     joined = linked if previous is None else previous.with_links(linked)
     earlier = None if previous is None else previous.cluster
-    labels = join(pool, joined, measure, groups, used, earlier)
+    labels = join(pool, joined, criterion, groups, used, earlier)
     if previous is not None:
         labels = previous.untouched(joined, labels)
     ids, events = name_clusters(pool, labels, previous)
@@ -222,9 +232,9 @@ def cluster(
                 names=["cluster_id", "holder", "record_id"],
             )
         ),
-        conflicts=find_conflicts(pool, linked, labels, ids, measure, groups),
+        conflicts=find_conflicts(pool, linked, labels, ids, criterion, groups),
         events=events,
-        threshold=float(linked.similarity.min()) if measure.rivals and len(linked) else measure.cut,
+        threshold=_least_similar(linked) if criterion.rivals else criterion.cut,
         how="auto" if threshold == "auto" else "fixed",
         rule=used,
         deduplicated=tuple(
@@ -234,7 +244,7 @@ def cluster(
         pairs_above=len(linked),
         expected_precision=choice.precision,
         estimate=choice.estimate,
-        measure=measure,
+        criterion=criterion,
         doubtful_from=choice.doubtful_from,
         blocking=found.blocking,
         similarities=by_similarity(
@@ -275,14 +285,14 @@ class _Choice:
     """How pairs are scored and cut, and what is known of those that are linked.
 
     Attributes:
-        measure: The score and its least value.
-        candidates: Pairs from the floor of the measure up, where they were compared already.
+        criterion: The score and its least value.
+        candidates: Pairs from the floor of the criterion up, where they were compared already.
         precision: Estimated share of linked pairs that are of one person.
         estimate: The same with an interval, where there is one.
         doubtful_from: See `ClusterResult`.
     """
 
-    measure: Measure
+    criterion: Criterion
     candidates: Candidates | None = None
     precision: float | None = None
     estimate: Estimate | None = None
@@ -292,38 +302,22 @@ class _Choice:
 def _choose(
     pool: Pool,
     groups: NDArray[np.int64],
-    threshold: float | str | Measure,
+    threshold: float | str | Criterion,
     workers: int | None,
     progress: Progress | None,
-    compare: Callable[[float, None], Candidates],
+    compare: Callable[[float, None, bool], Candidates],
 ) -> _Choice:
     """Find out how to score pairs and where to cut them."""
-    if isinstance(threshold, Measure):
+    if isinstance(threshold, Criterion):
         return _Choice(threshold)
     if not isinstance(threshold, str):
-        return _Choice(Measure.dice(threshold))
+        return _Choice(Criterion.dice(threshold))
     if (groups >= 0).all() and len(pool.names) > 1:
-        if len(pool) < _FEW:
-            warnings.warn(
-                f"with fewer than {_FEW} records their neighbours say little about non-matches; "
-                f"the automatic threshold is a guess",
-                PprlWarning,
-                stacklevel=3,
-            )
-        found = decide_several(pool, lambda floor: compare(floor, None))
-        precision = found.estimate.precision
-        if precision is None:
-            _warn_gap(NOWHERE)
-        return _Choice(
-            found.measure,
-            found.candidates,
-            None if precision is None else precision.value,
-            found.estimate,
-        )
+        return _decided(pool, decide_several(pool, lambda floor: compare(floor, None, True)))
     gap = find_threshold(pool, groups, workers=workers, progress=progress)
     _warn_gap(gap)
     return _Choice(
-        Measure.dice(gap.threshold),
+        Criterion.dice(gap.threshold),
         precision=1 - gap.false_pairs / gap.pairs if gap.pairs else None,
         doubtful_from=gap.doubtful_from if gap.doubtful else None,
     )
@@ -335,7 +329,7 @@ def _candidates(
     floor: float,
     blocking: Blocking | None,
     workers: int | None,
-    max_pairs: int,
+    max_pairs: int | None,
     progress: Progress | None,
 ) -> Candidates:
     """Compare what has not been compared; take pairs of records from the floor up, once each."""
@@ -372,6 +366,41 @@ def _candidates(
     return Candidates(Pairs(low, high, found.similarity[keep]), compared, report)
 
 
+def _least_similar(linked: Pairs) -> float:
+    """Return the lowest similarity of linked pairs; above 1 where there are none."""
+    return float(linked.similarity.min()) if len(linked) else NOWHERE.threshold
+
+
+def _decided(pool: Pool, found: Several) -> _Choice:
+    """Take what was decided for files without duplicates, with a warning where it is doubtful."""
+    precision = found.estimate.precision
+    if found.repeating:
+        warnings.warn(
+            f"files that are taken to be deduplicated seem to have several records of some people: "
+            f"{', '.join(map(repr, found.repeating))}. Strangers were learned from the others. "
+            f"If they may repeat people, say so (deduplicated=, --deduplicated)",
+            PprlWarning,
+            stacklevel=4,
+        )
+    if len(pool) < _FEW or (precision and precision.low < _VAGUE):
+        warnings.warn(
+            "the files are too few or too small for their own pairs to say much about "
+            "non-matches; the automatic threshold is a guess",
+            PprlWarning,
+            stacklevel=4,
+        )
+    if precision is None:
+        warnings.warn(
+            "no two records stand out as one person's; every record is a cluster of its own. "
+            "If files may repeat people, say so (deduplicated=False, --deduplicated none); give a "
+            "threshold if you know better.",
+            PprlWarning,
+            stacklevel=4,
+        )
+    share = None if precision is None else precision.value
+    return _Choice(found.criterion, found.candidates, share, found.estimate)
+
+
 def _warn_gap(gap: Gap) -> None:
     """Warn where nothing was found, or where what was left out may be wanted."""
     said = []
@@ -396,9 +425,9 @@ def _warn_repeats(pool: Pool, pairs: Pairs, groups: NDArray[np.int64]) -> None:
     """Warn about deduplicated files that have similar records."""
     same = (groups[pairs.left] == groups[pairs.right]) & (groups[pairs.left] >= 0)
     found = np.bincount(groups[pairs.left[same]], minlength=len(pool.names))
-    many = found > _REPEATS * np.bincount(pool.file)
+    many = found > _REPEATS * pool.sizes
     if many.any():
-        worst = int(np.argmax(found / np.bincount(pool.file)))
+        worst = int(np.argmax(found / np.maximum(pool.sizes, 1)))
         warnings.warn(
             f"files that are taken to be deduplicated ({many.sum()}) have pairs of records above "
             f"the threshold: {found[worst]:,} in that of holder {pool.names[worst]!r}. If they may "

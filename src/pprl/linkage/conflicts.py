@@ -7,8 +7,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from pprl.linkage.criterion import Criterion
 from pprl.linkage.joining import LARGEST
-from pprl.linkage.measure import Measure
 from pprl.linkage.pairs import Pairs
 from pprl.linkage.pool import Pool, all_pairs_within
 
@@ -36,7 +36,7 @@ def find_conflicts(
     pairs: Pairs,
     labels: NDArray[np.int64],
     ids: pa.Array,
-    measure: Measure,
+    criterion: Criterion,
     groups: NDArray[np.int64],
 ) -> pa.Table:
     """List the pairs that clusters decide otherwise than the threshold.
@@ -51,7 +51,7 @@ def find_conflicts(
         pairs: Linked pairs.
         labels: (n,) cluster of each record.
         ids: Cluster ids, by label.
-        measure: How pairs are scored, and where the threshold is.
+        criterion: How pairs are scored, and where the threshold is.
         groups: (n,) from `Pool.groups`.
     """
     apart = pairs.take(labels[pairs.left] != labels[pairs.right])
@@ -63,7 +63,7 @@ def find_conflicts(
     )
     shared = (has[labels[apart.left]] * has[labels[apart.right]]).sum(axis=1) > 0
     inside = pool.compared(all_pairs_within(labels, LARGEST)[0])
-    together = inside.take(measure.excess(pool, inside) < 0)
+    together = inside.take(criterion.excess(pool, inside) < 0)
     every = Pairs.concat([apart, together])
     reasons = np.concatenate([np.where(shared, 0, 1), np.full(len(together), 2)])
     order = np.lexsort((every.right, every.left, reasons))

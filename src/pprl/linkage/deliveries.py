@@ -14,10 +14,11 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pprl.errors import UnreadableFile, UsageError
+from pprl.exchange.encodings import EncodingInfo
 from pprl.exchange.links import Clusters
 from pprl.linkage.choices import Rule
+from pprl.linkage.criterion import Criterion
 from pprl.linkage.joining import check_rule, components
-from pprl.linkage.measure import Measure
 from pprl.linkage.pairs import Pairs
 from pprl.linkage.pool import Pool
 
@@ -172,8 +173,25 @@ def _events(
     )
 
 
-def load_previous(folder: str | PathLike[str]) -> tuple[Clusters, Measure, Rule]:
-    """Read the clusters of an earlier job, the measure and the rule it used.
+@dataclass(frozen=True, eq=False)
+class Earlier:
+    """An earlier job.
+
+    Attributes:
+        clusters: Its clusters.
+        criterion: How it scored and cut pairs; None where it found nobody in two files.
+        rule: How it joined them.
+        inputs: Headers of its encodings.
+    """
+
+    clusters: Clusters
+    criterion: Criterion | None
+    rule: Rule
+    inputs: tuple[EncodingInfo, ...]
+
+
+def load_previous(folder: str | PathLike[str]) -> Earlier:
+    """Read an earlier job: its clusters, and how they were found.
 
     Raises:
         UnreadableFile: ``clusters.parquet`` or ``linkage.json`` is missing or damaged.
@@ -184,12 +202,14 @@ def load_previous(folder: str | PathLike[str]) -> tuple[Clusters, Measure, Rule]
         said = json.loads(facts.read_text(encoding="utf-8"))
         rule = said["clustering"]
         check_rule(rule)
-        if said["measure"] is None:
-            measure = Measure.dice(float(said["threshold"]))
+        inputs = tuple(EncodingInfo.model_validate(one) for one in said["inputs"])
+        # Jobs of before there were criteria have a threshold of similarity.
+        if said.get("criterion") is None:
+            criterion = Criterion.dice(float(said["threshold"]))
         else:
-            measure = Measure.from_dict(said["measure"])
-    except (OSError, ValueError, KeyError, TypeError, UsageError):
+            criterion = Criterion.from_dict(said["criterion"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, UsageError):
         raise UnreadableFile(
-            f"{facts} is missing or does not say which measure and rule were used."
+            f"{facts} is missing or does not say which criterion and rule were used."
         ) from None
-    return clusters, measure, rule
+    return Earlier(clusters, None if criterion.links_nothing else criterion, rule, inputs)

@@ -27,6 +27,7 @@ _RIDGE = 10.0
 _PER_RECORD = 5
 _LEAST_EXCESS = 50.0
 _LEARNED_FROM = 1 << 21
+_AT_ONCE = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -64,16 +65,26 @@ class Evidence:
         Raises:
             KeyError, TypeError, ValueError: It is something else.
         """
+        view, learned = View.from_dict(said["view"]), said["learned"]
         names = ("mean", "scale", "weights")
         mean, scale, weights = (np.asarray(said[name], np.float64) for name in names)
-        return cls(View.from_dict(said["view"]), mean, scale, weights, bool(said["learned"]))
+        shapes = [(view.width,), (view.width,), (view.width + 1,)]
+        fits = [one.shape for one in (mean, scale, weights)] == shapes
+        finite = all(np.isfinite(one).all() for one in (mean, scale, weights))
+        if not (fits and finite and (scale > 0).all() and isinstance(learned, bool)):
+            raise ValueError("no evidence")
+        return cls(view, mean, scale, weights, learned)
 
     def score(self, x: Encodings, y: Encodings, pairs: Pairs) -> Pairs:
         """Give pairs of records their evidence for similarity."""
         left = Side.of(x, self.view)
         right = left if y is x else Side.of(y, self.view)
-        features = self.view.features(left, right, pairs)
-        score = self.weights[0] + (features - self.mean) / self.scale @ self.weights[1:]
+        score = np.empty(len(pairs))
+        for start in range(0, len(pairs), _AT_ONCE):
+            some = slice(start, start + _AT_ONCE)
+            part = Pairs(pairs.left[some], pairs.right[some], pairs.similarity[some])
+            features = self.view.features(left, right, part)
+            score[some] = self.weights[0] + (features - self.mean) / self.scale @ self.weights[1:]
         return Pairs(pairs.left, pairs.right, score)
 
 
@@ -125,13 +136,13 @@ def learn(a: Encodings, b: Encodings, between: Pairs, within: Sequence[Strangers
         counts.append(np.full(len(chosen), share * (signal >= low).sum() / max(len(chosen), 1)))
     features, weight = np.concatenate(parts), np.concatenate(counts)
     is_between = np.arange(len(weight)) < len(parts[0])
-    mean, scale = features.mean(axis=0), np.maximum(features.std(axis=0), 1e-9)
     excess = weight[is_between].sum() - weight[~is_between].sum()
     spread = np.sqrt((weight**2).sum())
     if excess < max(_LEAST_EXCESS, 2 * spread):
-        plain = np.zeros(features.shape[1] + 1)
+        plain = np.zeros(view.width + 1)
         plain[1] = 1.0
-        return Evidence(view, np.zeros_like(mean), np.ones_like(scale), plain, learned=False)
+        return Evidence(view, np.zeros(view.width), np.ones(view.width), plain, learned=False)
+    mean, scale = features.mean(axis=0), np.maximum(features.std(axis=0), 1e-9)
     found = _logistic((features - mean) / scale, is_between, weight)
     return Evidence(view, mean, scale, found, learned=True)
 

@@ -12,7 +12,7 @@ from scipy.sparse.csgraph import connected_components
 from pprl.errors import UsageError
 from pprl.kernels.agglomerate import BY_LEAST, BY_MEAN, BY_SUM, agglomerate
 from pprl.linkage.choices import Rule, RuleChoice
-from pprl.linkage.measure import Measure
+from pprl.linkage.criterion import Criterion
 from pprl.linkage.pairs import Pairs
 from pprl.linkage.pool import Pool, all_pairs_within
 
@@ -57,7 +57,7 @@ def components(pairs: Pairs, n: int) -> NDArray[np.int64]:
 def join(
     pool: Pool,
     pairs: Pairs,
-    measure: Measure,
+    criterion: Criterion,
     groups: NDArray[np.int64],
     rule: Rule,
     earlier: NDArray[np.int64] | None = None,
@@ -82,7 +82,7 @@ def join(
     Args:
         pool: The records.
         pairs: Linked pairs, each once.
-        measure: How pairs are scored, and where the threshold is.
+        criterion: How pairs are scored, and where the threshold is.
         groups: (n,) from `Pool.groups`.
         rule: Which clusters are joined first, and which may be.
         earlier: (n,) number of each record's cluster in an earlier delivery, -1 for new ones.
@@ -96,7 +96,7 @@ def join(
     rest = pairs.take(large[pairs.left])
     every = Pairs.concat([pool.compared(inside), rest])
     left, right = every.left, every.right
-    excess = measure.excess(pool, every)
+    excess = criterion.excess(pool, every)
     if earlier is not None:
         same = (earlier[left] == earlier[right]) & (earlier[left] >= 0)
         excess[same] += _KEPT

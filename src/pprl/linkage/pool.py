@@ -101,6 +101,11 @@ class Pool:
             None if part.block_keys is None else part.block_keys[rows],
         )
 
+    @property
+    def sizes(self) -> NDArray[np.float64]:
+        """Number of records of each file: (files,)."""
+        return np.bincount(self.file, minlength=len(self.names)).astype(np.float64)
+
     def compared(self, pairs: Pairs) -> Pairs:
         """Give pairs of records their Dice similarity; of variants the best counts."""
         left, right = pairs.left, pairs.right

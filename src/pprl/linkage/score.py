@@ -13,7 +13,7 @@ where near-twins of a record are about, a smaller one where values are often wro
 
 
 def with_margin(
-    pairs: Pairs, left: NDArray[np.int64], right: NDArray[np.int64], n: int, floor: float
+    pairs: Pairs, left: NDArray[np.int64], right: NDArray[np.int64], floor: float
 ) -> Pairs:
     """Lower each pair's similarity by 0.45 times what its runner-up exceeds ``floor`` by.
 
@@ -24,32 +24,29 @@ def with_margin(
         left: (p,) the place that each pair takes up on the left, from 0: a record, or a record
             and the file that its partner is in.
         right: (p,) the place on the right; one that is a left place, too, has the same number.
-        n: Number of places.
         floor: What is no rival.
 
     Returns:
         The pairs, with the score for similarity; it may be below 0.
     """
-    rivals = _runner_up(np.concatenate([left, right]), np.tile(pairs.similarity, 2), n, floor)
+    rivals = _runner_up(np.concatenate([left, right]), np.tile(pairs.similarity, 2), floor)
     runner = np.maximum(rivals[: len(pairs)], rivals[len(pairs) :])
     score = pairs.similarity - WEIGHT * np.maximum(runner - floor, 0.0)
     return Pairs(pairs.left, pairs.right, score)
 
 
 def _runner_up(
-    record: NDArray[np.int64], similarity: NDArray[np.float64], n: int, floor: float
+    place: NDArray[np.int64], similarity: NDArray[np.float64], floor: float
 ) -> NDArray[np.float64]:
-    """For each pair, the best similarity among the other pairs of its place."""
-    order = np.lexsort((-similarity, record))
-    ranked = record[order]
-    first = np.ones(len(order), bool)
-    first[1:] = ranked[1:] != ranked[:-1]
-    second = np.zeros(len(order), bool)
-    second[1:] = first[:-1] & ~first[1:]
-    best, next_best = np.full(n, floor), np.full(n, floor)
-    best[ranked[first]] = similarity[order[first]]
-    next_best[ranked[second]] = similarity[order[second]]
-    result = best[record]
-    top = order[first]
-    result[top] = next_best[record[top]]
+    """For each pair, the best similarity among the other pairs of its place; else the floor."""
+    order = np.lexsort((-similarity, place))
+    ranked, falling = place[order], similarity[order]
+    new = np.ones(len(order), bool)
+    new[1:] = ranked[1:] != ranked[:-1]
+    first = np.flatnonzero(new)
+    best = np.repeat(falling[first], np.diff(first, append=len(order)))
+    # The best of a place has the next one for a rival, if that is of the same place.
+    best[first] = np.where(np.append(new[1:], True)[first], floor, np.append(falling[1:], 0)[first])
+    result = np.empty(len(order))
+    result[order] = best
     return result

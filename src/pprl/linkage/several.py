@@ -15,12 +15,11 @@ from numpy.typing import NDArray
 
 from pprl.linkage.auto import Estimate
 from pprl.linkage.blocking import BlockingReport
+from pprl.linkage.criterion import Criterion
 from pprl.linkage.evidence import Strangers, learn
 from pprl.linkage.match import match
-from pprl.linkage.measure import Measure
 from pprl.linkage.pairs import Pairs
 from pprl.linkage.pool import Pool
-from pprl.linkage.shape import NOWHERE
 from pprl.linkage.signals import can_be_weighed
 from pprl.linkage.threshold import (
     Cut,
@@ -29,7 +28,7 @@ from pprl.linkage.threshold import (
     find_cut,
     find_floor,
     maybe_repeated,
-    repeats_people,
+    repeat_people,
     surely_repeated,
 )
 
@@ -57,15 +56,18 @@ class Several:
     """What was decided.
 
     Attributes:
-        measure: How pairs are scored and where they are cut; nothing is linked where nobody
+        criterion: How pairs are scored and where they are cut; nothing is linked where nobody
             seems to be in two of the files.
         candidates: The pairs that were looked at.
         estimate: What is estimated of the best links, one for each record and other file.
+        repeating: Holders whose files seem to repeat people, and were not asked what
+            strangers look like.
     """
 
-    measure: Measure
+    criterion: Criterion
     candidates: Candidates
     estimate: Estimate
+    repeating: tuple[str, ...]
 
 
 def decide_several(pool: Pool, compare: Callable[[float], Candidates]) -> Several:
@@ -78,7 +80,12 @@ def decide_several(pool: Pool, compare: Callable[[float], Candidates]) -> Severa
         compare: Compares them and takes the pairs from a Dice similarity up.
     """
     everybody, n = pool.encodings, len(pool)
-    floor = find_floor(everybody, everybody)
+    files = np.count_nonzero(pool.sizes)
+    if files < 2:
+        nobody = Candidates(Pairs.concat([]), 0)
+        return Several(Criterion.nothing(), nobody, Estimate(None, 0.0), ())
+    # A record may have its partner in each of the other files.
+    floor = find_floor(everybody, everybody, int(files) - 1)
     candidates = compare(floor)
     pairs = candidates.pairs
     across = pool.file[pairs.left] != pool.file[pairs.right]
@@ -86,53 +93,50 @@ def decide_several(pool: Pool, compare: Callable[[float], Candidates]) -> Severa
     ends = np.concatenate([between.left, between.right])
     others = np.concatenate([between.right, between.left])
     partner, best = best_partner(ends, others, np.tile(between.similarity, 2), n)
-    own, doubtful = _of_clean_files(pool, between, own, maybe_repeated(own, partner, best))
-    sizes = np.bincount(pool.file).astype(np.float64)
+    doubtful = maybe_repeated(own, partner, best)
+    repeating = _repeating(pool, between, own.take(~doubtful))
+    # If all of them seem to repeat people, they are all that there is.
+    clean = (~repeating | repeating.all())[pool.file[own.left]]
+    own, doubtful = own.take(clean), doubtful[clean]
+    sizes = pool.sizes
     within = float(sizes @ (sizes - 1)) / 2
     odds = (n * (n - 1.0) / 2 - within) / max(within, 1.0)
     weighed = can_be_weighed(everybody, everybody)
 
-    def rank(strangers: Pairs) -> tuple[Measure, Cut, NDArray[np.float64]]:
+    def rank(strangers: Pairs) -> tuple[Criterion, Cut, NDArray[np.float64]]:
         """Score the pairs by what these strangers teach, choose the links, and cut them."""
-        measure = Measure(np.inf, floor, rivals=True)
+        criterion = Criterion(np.inf, floor, rivals=True)
         if weighed:
             known = [Strangers(everybody, strangers, odds)]
-            measure = replace(measure, evidence=learn(everybody, everybody, between, known))
-        chosen = _one_for_each_file(pool, measure.ranked(pool, between))
+            criterion = replace(criterion, evidence=learn(everybody, everybody, between, known))
+        chosen = _one_for_each_file(pool, criterion.ranked(pool, between))
         chosen = chosen.take(np.argsort(-chosen.similarity, kind="stable"))
-        null = Null(measure.ranked(pool, strangers), n, 2 * within / n)
-        cut = find_cut(chosen.similarity, [null], _expected(pool, chosen))
+        null = Null(criterion.ranked(pool, strangers), n, 2 * within / n)
+        cut = find_cut(chosen.similarity, [null], _expected(pool, chosen), max(odds, 1.0))
         if cut.links:
-            measure = replace(measure, cut=float(chosen.similarity[cut.links - 1]))
-        return measure, cut, chosen.similarity
+            criterion = replace(criterion, cut=float(chosen.similarity[cut.links - 1]))
+        return criterion, cut, chosen.similarity
 
-    measure, cut, ranked = rank(own.take(~doubtful))
+    criterion, cut, ranked = rank(own.take(~doubtful))
     if cut.links and doubtful.any():
-        score = measure.ranked(pool, own).similarity
+        score = criterion.ranked(pool, own).similarity
         surer = surely_repeated(doubtful, score, ranked[cut.links // 2])
         if (surer != doubtful).any():
-            measure, cut, ranked = rank(own.take(~surer))
+            criterion, cut, ranked = rank(own.take(~surer))
     if not cut.links:
-        measure = Measure.dice(NOWHERE.threshold)
-    return Several(measure, candidates, Estimate.of(cut))
+        criterion = Criterion.nothing()
+    named = tuple(name for name, is_one in zip(pool.names, repeating, strict=True) if is_one)
+    return Several(criterion, candidates, Estimate.of(cut), named)
 
 
-def _of_clean_files(
-    pool: Pool, between: Pairs, own: Pairs, doubtful: NDArray[np.bool_]
-) -> tuple[Pairs, NDArray[np.bool_]]:
-    """Leave out the pairs within files that repeat people, unless all of them seem to."""
+def _repeating(pool: Pool, between: Pairs, strangers: Pairs) -> NDArray[np.bool_]:
+    """Tell which files repeat people all the same: (files,)."""
     ranked = np.sort(between.similarity)[::-1][: len(pool)]
-    sizes = np.bincount(pool.file).astype(np.float64)
-    pairs = sizes * (sizes - 1)
-    file = pool.file[own.left]
-    clean = np.ones(len(pool.names), bool)
-    for at, n in enumerate(sizes.astype(np.int64).tolist()):
-        mine = own.take(~doubtful & (file == at))
-        rest = own.take(~doubtful & (file != at))
-        times = float(pairs[at] / max(pairs.sum() - pairs[at], 1.0))
-        clean[at] = not repeats_people(ranked, mine, n, rest, times)
-    keep = clean[file] if clean.any() else np.ones(len(own), bool)
-    return own.take(keep), doubtful[keep]
+    file = pool.file[strangers.left]
+    order = np.argsort(file, kind="stable")
+    ends = np.searchsorted(file[order], np.arange(1, len(pool.names)))
+    within = [strangers.take(part) for part in np.split(order, ends)]
+    return repeat_people(ranked, within, pool.sizes.astype(np.int64).tolist())
 
 
 def _one_for_each_file(pool: Pool, scored: Pairs) -> Pairs:
@@ -155,14 +159,15 @@ def _expected(pool: Pool, chosen: Pairs) -> Callable[[NDArray[np.float64]], NDAr
     is known for up to 1,024 ranks, and interpolated between them.
     """
     m, files = len(chosen), len(pool.names)
-    sizes = np.bincount(pool.file).astype(np.float64)
+    sizes = pool.sizes
     grid = np.unique(np.linspace(1, max(m, 1), min(max(m, 1), _GRID)).astype(np.int64))
     step = np.searchsorted(grid, np.arange(1, m + 1))
     ends = sum(
         np.bincount(step * files + pool.file[side], minlength=len(grid) * files)
         for side in (chosen.left, chosen.right)
     )
-    taken = np.reshape(ends, (len(grid), files)).cumsum(axis=0) / np.maximum(sizes * (files - 1), 1)
+    places = np.maximum(sizes * (np.count_nonzero(sizes) - 1), 1)
+    taken = np.reshape(ends, (len(grid), files)).cumsum(axis=0) / places
 
     def left_over(false: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Count the pairs of records without a match, and the most of such in one file."""
@@ -176,9 +181,9 @@ def _expected(pool: Pool, chosen: Pairs) -> Callable[[NDArray[np.float64]], NDAr
         for _ in range(_ROUNDS):
             pairs, most = left_over(false)
             false = np.minimum(pairs * chance / (1 + chance * most), grid)
-        places = np.arange(1, m + 1)
-        reach = np.interp(places, grid, pairs) * rate
-        false = reach / (1 + rate * np.interp(places, grid, most))
-        return np.minimum(false, places)
+        ranks = np.arange(1, m + 1)
+        reach = np.interp(ranks, grid, pairs) * rate
+        false = reach / (1 + rate * np.interp(ranks, grid, most))
+        return np.minimum(false, ranks)
 
     return expect

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pprl.errors import UsageError
 from pprl.exchange.encodings import EncodingInfo, Encodings, count_bits
 from pprl.kernels.groups import common_bits
 from pprl.linkage.pairs import Pairs
@@ -102,8 +103,7 @@ class View:
         """Take a view of two files, from a random sample of their pairs."""
         info = a.info
         names = list(info.groups) or [""]
-        bits = list(info.groups.values()) or [64 * a.words.shape[1]]
-        starts = np.cumsum([0, *bits]) // 64
+        starts = _starts(a)
         mine, theirs = (Side.cut(one, starts, masked=False) for one in (a, b))
         rng = np.random.default_rng(0)
         left, right = (rng.integers(0, len(one), _SAMPLE) for one in (a, b))
@@ -139,8 +139,40 @@ class View:
         """
         names = ("chance", "noise", "weights", "decay")
         chance, noise, weights, decay = (np.asarray(said[name], np.float64) for name in names)
-        starts, masked = np.asarray(said["starts"], np.int64), bool(said["masked"])
+        starts, masked = np.asarray(said["starts"], np.int64), said["masked"]
+        groups = len(starts) - 1
+        fits = all(one.shape == (groups,) for one in (chance, noise, decay)) and (
+            weights.ndim == 2 and len(weights) == groups > 0
+        )
+        finite = all(np.isfinite(one).all() for one in (chance, noise, weights, decay))
+        if not (fits and finite and isinstance(masked, bool)):
+            raise ValueError("no view")
+        if starts[0] != 0 or (np.diff(starts) <= 0).any() or (chance >= 1).any():
+            raise ValueError("no view")
         return cls(starts, chance, noise, weights, decay, masked)
+
+    @property
+    def width(self) -> int:
+        """Number of features."""
+        groups = len(self.chance)
+        return 1 + (groups + 2 if groups > 1 else 0) + (3 if self.masked else 0)
+
+    def check(self, encodings: Encodings) -> None:
+        """Refuse a file that cannot be looked at in this way.
+
+        Raises:
+            UsageError: It has other groups or fields, or no field-presence masks.
+        """
+        info = encodings.info
+        if not np.array_equal(_starts(encodings), self.starts):
+            raise UsageError("the criterion weighs other CLK groups than these files have.")
+        if self.masked and not (
+            encodings.present is not None and self.weights.shape[1] == len(info.present)
+        ):
+            raise UsageError(
+                "the criterion weighs missing fields, and these files carry no field-presence "
+                "masks, or of other fields. Let the threshold be found anew."
+            )
 
     def signal(self, x: Side, y: Side, pairs: Pairs) -> _Values:
         """Weigh pairs of records by their groups alone: (p,) from 0 to 1.
@@ -210,6 +242,12 @@ class View:
             left, right = pairs.left[start : start + _CHUNK], pairs.right[start : start + _CHUNK]
             parts.append(describe(*_most_alike(x, y, left, right)))
         return np.concatenate(parts)
+
+
+def _starts(encodings: Encodings) -> _Rows:
+    """Say at which word each group starts, and where the last ends."""
+    bits = list(encodings.info.groups.values()) or [64 * encodings.words.shape[1]]
+    return np.cumsum([0, *bits]) // 64
 
 
 def _masked(a: Encodings, b: Encodings) -> bool:

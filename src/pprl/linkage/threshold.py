@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import pdtrc
 
 from pprl.exchange.encodings import Encodings, count_bits
 from pprl.kernels.assignment import greedy
@@ -27,7 +28,8 @@ _NEIGHBOURS = 20
 _SAMPLE = 256
 _NEAR = 0.02
 _ROUNDS = 50
-_TIMES, _SURPRISE = 4.0, 3.0
+_TIMES, _SURPRISE = 4.0, 1e-3
+_LEVELS = 24
 
 _Values = NDArray[np.float64]
 
@@ -43,6 +45,7 @@ class Cut:
         expected: (m,) float64 expected number of false links down to each rank, of all
             that were ranked.
         range: Fewest and most links, by each of the two counts alone.
+        weight: How many false links a pair within the files stands for; 1 at least.
     """
 
     links: int
@@ -50,6 +53,7 @@ class Cut:
     probability: NDArray[np.float64]
     expected: NDArray[np.float64]
     range: tuple[int, int]
+    weight: float = 1.0
 
     def down_to(self, precision: float) -> Cut:
         """Keep only so many links that of all kept this share, 0 to 1, is expected to be true."""
@@ -68,9 +72,16 @@ def most_precise(false: NDArray[np.float64], links: NDArray[np.int64], precision
     return int(links[enough[-1]]) if len(enough) else 0
 
 
-def find_floor(a: Encodings, b: Encodings) -> float:
-    """Choose the similarity above which a record has about twenty pairs, on a sample."""
-    return max(_quantile(a, b), _quantile(a, a), _quantile(b, b))
+def find_floor(a: Encodings, b: Encodings, partners: int = 0) -> float:
+    """Choose the similarity above which a record has about twenty pairs, on a sample.
+
+    Args:
+        a: Encodings.
+        b: Others, or the same.
+        partners: How many true partners a record may have, on top of these.
+    """
+    most = _NEIGHBOURS + partners
+    return max(_quantile(x, y, most) for x, y in ((a, b), (a, a), (b, b)))
 
 
 def find_centre(a: Encodings) -> float:
@@ -133,27 +144,41 @@ def best_partner(
     return partner, best
 
 
-def repeats_people(
-    between: NDArray[np.float64], within: Pairs, n: int, other: Pairs, times: float
-) -> bool:
-    """Tell whether a file has duplicates that other files show it should not have.
+def repeat_people(
+    between: NDArray[np.float64], within: Sequence[Pairs], records: Sequence[int]
+) -> NDArray[np.bool_]:
+    """Tell which files have duplicates that the others show they should not have.
 
-    At some similarity of the pairs between files, four times as many pairs within this file
-    reach it as the others let expect, and yet no more than where everybody is in it twice:
-    too few for it to be what many strangers come to.
+    At some similarity of the pairs between files, more pairs within a file reach it than is
+    likely (Poisson, one in a thousand) even if a file had four times as many as the others,
+    and yet no more than where everybody is in it twice: too few for it to be what many
+    strangers come to. The others are the cleaner half of them, at that similarity.
 
     Args:
         between: (m,) similarities of the pairs between files that may be links, falling.
-        within: Pairs within this file, but for those that `maybe_repeated` marks.
-        n: Its records.
-        other: Pairs within the other files.
-        times: Pairs of records within this file, for each within the others.
+        within: Pairs within each file, but for those that `maybe_repeated` marks.
+        records: Number of records of each file.
+
+    Returns:
+        (files,) whether it does.
     """
-    levels = between[np.unique(np.geomspace(1, max(len(between), 1), 24).astype(int) - 1)]
-    pairs, others = (_reach(one.similarity, levels) for one in (within, other))
-    expected = (others + _SURPRISE) * times
-    many = pairs > _TIMES * np.maximum(expected, _SURPRISE)
-    return bool((many & (pairs <= n / 2)).any())
+    n = np.asarray(records, np.float64)
+    found = np.zeros(len(n), bool)
+    if not len(between) or len(n) < 2:
+        return found
+    levels = between[np.unique(np.geomspace(1, len(between), _LEVELS).astype(int) - 1)]
+    all_pairs = np.maximum(n * (n - 1), 1.0)
+    reached = np.stack([_reach(one.similarity, levels) for one in within])
+    for file in range(len(n)):
+        rest = np.delete(np.arange(len(n)), file)
+        for pairs, others in zip(reached[file], reached[rest].T, strict=True):
+            # One pair more than there is, so that a small file without any is not clean yet.
+            order = np.argsort((others + 1) / all_pairs[rest], kind="stable")
+            cleaner = order[: (len(rest) + 1) // 2]
+            rate = (others[cleaner].sum() + 1) / all_pairs[rest][cleaner].sum()
+            surprise = pdtrc(pairs - 1, _TIMES * rate * all_pairs[file])
+            found[file] |= 0 < pairs <= n[file] / 2 and surprise < _SURPRISE
+    return found
 
 
 @dataclass(frozen=True)
@@ -172,7 +197,10 @@ class Null:
 
 
 def find_cut(
-    ranked: NDArray[np.float64], nulls: Sequence[Null], expect: Callable[[_Values], _Values]
+    ranked: NDArray[np.float64],
+    nulls: Sequence[Null],
+    expect: Callable[[_Values], _Values],
+    weight: float = 1.0,
 ) -> Cut:
     """Find the first rank at which as many links are false as true.
 
@@ -181,10 +209,12 @@ def find_cut(
         nulls: Pairs of strangers.
         expect: Turns the chance, at each rank, that two records which are no match reach
             its score into the number of false links down to there: `false_links`.
+        weight: How many false links a pair of strangers stands for; 1 at least. Windows are so
+            much wider.
     """
     each = [expect(rate(ranked, nulls)) for rate in (_assigned_rate, _pair_rate)]
     false = rising(np.sqrt(each[0] * each[1]))
-    local = local_precision(false)
+    local = local_precision(false, weight)
     links = first_below(local)
     probability = np.minimum.accumulate(np.clip(local[:links], 0.0, 1.0))
     return Cut(
@@ -192,7 +222,8 @@ def find_cut(
         float(false[links - 1]) if links else 0.0,
         probability,
         false,
-        tuple(sorted(first_below(local_precision(rising(one))) for one in each)),  # type: ignore[arg-type]
+        tuple(sorted(first_below(local_precision(rising(one), weight)) for one in each)),  # type: ignore[arg-type]
+        weight,
     )
 
 
@@ -202,15 +233,19 @@ def rising(false: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.minimum(highest, np.arange(1, len(false) + 1))
 
 
-def local_precision(false: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Estimate the precision of the links around each rank."""
+def local_precision(false: NDArray[np.float64], weight: float = 1.0) -> NDArray[np.float64]:
+    """Estimate the precision of the links around each rank, in windows of 20 at least.
+
+    Where a pair of strangers stands for more false links than one, they are as much wider.
+    """
     m = len(false)
     rank = np.arange(m)
-    half = np.maximum(_WINDOW_LEAST, _WINDOW_SHARE * rank).astype(np.int64) // 2
+    least = int(_WINDOW_LEAST * weight)
+    half = np.maximum(least, _WINDOW_SHARE * rank).astype(np.int64) // 2
     low, high = np.maximum(rank - half, 0), np.minimum(rank + half, m - 1)
     local: NDArray[np.float64] = 1 - (false[high] - false[low]) / np.maximum(high - low, 1)
     # Before the middle of the first window there is nothing but that window.
-    local[: _WINDOW_LEAST // 2] = local[min(_WINDOW_LEAST // 2, m - 1)] if m else 0.0
+    local[: least // 2] = local[min(least // 2, m - 1)] if m else 0.0
     return local
 
 
@@ -264,16 +299,15 @@ def false_links(
     return false
 
 
-def _quantile(a: Encodings, b: Encodings) -> float:
-    """Return the similarity that about twenty of ``b`` reach, for a sample of ``a``."""
+def _quantile(a: Encodings, b: Encodings, most: int) -> float:
+    """Return the similarity that about so many of ``b`` reach, for a sample of ``a``."""
     n = len(b)
-    if n <= _NEIGHBOURS:
+    if n <= most or not len(a):
         return 0.0
     rows = a.words[np.linspace(0, len(a) - 1, min(_SAMPLE, len(a))).astype(np.int64)]
     bits, other = count_bits(rows), count_bits(b.words)
     kept = []
     for row, own in zip(rows, bits, strict=True):
         similarity = 2.0 * count_bits(b.words & row) / np.maximum(own + other, 1)
-        kept.append(np.partition(similarity, n - _NEIGHBOURS)[n - _NEIGHBOURS :])
-    pooled = np.concatenate(kept)
-    return float(np.quantile(pooled, 0.0 if len(pooled) < _NEIGHBOURS else 0.3))
+        kept.append(np.partition(similarity, n - most)[n - most :])
+    return float(np.quantile(np.concatenate(kept), 0.3))

@@ -1,7 +1,8 @@
-"""A threshold for the pairs of several files, or of one file that repeats people.
+"""A threshold of similarity for the pairs of several files, or of one that repeats people.
 
-Where no file has duplicates, pairs within files show what strangers look like, as for two
-files. A file with duplicates is no null for itself: its nearest neighbours are the duplicates.
+Where no file has duplicates, `pprl.linkage.several` decides better, with all the evidence there is;
+here pairs within files show what strangers look like, for a threshold of the similarity alone. A
+file with duplicates is no null for itself: its nearest neighbours are the duplicates.
 What is left is the shape of the similarities, see `pprl.linkage.shape`; and, where several files
 may have duplicates, how the pairs divide over the files.
 """
@@ -43,7 +44,7 @@ def find_threshold(
     strangers look like.
     """
     everybody = pool.encodings
-    floor = find_floor(everybody, everybody)
+    floor = find_floor(everybody, everybody, len(pool.names) - 1)
     n = len(pool)
     if n * n <= 2 * _COMPARISONS:
         pairs = scored_pairs(everybody, None, floor, workers=workers, progress=progress)
@@ -100,8 +101,8 @@ def _strangers(
     partner, best = best_partner(*ends, np.tile(pairs.similarity[across], 2), n)
     inside = ~across & (left != right)
     own = Pairs(left[inside], right[inside], pairs.similarity[inside])
-    sizes = np.bincount(pool.file).astype(np.float64)
-    within = (sizes * (sizes - 1)).sum()
+    sizes = pool.sizes
+    within = max((sizes * (sizes - 1)).sum(), 1.0)
     strangers = own.take(~maybe_repeated(own, partner, best))
     return strangers.similarity, (n * n - (sizes**2).sum()) / within
 

@@ -49,17 +49,18 @@ class Outcome:
         """Return what was estimated without a truth."""
         if run.estimate is None and run.facts.get("expected_precision") is None:
             return None
-        before = "Of the pairs that were linked before clusters were made. "
-        note = before if self.kind == "clusters" else ""
+        note = ""
         counts, precision = None, None
         others: dict[str, float] = {}
         if run.estimate is None:
             others["precision of pairs"] = round(float(run.facts["expected_precision"]), 4)
-            note += "A rough estimate without an interval."
+            note = "Of the pairs at the threshold; a rough estimate without an interval."
         else:
             precision = run.estimate.get("precision")
             if not self.hidden:
                 counts = {"false_links": round(float(run.estimate.get("false_links", 0.0)), 1)}
+            if self.kind == "clusters":
+                note = "Of the best pairs, one at most of a record with each other file. "
             note += (
                 "From the neighbours within each file. The interval is a working range; recall "
                 "cannot be estimated without a truth."

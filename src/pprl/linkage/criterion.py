@@ -9,17 +9,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pprl.exchange.encodings import Encodings
 from pprl.linkage.evidence import Evidence
 from pprl.linkage.pairs import Pairs
 from pprl.linkage.pool import Pool
 from pprl.linkage.score import with_margin
+from pprl.linkage.shape import NOWHERE
 
 _UNIT = 0.02
 """What a unit of log-odds counts in similarity, where clusters are joined by the mean."""
 
 
 @dataclass(frozen=True, eq=False)
-class Measure:
+class Criterion:
     """A score for pairs of records, and its least value for a link.
 
     Attributes:
@@ -37,9 +39,28 @@ class Measure:
     evidence: Evidence | None = None
 
     @classmethod
-    def dice(cls, threshold: float) -> Measure:
-        """Link what has a Dice similarity; nothing with a threshold above 1."""
+    def dice(cls, threshold: float) -> Criterion:
+        """Link what has a Dice similarity."""
         return cls(threshold, min(threshold, 1.0))
+
+    @classmethod
+    def nothing(cls) -> Criterion:
+        """Link nothing."""
+        return cls.dice(NOWHERE.threshold)
+
+    @property
+    def links_nothing(self) -> bool:
+        """Whether no pair can reach the cut."""
+        return not self.rivals and self.cut > 1.0
+
+    def check(self, encodings: Encodings) -> None:
+        """Refuse encodings that have not what is weighed.
+
+        Raises:
+            UsageError: Other groups, or no field-presence masks.
+        """
+        if self.evidence is not None:
+            self.evidence.view.check(encodings)
 
     def linked(self, pool: Pool, pairs: Pairs) -> Pairs:
         """Take the pairs, of all from the floor up, that are linked."""
@@ -49,11 +70,11 @@ class Measure:
     def ranked(self, pool: Pool, pairs: Pairs) -> Pairs:
         """Score pairs, less what a rival comes near to."""
         files = len(pool.names)
-        # Log-odds below nought speak against a pair; a runner-up with such is no rival.
+        # A score of nought or less, no signal or odds against a pair, makes no rival.
         floor = self.floor if self.evidence is None else 0.0
         left = pairs.left * files + pool.file[pairs.right]
         right = pairs.right * files + pool.file[pairs.left]
-        return with_margin(self._score(pool, pairs), left, right, len(pool) * files, floor)
+        return with_margin(self._score(pool, pairs), left, right, floor)
 
     def excess(self, pool: Pool, pairs: Pairs) -> NDArray[np.float64]:
         """Return by how much pairs exceed the cut, in units of similarity, rivals aside."""
@@ -76,16 +97,16 @@ class Measure:
         }
 
     @classmethod
-    def from_dict(cls, said: Mapping[str, Any]) -> Measure:
+    def from_dict(cls, said: Mapping[str, Any]) -> Criterion:
         """Read what `to_dict` gave.
 
         Raises:
             KeyError, TypeError, ValueError: It is something else.
         """
         evidence = said["evidence"]
+        cut, floor = float(said["cut"]), float(said["floor"])
+        if not (np.isfinite(cut) and 0.0 <= floor <= 1.0 and isinstance(said["rivals"], bool)):
+            raise ValueError("no criterion")
         return cls(
-            float(said["cut"]),
-            float(said["floor"]),
-            bool(said["rivals"]),
-            None if evidence is None else Evidence.from_dict(evidence),
+            cut, floor, said["rivals"], None if evidence is None else Evidence.from_dict(evidence)
         )
