@@ -24,7 +24,7 @@ from pprl.linkage.pairs import Pairs
 from pprl.linkage.signals import Side, View
 
 _RIDGE = 10.0
-_PER_RECORD = 5
+_PER_RECORD = (5.0, 2.0, 1.0, 0.5, 0.2)
 _LEAST_EXCESS = 50.0
 _LEARNED_FROM = 1 << 21
 _AT_ONCE = 1 << 18
@@ -122,10 +122,12 @@ def learn(a: Encodings, b: Encodings, between: Pairs, within: Sequence[Strangers
     # As many pairs as there would be between the files if nobody were in both.
     shares = [1.0, *(one.odds / len(within) for one in within)]
     signals = [view.signal(*kind) for kind in kinds]
-    low = max(
-        _reached_by(_PER_RECORD * one.file.info.records, own)
-        for one, own in zip(within, signals[1:], strict=True)
-    )
+    records = [one.file.info.records for one in within]
+    low = _level(signals, shares, records, grouped=len(view.chance) > 1)
+    if low is None:
+        plain = np.zeros(view.width + 1)
+        plain[1] = 1.0
+        return Evidence(view, np.zeros(view.width), np.ones(view.width), plain, learned=False)
     parts, counts = [], []
     rng = np.random.default_rng(0)
     for kind, signal, share in zip(kinds, signals, shares, strict=True):
@@ -136,15 +138,44 @@ def learn(a: Encodings, b: Encodings, between: Pairs, within: Sequence[Strangers
         counts.append(np.full(len(chosen), share * (signal >= low).sum() / max(len(chosen), 1)))
     features, weight = np.concatenate(parts), np.concatenate(counts)
     is_between = np.arange(len(weight)) < len(parts[0])
-    excess = weight[is_between].sum() - weight[~is_between].sum()
-    spread = np.sqrt((weight**2).sum())
-    if excess < max(_LEAST_EXCESS, 2 * spread):
-        plain = np.zeros(view.width + 1)
-        plain[1] = 1.0
-        return Evidence(view, np.zeros(view.width), np.ones(view.width), plain, learned=False)
     mean, scale = features.mean(axis=0), np.maximum(features.std(axis=0), 1e-9)
     found = _logistic((features - mean) / scale, is_between, weight)
     return Evidence(view, mean, scale, found, learned=True)
+
+
+def _level(
+    signals: Sequence[NDArray[np.float64]],
+    shares: Sequence[float],
+    records: Sequence[int],
+    *,
+    grouped: bool,
+) -> float | None:
+    """Choose from which signal on pairs are learned from, as low as matches can be told apart.
+
+    There are five pairs of strangers for a record from there, or fewer, where among so many a
+    small difference between the files outweighs the matches. With one group there is little to
+    learn from fewer.
+
+    Args:
+        signals: Of the pairs between files, then of those within each.
+        shares: For how many pairs between each of these stands.
+        records: Number of records of each file of the latter.
+        grouped: Whether there are several groups.
+
+    Returns:
+        None where there are not enough matches to learn from.
+    """
+    for per_record in _PER_RECORD if grouped else _PER_RECORD[:1]:
+        low = max(
+            _reached_by(int(per_record * n), signal)
+            for n, signal in zip(records, signals[1:], strict=True)
+        )
+        counts = np.array([(signal >= low).sum() for signal in signals], np.float64)
+        weights = np.asarray(shares) * counts
+        spread = np.sqrt((weights**2 / np.clip(counts, 1, _LEARNED_FROM)).sum())
+        if weights[0] - weights[1:].sum() >= max(_LEAST_EXCESS, 2 * spread):
+            return low
+    return None
 
 
 def _reached_by(most: int, signal: NDArray[np.float64]) -> float:

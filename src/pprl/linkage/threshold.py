@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,8 +31,10 @@ _NEAR = 0.02
 _ROUNDS = 50
 _TIMES, _SURPRISE = 4.0, 1e-3
 _LEVELS = 24
+_TAIL = 30
 
 _Values = NDArray[np.float64]
+_Count = Callable[[_Values, _Values], NDArray[Any]]
 
 
 @dataclass(frozen=True)
@@ -209,12 +212,13 @@ def find_cut(
         nulls: Pairs of strangers.
         expect: Turns the chance, at each rank, that two records which are no match reach
             its score into the number of false links down to there: `false_links`.
-        weight: How many false links a pair of strangers stands for; 1 at least. Windows are so
-            much wider.
+        weight: How many false links a pair of strangers stands for; 1 at least. Where it is more,
+            the tail of their scores is drawn smoothly.
     """
-    each = [expect(rate(ranked, nulls)) for rate in (_assigned_rate, _pair_rate)]
+    count = _reach if weight <= 1 else _draw
+    each = [expect(rate(ranked, nulls, count)) for rate in (_assigned_rate, _pair_rate)]
     false = rising(np.sqrt(each[0] * each[1]))
-    local = local_precision(false, weight)
+    local = local_precision(false)
     links = first_below(local)
     probability = np.minimum.accumulate(np.clip(local[:links], 0.0, 1.0))
     return Cut(
@@ -222,7 +226,7 @@ def find_cut(
         float(false[links - 1]) if links else 0.0,
         probability,
         false,
-        tuple(sorted(first_below(local_precision(rising(one), weight)) for one in each)),  # type: ignore[arg-type]
+        tuple(sorted(first_below(local_precision(rising(one))) for one in each)),  # type: ignore[arg-type]
         weight,
     )
 
@@ -233,19 +237,15 @@ def rising(false: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.minimum(highest, np.arange(1, len(false) + 1))
 
 
-def local_precision(false: NDArray[np.float64], weight: float = 1.0) -> NDArray[np.float64]:
-    """Estimate the precision of the links around each rank, in windows of 20 at least.
-
-    Where a pair of strangers stands for more false links than one, they are as much wider.
-    """
+def local_precision(false: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Estimate the precision of the links around each rank."""
     m = len(false)
     rank = np.arange(m)
-    least = int(_WINDOW_LEAST * weight)
-    half = np.maximum(least, _WINDOW_SHARE * rank).astype(np.int64) // 2
+    half = np.maximum(_WINDOW_LEAST, _WINDOW_SHARE * rank).astype(np.int64) // 2
     low, high = np.maximum(rank - half, 0), np.minimum(rank + half, m - 1)
     local: NDArray[np.float64] = 1 - (false[high] - false[low]) / np.maximum(high - low, 1)
     # Before the middle of the first window there is nothing but that window.
-    local[: least // 2] = local[min(least // 2, m - 1)] if m else 0.0
+    local[: _WINDOW_LEAST // 2] = local[min(_WINDOW_LEAST // 2, m - 1)] if m else 0.0
     return local
 
 
@@ -255,21 +255,21 @@ def first_below(local: NDArray[np.float64]) -> int:
     return int(below[0]) if len(below) else len(local)
 
 
-def _assigned_rate(ranked: _Values, nulls: Sequence[Null]) -> _Values:
+def _assigned_rate(ranked: _Values, nulls: Sequence[Null], count: _Count) -> _Values:
     rates = []
     for null in nulls:
         pairs, n = null.pairs, null.records
         order = np.lexsort((pairs.right, pairs.left, -pairs.similarity))
         keep, taken = np.zeros(len(pairs), bool), np.zeros(n, bool)
         greedy(pairs.left[order], pairs.right[order], taken, taken, keep)
-        used = np.minimum(2 * _reach(pairs.similarity[order[keep]], ranked) / n, 1 - 1 / n)
+        used = np.minimum(2 * count(pairs.similarity[order[keep]], ranked) / n, 1 - 1 / n)
         rates.append(used / ((1 - used) * (null.others + 1)))
     return np.asarray(sum(rates) / len(rates))
 
 
-def _pair_rate(ranked: _Values, nulls: Sequence[Null]) -> _Values:
+def _pair_rate(ranked: _Values, nulls: Sequence[Null], count: _Count) -> _Values:
     rates = [
-        2 * _reach(null.pairs.similarity, ranked) / (null.records * max(null.others, 1))
+        2 * count(null.pairs.similarity, ranked) / (null.records * max(null.others, 1))
         for null in nulls
     ]
     return np.asarray(sum(rates) / len(rates))
@@ -278,6 +278,22 @@ def _pair_rate(ranked: _Values, nulls: Sequence[Null]) -> _Values:
 def _reach(similarity: NDArray[np.float64], at: NDArray[np.float64]) -> NDArray[np.int64]:
     """Count the similarities at or above each value."""
     return len(similarity) - np.searchsorted(np.sort(similarity), at, side="left")
+
+
+def _draw(similarity: NDArray[np.float64], at: NDArray[np.float64]) -> _Values:
+    """Count the similarities at or above each value; of the highest thirty, draw the tail.
+
+    Where a single pair would stand for many false links, their number is taken to fall
+    exponentially from the thirtieth up. The median, which says how fast, does not mind a few
+    that are far too high.
+    """
+    count = _reach(similarity, at).astype(np.float64)
+    if len(similarity) <= _TAIL:
+        return count
+    top = np.sort(similarity)[-_TAIL - 1 :]
+    scale = max(float(np.median(top[1:] - top[0])) / np.log(2.0), 1e-9)
+    above = np.maximum(at - top[0], 0.0)
+    return np.where(above > 0, _TAIL * np.exp(-above / scale), count)
 
 
 def false_links(
