@@ -662,3 +662,38 @@ def test_a_file_without_a_header_is_not_repeated(
     (tmp_path / "q.csv").write_text("x,x\n1,2\n")
     with pytest.raises(UnreadableFile, match="columns 1 and 2 have the same name"):
         pprl.encode(tmp_path / "q.csv", schema, key, id_column="x")
+
+
+@pytest.mark.parametrize(
+    ("normaliser", "dates", "share"),
+    [
+        ("date_dmy", ["03/28/1961", "12/31/1970", "05/04/1980"], "67%"),
+        ("date_mdy", ["28-03-61", "31-12-70", "04-05-80"], "100%"),
+        ("date_dmy", ["28-03-1961", "00-00-1970", "4 mei 1980", None], None),
+        ("date_mdy", ["1961-03-28", "19701231", None, None], None),
+    ],
+)
+def test_dates_that_are_none_are_told(
+    normaliser: str, dates: list[str | None], share: str | None, key: LinkageKey
+) -> None:
+    schema = pprl.Schema.from_toml(
+        f"""
+        version = 1
+        name = "dates"
+        bits = 512
+        hardening = {{ method = "none" }}
+        [[fields]]
+        name = "born"
+        normalise = ["{normaliser}"]
+        bits_per_feature = 50
+        """
+    )
+    table = pa.table({"id": [str(k) for k in range(len(dates))], "born": pa.array(dates)})
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        pprl.encode(table, schema, key, id_column="id")
+    texts = [str(one.message) for one in said]
+    if share is None:
+        assert not texts
+    else:
+        assert [share in text and "'born'" in text for text in texts] == [True]

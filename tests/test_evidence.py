@@ -13,13 +13,15 @@ from hypothesis import strategies as st
 import pprl
 from conftest import encodings_of
 from pprl import demo
+from pprl.errors import PprlWarning
 from pprl.exchange.encodings import Encodings
 from pprl.holder.suggest import suggest_schema
 from pprl.kernels.groups import common_bits
+from pprl.linkage import link as link_module
 from pprl.linkage.auto import decide
 from pprl.linkage.blocking import KeyBlocking
 from pprl.linkage.compare import scored_pairs
-from pprl.linkage.evidence import Strangers, learn
+from pprl.linkage.evidence import Strangers, _level, learn
 from pprl.linkage.pairs import Pairs
 from pprl.linkage.signals import Side, View, can_be_weighed
 
@@ -206,3 +208,25 @@ def test_what_a_result_leaves_for_the_report() -> None:
     assert fixed.curve is None
     assert fixed.similarities["links"].to_numpy().sum() == len(fixed.links)
     assert re.search(r"\d links", repr(fixed))
+
+
+def test_matches_are_learned_from_where_they_show() -> None:
+    """Among five pairs a record a few more between than within hide a hundred matches."""
+    rng = np.random.default_rng(5)
+    n, matches = 1_000, 100
+    between = np.sort(np.concatenate([rng.random(5 * n - 300), 1 + rng.random(matches)]))
+    within = np.sort(rng.random(5 * n))
+    level = _level([between, within], [1.0, 1.0], [n], grouped=True)
+    assert level is not None
+    assert (within >= level).sum() < n
+    assert (between >= level).sum() > (within >= level).sum() + 50
+    assert _level([between, within], [1.0, 1.0], [n], grouped=False) is None
+    assert _level([within, within], [1.0, 1.0], [n], grouped=True) is None
+
+
+def test_links_that_may_well_be_false_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(link_module, "VAGUE", 0.995)
+    a, b = register(3, shared=300)
+    with pytest.warns(PprlWarning, match="links as few as 99% may be right"):
+        result = pprl.link(a, b)
+    assert len(result.links) > 0

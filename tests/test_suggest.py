@@ -49,6 +49,23 @@ COLUMNS = {
     "suburb": "city",
     "telefoon": "telephone",
     "e-mail": "e-mail",
+    "first": "first name",
+    "last": "surname",
+    "DoB": "date",
+    "birth_dt": "date",
+    "Vorname": "first name",
+    "Nachname": "surname",
+    "Geburtsdatum": "date",
+    "Geschlecht": "sex",
+    "PLZ": "postcode",
+    "Hausnummer": "house number",
+    "Straße": "street",
+    "prénom": "first name",
+    "nom": "surname",
+    "date de naissance": "date",
+    "apellido": "surname",
+    "fecha_nacimiento": "date",
+    "addr1": "street",
 }
 
 
@@ -74,6 +91,37 @@ def test_columns_are_recognised(column: str, label: str) -> None:
 )
 def test_ids_and_other_data_are_left_out(column: str) -> None:
     assert recognise(column) is None
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        *("hospital_name", "ward name", "gp_name", "next_of_kin_name", "address_type"),
+        *("registration_address_date", "marital_state", "phone_type", "email_verified"),
+    ],
+)
+def test_what_is_not_of_the_person_is_left_out(column: str) -> None:
+    assert recognise(column) is None
+
+
+def test_hints_where_the_columns_say_little() -> None:
+    """A column with one value, one with a placeholder, and none with a surname."""
+    rng = np.random.default_rng(3)
+    dates = [f"{year}-03-{day:02}" for year, day in rng.integers((1930, 1), (1999, 29), (200, 2))]
+    table = pd.DataFrame(
+        {
+            "city": ["Utrecht"] * 200,
+            "first_name": [f"name{chr(97 + k % 26)}" for k in range(200)],
+            "birth_date": ["1900-01-01"] * 30 + dates[30:],
+        }
+    )
+    text = suggest_schema(table, hardening="none")
+    assert [one["name"] for one in tomllib.loads(text)["fields"]] == ["first_name", "birth_date"]
+    assert "15% of its values are one and the same" in text
+    assert "missing_codes" in text
+    assert "No column was taken for a surname" in text
+    assert "taken for a birth date" not in text
+    assert "1900" not in text
 
 
 def test_renyi_entropy_is_minus_the_log_of_a_chance_meeting() -> None:

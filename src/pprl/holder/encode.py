@@ -39,6 +39,7 @@ Rejected = Sequence[tuple[int, str, str]]
 """Row, field and reason of values that break a rule."""
 
 _SHOWN = 20
+_UNREAD = 0.02
 
 
 def encode(
@@ -230,6 +231,7 @@ class _Batch:
     records: int
     present: NDArray[np.int64]
     inserted: NDArray[np.int64]
+    unread: NDArray[np.int64]
     problems: Rejected
 
 
@@ -250,6 +252,7 @@ class _Run:
         self._records = 0
         self._present = np.zeros(len(names), np.int64)
         self._inserted = np.zeros(len(encoder.parts), np.int64)
+        self._unread = np.zeros(len(encoder.schema.encoded_fields), np.int64)
         self._keyed = np.zeros(len(encoder.schema.blocking), np.int64)
         self._bits: Counter[int] = Counter()
         self._ids: list[NDArray[np.uint64]] = []
@@ -299,6 +302,7 @@ class _Run:
                 self._records += encoded.records
                 self._present += encoded.present
                 self._inserted += encoded.inserted
+                self._unread += encoded.unread
                 self._bits.update(encoded.bits)
                 self._keyed += (encoded.part.block_keys > 0).sum(axis=0)
                 yield encoded.part
@@ -306,6 +310,7 @@ class _Run:
                 if progress:
                     progress(done)
         _require_unique(self._ids, options.id_column)
+        self._warn_unread()
         if broken:
             what = "records were left out" if options.on_invalid == "skip" else "values left out"
             warnings.warn(
@@ -313,6 +318,20 @@ class _Run:
                 PprlWarning,
                 stacklevel=3,
             )
+
+    def _warn_unread(self) -> None:
+        """Warn where many values of a date are none."""
+        for field, unread, present in zip(
+            self._encoder.schema.encoded_fields, self._unread, self._present, strict=True
+        ):
+            if unread > _UNREAD * present:
+                warnings.warn(
+                    f"field {field.name!r}: {unread / max(present, unread):.0%} of the values are "
+                    f"no dates as the schema reads them, and were encoded as they are written. Is "
+                    f"the day or the month first (date_dmy, date_mdy), or the year of two digits?",
+                    PprlWarning,
+                    stacklevel=4,
+                )
 
     def _encode(
         self,
@@ -347,6 +366,7 @@ class _Run:
             records=int(kept.sum()),
             present=encoded[0].present[kept].sum(axis=0),
             inserted=encoded[0].inserted[kept].sum(axis=0),
+            unread=encoded[0].unread,
             problems=problems,
         )
 

@@ -27,12 +27,15 @@ from pprl.holder.groups import Part
 from pprl.holder.hardening import Derive, Harden, hardener
 from pprl.holder.hashing import positions
 from pprl.holder.keys import LinkageKey
+from pprl.holder.normalize import is_ymd
 from pprl.holder.salting import Pieces, salted, salts_of
 from pprl.holder.schema import ClkhashKeys, Field, Schema, StringFormat
 from pprl.holder.selftest import fictitious_people
 from pprl.holder.tokens import codes_below, number_distinct, tokenise
 from pprl.holder.values import Texts, distinct_texts
 from pprl.kernels.bits import merge_row_runs, merge_rows, merge_runs, set_bits, share_out
+
+_DATES = {"date_dmy", "date_mdy"}
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,7 @@ class EncodedBatch:
         inserted: (n, parts) int64, bits set in each filter before hardening.
         block_keys: (n, passes) uint64, 0 where a record has no key.
         problems: Values that break a rule, by row of the batch; they set no bits.
+        unread: (fields,) int64, values that were to be read as dates and are none.
     """
 
     clks: NDArray[np.uint8]
@@ -61,6 +65,7 @@ class EncodedBatch:
     inserted: NDArray[np.int64]
     block_keys: NDArray[np.uint64]
     problems: tuple[Problem, ...]
+    unread: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -144,7 +149,8 @@ class Encoder:
         keys = block_keys(
             self.schema.blocking, texts, self._key, self.schema.fingerprint, batch.num_rows
         )
-        return EncodedBatch(clks, present, inserted, keys, tuple(problems))
+        unread = np.array([_unread_dates(texts[field.name], field) for field in fields], np.int64)
+        return EncodedBatch(clks, present, inserted, keys, tuple(problems), unread)
 
     def self_test(self) -> str:
         """Encode twenty built-in fictitious people; return a keyed digest of the result.
@@ -154,6 +160,14 @@ class Encoder:
         """
         clks = self.encode(fictitious_people(self.schema), validate=False).clks
         return hmac.new(self._self_test_key, clks.tobytes(), hashlib.sha256).hexdigest()[:16]
+
+
+def _unread_dates(texts: Texts, field: Field) -> int:
+    """Count the records whose value was to be read as a date and is none."""
+    if not _DATES.intersection(field.normalise):
+        return 0
+    odd = ~is_ymd(texts.values).to_numpy(zero_copy_only=False).astype(bool)
+    return int(odd[texts.rows[texts.rows >= 0]].sum())
 
 
 def expected_fill(schema: Schema) -> dict[str, float]:

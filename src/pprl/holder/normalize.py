@@ -138,6 +138,11 @@ def _as_ymd(values: pa.StringArray, year_last: str) -> pa.StringArray:
     return digits_only(pc.replace_substring_regex(plain, r"-(\d)$", r"-0\1"))
 
 
+def is_ymd(values: pa.StringArray) -> pa.BooleanArray:
+    """Tell which values are a date as YYYYMMDD; month and day may be 00."""
+    return pc.match_substring_regex(values, r"^\d{4}(?:0\d|1[0-2])(?:[0-2]\d|3[01])$")
+
+
 # Names.
 
 _PREFIXES = (

@@ -1,7 +1,7 @@
 """A starting schema from one holder's data: types, normalisers, tokens and weights.
 
-Columns are recognised by name (English and Dutch) and by content. A field's weight
-is proportional to the square root of its Renyi entropy of order 2, which is minus
+Columns are recognised by name (English, Dutch, German, French and Spanish) and by content. A
+field's weight is proportional to the square root of its Renyi entropy of order 2, which is minus
 the logarithm of the chance that two people share a value; fields of the address and
 of contact change together, so as a group they are held at two fifths of the bits.
 Nothing is estimated from a truth, and no value of the data enters the schema.
@@ -34,6 +34,7 @@ ADDRESS_SHARE = 0.37
 _SAMPLE = 200_000
 _SAME = 0.9
 _NUMBERED = 0.3
+_PLACEHOLDER = 0.05
 _NAME = ("compose", "fold_case", "strip_accents", "letters_only")
 
 
@@ -54,7 +55,13 @@ _EXACT = '{ type = "exact" }'
 
 # The first kind whose pattern is found in a column's name is taken.
 KINDS = (
-    Kind("date", r"birth.?da(te|y$)|date.?of.?birth|\bdob\b|geb(oorte)?.?dat", (), _POSITIONAL),
+    Kind(
+        "date",
+        r"birth.?(da(te|y$)|dt\b)|date.?of.?birth|\bdo ?b\b|geb(oorte|urts)?.?dat"
+        r"|date.?(de.?)?naiss|fecha.?(de.?)?nac",
+        (),
+        _POSITIONAL,
+    ),
     Kind(
         "year of birth",
         r"(birth|geboorte).?(year|jaar)|year.?of.?birth|\byob\b",
@@ -73,33 +80,40 @@ KINDS = (
         _NAME,
         _BIGRAMS,
     ),
-    Kind("sex", r"\b(sex|gender|geslacht)\b", ("sex_code",), _EXACT),
+    Kind("sex", r"\b(sexe?|sexo|gender|geslacht|geschlecht)\b", ("sex_code",), _EXACT),
     Kind("e-mail", r"e.?mail", ("email",), _BIGRAMS, address=True),
     Kind(
         "telephone",
-        r"phone|\btel\b|telefoon|mobiel|mobile",
+        r"phone|\btel\b|telefo|mobiel|mobile",
         ("digits_only",),
         _POSITIONAL,
         address=True,
     ),
     Kind(
         "postcode",
-        r"post.?code|zip|postal",
+        r"post.?code|zip|postal|\bplz\b|postleit",
         ("fold_case", "alphanumeric"),
         _POSITIONAL,
         address=True,
     ),
     Kind(
         "house number",
-        r"(street|house|huis).?(number|nummer|num|no|nr)\b",
+        r"(street|house|huis|haus).?(number|nummer|num|no|nr)\b",
         ("fold_case", "alphanumeric"),
         _POSITIONAL,
         address=True,
     ),
-    Kind("street", r"street|straat|address|adres|\broad\b", _NAME, _BIGRAMS, address=True),
+    Kind(
+        "street",
+        r"street|stra(at|sse|ße)|\baddr|address|adres|\broad\b|\brue\b|\bcalle\b",
+        _NAME,
+        _BIGRAMS,
+        address=True,
+    ),
     Kind(
         "city",
-        r"\bcity|town\b|suburb|woonplaats|\bplaats\b|gemeente|municipality",
+        r"\bcity|town\b|suburb|woonplaats|\bplaats\b|gemeente|municipality|wohnort|\bort\b"
+        r"|\bville\b|ciudad",
         _NAME,
         _BIGRAMS,
         address=True,
@@ -107,16 +121,32 @@ KINDS = (
     Kind("state", r"\bstate\b|province|provincie|county", _NAME, _BIGRAMS, address=True),
     Kind("middle name", r"middle.?(name|initial)|tussenvoegsel", _NAME, _BIGRAMS),
     Kind("initials", r"initial|voorletter", ("strip_accents", "initials"), _BIGRAMS),
-    Kind("first name", r"(given|first|fore).?name|voorna|roepnaam|\bfname\b", _NAME, _BIGRAMS),
+    Kind(
+        "first name",
+        r"(given|first|fore).?name|voorna|roepnaam|\bfname\b|^first$|vorname|pr[eé]nom|\bnombre",
+        _NAME,
+        _BIGRAMS,
+    ),
     Kind(
         "surname",
         r"(sur|last|family|maiden|birth|partner).?name|achterna|(geboorte|familie|partner).?naam"
-        r"|\blname\b",
+        r"|\blname\b|^last$|nachname|familienname|\bnom\b|apellido",
         _NAME,
         _BIGRAMS,
     ),
     Kind("name", r"\bnaam\b|\bname\b|full.?name", _NAME, _BIGRAMS),
 )
+
+_OTHERS = (
+    r"hospital|ziekenhuis|clinic|\bward\b|practice|praktijk|\bgp\b|huisarts|doctor|physician"
+    r"|company|employer|werkgever|school|\bkin\b|insurer|\bfile\b|product|\bdrug\b"
+)
+"""Of whom a name is not the person's."""
+
+_ABOUT = (
+    r"\b(type|status|verified|consent|flag|source|quality|marital|language|count|updated|valid)\b"
+)
+"""What is said about a value and is not the value."""
 
 _NUMBERS = r"\b(bsn|ssn|nhs)\b|burgerservice|soc.?sec|national.?id|nhs.?n|insurance|polis"
 
@@ -132,6 +162,7 @@ class Suggestion:
         filled: Share of records with a value after cleaning.
         distinct: Number of distinct values after cleaning.
         entropy: Renyi entropy of order 2, in bits.
+        commonest: Share of the commonest value.
         year: Which characters are a year of birth (4 or -4); None if none are.
         bits: Bits to insert, ``bits_per_feature``.
     """
@@ -142,6 +173,7 @@ class Suggestion:
     filled: float
     distinct: int
     entropy: float
+    commonest: float
     year: int | None = None
     bits: int = 0
 
@@ -180,10 +212,14 @@ def suggest_schema(
     found: list[Suggestion] = []
     for column, kind in recognised.items():
         measured = _measure(sample.column(column).combine_chunks(), column, kind)
-        if measured and not any(_says_the_same(measured, other, sample) for other in found):
+        if (
+            measured
+            and measured.distinct > 1
+            and not any(_says_the_same(measured, other, sample) for other in found)
+        ):
             found.append(measured)
     if not found:
-        raise EmptyInput("no recognised column has a value.")
+        raise EmptyInput("no recognised column has different values.")
     text = _write(allocate(found), columns, name, sample.num_rows, hardening)
     Schema.from_toml(text)
     return text
@@ -193,9 +229,13 @@ def recognise(column: str) -> Kind | None:
     """Tell from its name what kind of field a column is; None if it is no identifier."""
     words = re.sub(r"([a-z])([A-Z])", r"\1 \2", column).lower()
     words = re.sub(r"[_\W]+", " ", words).strip()
-    if re.search(_NUMBERS, words) or re.search(r"\b(id|key|uuid|hash|entity)\b", words):
+    never = (_NUMBERS, _OTHERS, _ABOUT, r"\b(id|key|uuid|hash|entity)\b")
+    if any(re.search(pattern, words) for pattern in never):
         return None
-    return next((kind for kind in KINDS if re.search(kind.pattern, words)), None)
+    kind = next((kind for kind in KINDS if re.search(kind.pattern, words)), None)
+    # Of another date than that of birth: since when somebody lives there.
+    other_date = kind is not None and kind.address and re.search(r"\b(date|datum|since)\b", words)
+    return None if other_date else kind
 
 
 def allocate(found: list[Suggestion]) -> list[Suggestion]:
@@ -262,6 +302,7 @@ def _measure(values: pa.StringArray, column: str, kind: Kind) -> Suggestion | No
         filled=len(present) / len(values),
         distinct=len(counts),
         entropy=renyi_entropy(counts.astype(float)),
+        commonest=float(counts.max() / counts.sum()),
         year=_year(present) if kind.label in ("date", "year of birth") else None,
     )
 
@@ -362,8 +403,12 @@ def _lines(
     left_out = [column for column in columns if column not in taken]
     if left_out:
         yield ""
-        yield "# Left out, because not recognised, empty, or a number to compare exactly:"
+        yield "# Left out, because not recognised, empty, the same for all, or a number to compare"
+        yield "# exactly:"
         yield from (f"#   {json.dumps(column)}" for column in left_out)
+    for what, labels in (("surname", {"surname", "name"}), ("birth date", {"date"})):
+        if not labels & {one.kind.label for one in found}:
+            yield f"# No column was taken for a {what}. Is there one under another name?"
     for one in found:
         yield ""
         yield f"# Taken for: {one.kind.label}. Filled in {one.filled:.1%} of records;"
@@ -379,6 +424,15 @@ def _lines(
 
 
 def _advice(one: Suggestion) -> str:
+    if one.commonest > _PLACEHOLDER and one.kind.label in ("date", "telephone", "e-mail"):
+        return (
+            f".\n# {one.commonest:.0%} of its values are one and the same: if it stands for "
+            f"unknown, name it in missing_codes{_reading(one)}"
+        )
+    return _reading(one)
+
+
+def _reading(one: Suggestion) -> str:
     if one.kind.label == "date":
         return (
             "; written as YYYYMMDD before it is encoded.\n"

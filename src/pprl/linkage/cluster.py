@@ -32,7 +32,9 @@ from pprl.linkage.within import find_threshold
 
 _REPEATS = 0.02
 _FEW = 100
-_VAGUE = 0.5
+
+VAGUE = 0.5
+"""Where the interval of the estimated precision goes below it, a threshold is a guess."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -382,7 +384,7 @@ def _decided(pool: Pool, found: Several) -> _Choice:
             PprlWarning,
             stacklevel=4,
         )
-    if len(pool) < _FEW or (precision and precision.low < _VAGUE):
+    if len(pool) < _FEW or (precision and precision.low < VAGUE):
         warnings.warn(
             "the files are too few or too small for their own pairs to say much about "
             "non-matches; the automatic threshold is a guess",

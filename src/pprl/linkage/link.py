@@ -17,7 +17,7 @@ from pprl.exchange.links import Links
 from pprl.linkage.auto import Estimate, check_precision, decide
 from pprl.linkage.blocking import Blocking, BlockingReport
 from pprl.linkage.choices import Matching
-from pprl.linkage.cluster import ClusterResult, cluster
+from pprl.linkage.cluster import VAGUE, ClusterResult, cluster
 from pprl.linkage.compare import (
     MAX_PAIRS,
     Progress,
@@ -273,9 +273,10 @@ def _link_by_itself(
     )
     if decision.repeating:
         warnings.warn(
-            f"{decision.repeating} seems to have several records of some people; only the other "
-            f"file was taken to show what strangers look like. Deduplicate it first, or link "
-            f"into clusters (--deduplicated).",
+            f"{decision.repeating} seems to have several records of some people, or more "
+            f"relatives such as twins than the other file has; only that one was taken to show "
+            f"what strangers look like. Deduplicate it first, or link into clusters "
+            f"(--deduplicated).",
             PprlWarning,
             stacklevel=3,
         )
@@ -289,10 +290,20 @@ def _link_by_itself(
         )
     order = np.lexsort((decision.kept.right, decision.kept.left))
     links = decision.kept.take(order)
+    estimate = decision.estimate
+    if estimate.precision is not None and estimate.precision.low < VAGUE:
+        warnings.warn(
+            f"of these {len(links):,} links as few as {estimate.precision.low:.0%} may be right: "
+            f"few are in both files, or the files say little about non-matches. The automatic "
+            f"threshold is a guess",
+            PprlWarning,
+            stacklevel=3,
+        )
     if not len(links):
         warnings.warn(
             "no links: no records of the two files are more alike than records within one "
-            "file are. Is there anybody who is in both?",
+            "file are. Is there anybody who is in both? Are both written alike (script, order of "
+            "dates and names)? Or do both files repeat people (deduplicate them first)?",
             PprlWarning,
             stacklevel=3,
         )
