@@ -39,7 +39,7 @@ Rejected = Sequence[tuple[int, str, str]]
 """Row, field and reason of values that break a rule."""
 
 _SHOWN = 20
-_UNREAD = 0.02
+_UNREAD = 0.1
 
 
 def encode(
