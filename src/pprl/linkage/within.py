@@ -44,7 +44,8 @@ def find_threshold(
     strangers look like.
     """
     everybody = pool.encodings
-    floor = find_floor(everybody, everybody, len(pool.names) - 1)
+    clean = (groups >= 0).all() and len(pool.names) > 1
+    floor = find_floor(everybody, everybody, len(pool.names) - 1 if clean else 0)
     n = len(pool)
     if n * n <= 2 * _COMPARISONS:
         pairs = scored_pairs(everybody, None, floor, workers=workers, progress=progress)
@@ -55,7 +56,7 @@ def find_threshold(
         part = pool.subset(sampled)
         pairs = scored_pairs(part, everybody, floor, workers=workers, progress=progress)
         left, right = np.flatnonzero(sampled)[pairs.left], pairs.right
-    if (groups >= 0).all() and len(pool.names) > 1:
+    if clean:
         across = pool.file[left] != pool.file[right]
         return find_end(pairs.similarity[across], *_strangers(pairs, left, right, across, pool))
     keep = (left != right) & ((groups[left] != groups[right]) | (groups[left] < 0))
