@@ -3,7 +3,8 @@
 python examples/reports.py FOLDER [--screenshots]
 
 Half-overlap FEBRL 4 between two holders, and FEBRL 3 dealt over five, each with its truth, groups
-of people and a few facts; into FOLDER/pair and FOLDER/five. With ``--screenshots`` a headless
+of people, a few facts, and a clerical review of 300 pairs, in which the truth plays the reviewers;
+into FOLDER/pair and FOLDER/five. With ``--screenshots`` a headless
 Chromium also makes a picture of each at 360, 800 and 1,400 pixels, light and dark.
 """
 
@@ -11,7 +12,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from importlib.resources import files
+from importlib.resources import files as resource
+from itertools import combinations
 from pathlib import Path
 
 import pandas as pd
@@ -21,7 +23,11 @@ import pprl
 from pprl import demo
 from pprl.evaluation.report import report
 from pprl.evaluation.report.facts import Facts
+from pprl.evaluation.review import ReviewPlan, review_sample
+from pprl.evaluation.review_estimate import ReviewEstimate, review_estimate
 
+FLOOR = 0.5
+REVIEWED = 300
 FACTS = {
     "software": {"purpose": "A demonstration on fictitious people; nobody is in these files."},
     "results": {"expected_overlap": "Known by construction: see the errors against the truth."},
@@ -35,7 +41,7 @@ FACTS = {
 
 def main(folder: Path, screenshots: bool) -> None:
     """Link, report, and say where."""
-    schema = pprl.Schema.load(str(files("pprl") / "schemas" / "febrl4.toml"))
+    schema = pprl.Schema.load(str(resource("pprl") / "schemas" / "febrl4.toml"))
     key = pprl.LinkageKey.generate()
 
     def encode(tables: dict[str, pd.DataFrame]) -> list[pprl.Encodings]:
@@ -47,24 +53,51 @@ def main(folder: Path, screenshots: bool) -> None:
     pair = demo.half_overlap(demo.febrl4())
     two = dict(zip(demo.HOLDERS, (pair.left, pair.right), strict=True))
     facts = Facts.model_validate(FACTS)
-    linked = pprl.link(*encode(two))
+    a, b = encode(two)
+    linked = pprl.link(a, b)
+    candidates = pprl.compare(a, b, threshold=FLOOR).to_pandas()
     report(
-        linked, folder / "pair" / "report.html", truth=pair.truth, facts=facts, groups=groups(two)
+        linked,
+        folder / "pair" / "report.html",
+        truth=pair.truth,
+        facts=facts,
+        groups=groups(two),
+        review=reviewed(review_sample(linked, candidates, n=REVIEWED), pair.truth),
     )
 
     five, persons = dealt()
-    clustered = pprl.cluster(*encode(five))
+    files = encode(five)
+    clustered = pprl.cluster(*files)
+    candidates = pd.concat(
+        pprl.compare(x, y, threshold=FLOOR).to_pandas() for x, y in combinations(files, 2)
+    )
+    # Ids are of one person each in all files, so they need no holder beside them.
+    found = clustered.clusters.to_pandas().set_index("record_id")["cluster_id"]
+    together = found[candidates["left_id"]].to_numpy() == found[candidates["right_id"]].to_numpy()
+    person = persons.set_index("record_id")["person_id"]
+    same = person[candidates["left_id"]].to_numpy() == person[candidates["right_id"]].to_numpy()
+    plan = review_sample(candidates[together], candidates, n=REVIEWED, one_to_one=False)
     report(
         clustered,
         folder / "five" / "report.html",
         truth=persons,
         facts=facts,
         groups={name: table for name, table in groups(five).items() if name == "clinic 1"},
+        review=reviewed(plan, candidates[same][["left_id", "right_id"]]),
     )
     for page in (folder / "pair" / "report.html", folder / "five" / "report.html"):
         print(page)
         if screenshots:
             take(page)
+
+
+def reviewed(plan: ReviewPlan, truth: pd.DataFrame) -> ReviewEstimate:
+    """Fill in the sheet as reviewers who make no mistakes would."""
+    sheet, true = plan.sheet(), set(truth[["left_id", "right_id"]].itertuples(index=False))
+    pairs = sheet[["left_id", "right_id"]].itertuples(index=False)
+    return review_estimate(
+        sheet.assign(match=["yes" if pair in true else "no" for pair in pairs]), plan
+    )
 
 
 def groups(tables: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:

@@ -31,9 +31,11 @@ from pprl.errors import (
     UnreadableFile,
     UsageError,
 )
+from pprl.evaluation.figures import Figure
 from pprl.evaluation.report import report
 from pprl.evaluation.report.facts import Facts, template
 from pprl.evaluation.report.model import LinkageReport
+from pprl.evaluation.review_estimate import ReviewEstimate
 from pprl.exchange.encodings import Encodings
 
 SECTIONS = [
@@ -558,6 +560,10 @@ def test_a_review_and_an_evaluation_are_taken_over(folder: Path, tmp_path: Path)
     content = report(tmp_path, tmp_path / "report.html")
     assert [one.method for one in content.error_rates] == ["estimate", "review", "truth"]
     assert content.error_rates[1].counts == {"answered": 80}
+    figure = Figure(0.8, 0.7, 0.9)
+    given = report(tmp_path, review=ReviewEstimate(figure, figure, figure, 3.0, 4.0, 70, 1, 0.5))
+    assert given.error_rates[1].recall is not None
+    assert given.error_rates[1].recall.low == 0.7
     assert content.error_rates[2].precision == report(folder, truth=truth).error_rates[1].precision
     assert content.blocking.pairs_completeness is not None
     assert content.blocking.reduction_ratio == 0.996

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from pprl.evaluation.report.facts import Facts
     from pprl.evaluation.report.groups import Groups
     from pprl.evaluation.report.model import LinkageReport
+    from pprl.evaluation.review_estimate import ReviewEstimate
     from pprl.exchange.encodings import EncodingInfo
     from pprl.linkage.cluster import ClusterResult
     from pprl.linkage.link import LinkResult
@@ -29,6 +31,7 @@ def report(
     truth: Any = None,
     facts: Facts | str | PathLike[str] | None = None,
     groups: Groups | None = None,
+    review: ReviewEstimate | None = None,
     smallest: int = SMALLEST,
     inputs: Sequence[EncodingInfo] = (),
 ) -> LinkageReport:
@@ -43,6 +46,8 @@ def report(
         facts: What the run cannot know, or a TOML file of it; ``pprl facts`` writes a template.
         groups: For a holder's name, a table or file with ``record_id`` and columns of groups
             (sex, birth cohort, region).
+        review: What `pprl.evaluation.review_estimate.review_estimate` returned; of a folder,
+            its ``review.json``, if it is not given.
         smallest: Counts of people under it are withheld, and others that would give them away.
         inputs: Headers of the encodings, where the result does not have them.
 
@@ -64,6 +69,8 @@ def report(
     if page is not None:
         new_folder(page.parent, [page, page.parent / JSON_NAME])
     run = Run.load(result) if isinstance(result, str | PathLike) else Run.of(result, inputs)
+    if review is not None:
+        run = replace(run, review=review.to_dict())
     content = build(
         run,
         truth=truth,

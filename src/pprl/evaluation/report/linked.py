@@ -84,7 +84,7 @@ class Outcome:
         counts = {name: round(run.review[name], 1) for name in names if name in run.review}
         return ErrorRates(
             method="review",
-            unit="links",
+            unit="pairs of records" if self.kind == "clusters" else "links",
             counts=None if self.hidden else counts,
             note="From a clerical review of a sample of pairs, with intervals of 95 %; recall is "
             "of the matches among the pairs that could be drawn, and so an upper bound.",
