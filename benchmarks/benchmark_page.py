@@ -72,7 +72,24 @@ def better(found: Findings) -> list[str]:
     return said or ["- In none of these figures."]
 
 
-def page(found: Findings, quick: bool, minutes: float) -> str:
+SPEED = ["machine", "work", "peer", "peer_s", "pprl_s", "ratio", "peer_mb", "pprl_mb"]
+
+
+def speed_everywhere(found: Findings, before: str) -> list[Report]:
+    """Add what the page had of other machines: a ratio depends on the processor, too."""
+    rows = [{"machine": processor()} | one for one in found.speed]
+    new = {(one["machine"], one["work"], one["peer"]) for one in rows}
+    for line in before.partition("## Speed")[2].partition("## Blocking")[0].splitlines():
+        cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
+        if len(cells) == len(SPEED) and re.fullmatch(r"[\d.,]+", cells[3]):
+            numbers = [float(cell.replace(",", "")) for cell in cells[3:]]
+            old: Report = dict(zip(SPEED, [*cells[:3], *numbers], strict=True))
+            if (old["machine"], old["work"], old["peer"]) not in new:
+                rows.append(old)
+    return sorted(rows, key=lambda one: str(one["machine"]))
+
+
+def page(found: Findings, quick: bool, minutes: float, speed: list[Report]) -> str:
     """What stands between the markers of the page."""
     own = {name: version(name) for name in ("pprl", "numpy", "numba", "pyarrow", "pandas")}
     facts = ", ".join(f"{name} {number}" for name, number in (own | found.versions).items())
@@ -100,10 +117,11 @@ def page(found: Findings, quick: bool, minutes: float) -> str:
         "",
         (
             "Above 1, pprl is faster. Name CLKs of clkhash's own data and schema, bits and pairs "
-            "checked to be equal."
+            "checked to be equal. How much depends on the processor, so each machine keeps its "
+            "rows."
         ),
         "",
-        *tabled(found.speed, ["work", "peer", "peer_s", "pprl_s", "ratio", "peer_mb", "pprl_mb"]),
+        *tabled(speed, SPEED),
         "## Blocking",
         "",
         *tabled(
@@ -126,8 +144,8 @@ def processor() -> str:
     return names[0].strip() if names else platform.machine()
 
 
-def headline(found: Findings) -> str:
-    """The rows of the README: F1 by tool and set, and the ratios of speed."""
+def headline(found: Findings, speed: list[Report]) -> str:
+    """The rows of the README: F1 by tool and set, and the ratios of speed on all machines."""
     sets = list(dict.fromkeys(one["set"] for one in found.quality))
     lines = ["", "| F1 |" + "".join(f" {name} |" for name in sets), "|---" * (len(sets) + 1) + "|"]
     tools: dict[str, dict[str, float]] = {}
@@ -137,5 +155,13 @@ def headline(found: Findings) -> str:
     for tool, by_set in tools.items():
         cells = [f"{by_set[name]:.3f}" if name in by_set else "-" for name in sets]
         lines.append(f"| {tool} | {' | '.join(cells)} |")
-    ratios = [f"{one['work']}: {one['ratio']:.1f} times {one['peer']}" for one in found.speed]
-    return "\n".join([*lines, "", "Speed: " + "; ".join(ratios) + ".", ""])
+    by_work: dict[str, list[float]] = {}
+    for one in speed:
+        by_work.setdefault(f"{one['work']}: %s times {one['peer']}", []).append(one["ratio"])
+    ratios = [
+        work % " to ".join(dict.fromkeys(f"{ratio:.1f}" for ratio in (min(all_), max(all_))))
+        for work, all_ in by_work.items()
+    ]
+    machines = len({one["machine"] for one in speed})
+    where = f"Speed, on {machines} machines: " if machines > 1 else "Speed: "
+    return "\n".join([*lines, "", where + "; ".join(ratios) + ".", ""])

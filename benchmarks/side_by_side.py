@@ -30,7 +30,7 @@ import numpy as np
 import pandas as pd
 
 import pprl
-from benchmark_page import Findings, Report, headline, page
+from benchmark_page import Findings, Report, headline, page, speed_everywhere
 from peak import peak_mib
 from pprl import demo
 from pprl.holder.suggest import suggest_schema
@@ -432,14 +432,15 @@ def main() -> None:
         VENVS.mkdir(exist_ok=True)
         measure_speed(found, given.quick)
         measure_quality(found, given.quick)
-        text = page(found, given.quick, (time.perf_counter() - start) / 60)
+        speed = speed_everywhere(found, PAGE.read_text(encoding="utf-8"))
+        text = page(found, given.quick, (time.perf_counter() - start) / 60, speed)
         if given.json:
             given.json.write_text(json.dumps(found.__dict__, indent=2))
         if given.no_write:
             print(text)
             return
         write(PAGE, "figures", text)
-        write(README, "headline", headline(found))
+        write(README, "headline", headline(found, speed))
 
 
 if __name__ == "__main__":
