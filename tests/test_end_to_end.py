@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -96,7 +97,9 @@ def test_nothing_that_travels_gives_anybody_away(job: Path) -> None:
             for column in (pq.read_table(path).columns if path.suffix == ".parquet" else [])
             if str(column.type) == "string"
         )
-        found = [secret for secret in secrets if secret in texts]
+        # Digits are looked for as a whole number: an estimate of 0.99563099 has seven by chance.
+        numbers = set(re.findall(rb"\d+", texts))
+        found = [s for s in secrets if (s in numbers if s.isdigit() else s in texts)]
         assert not found, path
 
 
