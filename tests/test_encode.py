@@ -363,6 +363,19 @@ def test_record_ids(
     assert "p1" not in str(caught.value)
 
 
+@pytest.mark.parametrize("again", range(12))
+def test_a_repeated_id_is_found_batches_away(
+    people: pd.DataFrame, schema: pprl.Schema, key: LinkageKey, again: int
+) -> None:
+    many = pa.Table.from_pandas(pd.concat([people] * 14_000, ignore_index=True))
+    ids = [f"r{at}" for at in range(69_999)]
+    at = many.column_names.index("id")
+    repeated = many.set_column(at, "id", pa.array([*ids, f"r{again}"]))
+    with pytest.raises(RecordIdError, match=f"rows {again + 1}, 70000"):
+        pprl.encode(repeated, schema, key, id_column="id")
+    pprl.encode(many.set_column(at, "id", pa.array([*ids, "new"])), schema, key, id_column="id")
+
+
 def test_invalid_values_name_row_and_field_only(
     tmp_path: Path, people: pd.DataFrame, schema: pprl.Schema, key: LinkageKey
 ) -> None:
