@@ -91,16 +91,19 @@ def list_planes(
             up with the place of the zero plane to a multiple of `STEP`.
         places: Output, room for them and one more.
     """
-    at = np.int64(0)
+    # Unsigned, an index is not looked at for being from the end.
+    at = np.uint64(0)
+    step = np.uint64(STEP)
     for row in range(rows.shape[0]):
         starts[row] = at
+        words = rows[row]
         for one in range(order.shape[0]):
-            bit = order[one]
+            bit = np.uint64(order[one])
             places[at] = WORDS * one
-            at += np.int64((rows[row, bit >> 6] >> np.uint64(bit & 63)) & _ONE)
-        while (at - starts[row]) % STEP:
+            at += (words[bit >> np.uint64(6)] >> (bit & np.uint64(63))) & _ONE
+        while (at - np.uint64(starts[row])) % step != _ZERO:
             places[at] = WORDS * order.shape[0]
-            at += 1
+            at += _ONE
     starts[rows.shape[0]] = at
 
 
