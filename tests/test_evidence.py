@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections import Counter
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -18,10 +20,12 @@ from pprl.exchange.encodings import Encodings
 from pprl.holder.suggest import suggest_schema
 from pprl.kernels.groups import common_bits
 from pprl.linkage import link as link_module
+from pprl.linkage import odds as odds_module
 from pprl.linkage.auto import decide
 from pprl.linkage.blocking import KeyBlocking
 from pprl.linkage.compare import scored_pairs
 from pprl.linkage.evidence import Strangers, _level, learn
+from pprl.linkage.odds import Odds, lack_alike
 from pprl.linkage.pairs import Pairs
 from pprl.linkage.signals import Side, View, can_be_weighed
 
@@ -149,7 +153,9 @@ def test_variants_are_seen_by_their_best() -> None:
 def test_learning_does_not_depend_on_which_file_comes_first() -> None:
     a, b = register(5, shared=200)
     pairs, own, other = (scored_pairs(*two, 0.52) for two in ((a, b), (a, None), (b, None)))
-    strangers = [Strangers(file, within, 2.0) for file, within in ((a, own), (b, other))]
+    strangers = [
+        Strangers(file, within, np.ones(len(within))) for file, within in ((a, own), (b, other))
+    ]
     one = learn(a, b, pairs, strangers)
     turned = Pairs(pairs.right, pairs.left, pairs.similarity)
     two = learn(b, a, turned, strangers[::-1])
@@ -216,12 +222,86 @@ def test_matches_are_learned_from_where_they_show() -> None:
     n, matches = 1_000, 100
     between = np.sort(np.concatenate([rng.random(5 * n - 300), 1 + rng.random(matches)]))
     within = np.sort(rng.random(5 * n))
-    level = _level([between, within], [1.0, 1.0], [n], grouped=True)
+    ones = [np.ones(len(one)) for one in (between, within)]
+    level = _level([between, within], ones, [n], grouped=True)
     assert level is not None
     assert (within >= level).sum() < n
     assert (between >= level).sum() > (within >= level).sum() + 50
-    assert _level([between, within], [1.0, 1.0], [n], grouped=False) is None
-    assert _level([within, within], [1.0, 1.0], [n], grouped=True) is None
+    assert _level([between, within], ones, [n], grouped=False) is None
+    assert _level([within, within], [ones[1], ones[1]], [n], grouped=True) is None
+
+
+def masked(masks: list[int]) -> Encodings:
+    """Records that have these fields, a bit for each of three."""
+    n = len(masks)
+    present = np.array(masks, np.uint8).reshape(n, 1) << 5
+    made = encodings_of(np.ones((n, 128), np.uint8), present={"x": 1.0, "y": 1.0, "z": 1.0})
+    return dataclasses.replace(made, present=present)
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    a=st.lists(st.integers(0, 7), min_size=2, max_size=12),
+    b=st.lists(st.integers(0, 7), min_size=2, max_size=12),
+    asked=st.sampled_from([(True, True), (False, True)]),
+)
+def test_pairs_within_stand_for_pairs_between(
+    a: list[int], b: list[int], asked: tuple[bool, bool]
+) -> None:
+    """Against pairs that are counted one by one, but for those that count for the most."""
+    odds = Odds.of(masked(a), masked(b), asked)
+    between = Counter(frozenset((x, y)) for x in a for y in b)
+    within: dict[frozenset[int], float] = Counter()
+    for file, one in zip((a, b), asked, strict=True):
+        for x, y in combinations(file, 2):
+            within[frozenset((x, y))] += one
+    within = {kind: count for kind, count in within.items() if count}
+    mean = between.total() / sum(within.values())
+    assert odds.mean == pytest.approx(mean)
+    expected = {kind: min(between[kind] / count, 4 * mean) for kind, count in within.items()}
+    shown = sum(expected[kind] * within[kind] for kind in within)
+    scale = between.total() / shown if shown else 0.0
+    for number, (file, is_asked) in enumerate(zip((a, b), asked, strict=True)):
+        left, right = np.triu_indices(len(file), 1)
+        found = odds.pairs(number, Pairs(left, right, np.zeros(len(left))))
+        for x, y, one in zip(left, right, found, strict=True):
+            if is_asked:
+                kind = frozenset((file[x], file[y]))
+                assert one == pytest.approx(scale * expected[kind] if shown else mean)
+
+
+def test_a_field_that_one_file_never_has() -> None:
+    """Every pair between lacks it on one side, and no pair within does: masks are no help."""
+    assert lack_alike(masked([3] * 10), masked([3] * 9 + [7]))
+    assert not lack_alike(masked([3] * 10), masked([7] * 10))
+    assert not lack_alike(masked([3] * 10), masked([6] * 10))
+    a, b = register(8, shared=300)
+    half, never = (np.full((600, 1), mask, np.uint8) for mask in (0xC0, 0x80))
+    info = a.info.model_copy(update={"present": {"x": 1.0, "y": 1.0}, "weights": {"person": {}}})
+    files = [dataclasses.replace(one, info=info, present=half) for one in (a, b)]
+    with_masks = decide(*files).evidence
+    files[1] = dataclasses.replace(files[1], present=never)
+    without = decide(*files).evidence
+    assert with_masks is not None
+    assert without is not None
+    assert with_masks.view.masked
+    assert not without.view.masked
+
+
+def test_without_masks_every_pair_stands_for_as_many() -> None:
+    a, b = (encodings_of(np.ones((n, 128), np.uint8)) for n in (10, 20))
+    odds = Odds.of(a, b)
+    some = Pairs(np.array([0, 3]), np.array([1, 9]), np.zeros(2))
+    assert odds.pairs(0, some) == pytest.approx(200 / (45 + 190))
+    assert odds.pairs(1, some) == pytest.approx(odds.mean)
+
+
+def test_the_rarest_of_many_combinations_are_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(odds_module, "_MOST_KINDS", 2)
+    odds = Odds.of(masked([7, 7, 7, 7, 1, 2]), masked([7, 7, 7, 4, 7]))
+    assert odds.table.shape == (2, 2)
+    assert odds.kinds[0].tolist() == [0, 0, 0, 0, 1, 1]
+    assert odds.kinds[1].tolist() == [0, 0, 0, 1, 0]
 
 
 def test_links_that_may_well_be_false_are_told(monkeypatch: pytest.MonkeyPatch) -> None:

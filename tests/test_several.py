@@ -46,6 +46,7 @@ def registers(
     persons: int = 5_000,
     names: str = "one two three",
     coverage: float = 0.5,
+    duplicates: float = 0.0,
 ) -> tuple[list[Encodings], pd.DataFrame]:
     """Draw registers of a share of a population each; return them, and who their records are."""
     population = synthetic.population_table(persons, seed=11)
@@ -53,7 +54,11 @@ def registers(
     key = pprl.LinkageKey.from_secret("a secret for the tests of several files")
     for name in names.split():
         register = synthetic.Register(
-            name=name, coverage=coverage, errors=ERRORS, missing={"postcode": 0.03}
+            name=name,
+            coverage=coverage,
+            duplicates=duplicates,
+            errors=ERRORS,
+            missing={"postcode": 0.03},
         )
         table, known = synthetic.register_table(population, register, seed=11)
         people = table.to_pandas()
@@ -357,6 +362,27 @@ def test_files_that_repeat_people_teach_nothing(repeating: str) -> None:
     wanted = both(truth.rename(columns={"person_id": "cluster_id"}), "one", "three")
     frame["record_id"] = frame["record_id"].str.removesuffix(" again")
     assert len(wanted & both(frame, "one", "three")) > 0.95 * len(wanted)
+
+
+@pytest.mark.parametrize("hardening", ["default", "none"])
+def test_all_files_repeat_some_people(hardening: SuggestHardening) -> None:
+    """They were said to be deduplicated; no file is there that shows strangers only."""
+    files, truth = registers(hardening, duplicates=0.1)
+    with pytest.warns(PprlWarning, match="taken to be deduplicated.*'one', 'two', 'three'"):
+        result = pprl.cluster(*files)
+    frame = result.clusters.to_pandas()
+    wanted = both(truth.rename(columns={"person_id": "cluster_id"}), "one", "two")
+    found = both(frame, "one", "two")
+    # Of a person's two records in a file, one can be found.
+    persons = [set(truth.loc[truth["holder"] == name, "person_id"]) for name in ("one", "two")]
+    most = (0.97 if hardening == "default" else 0.85) * len(persons[0] & persons[1])
+    assert len(wanted & found) > most
+    assert len(wanted & found) > 0.95 * len(found)
+    with pytest.warns(PprlWarning, match="several times"):
+        links = pprl.link(*files[:2]).links.to_pandas()
+    linked = set(zip(links["left_id"], links["right_id"], strict=True))
+    assert len(wanted & linked) > most
+    assert len(wanted & linked) > 0.95 * len(linked)
 
 
 def again(file: Encodings, rows: NDArray[np.int64]) -> Encodings:

@@ -13,9 +13,12 @@ from conftest import encodings_of
 from pprl import demo
 from pprl.errors import PprlWarning, UsageError
 from pprl.holder.suggest import suggest_schema
-from pprl.linkage.auto import decide
+from pprl.linkage.auto import Estimate, decide, unless_all_false
+from pprl.linkage.compare import scored_pairs
 from pprl.linkage.pairs import Pairs
+from pprl.linkage.repeats import standing_out
 from pprl.linkage.score import with_margin
+from pprl.linkage.threshold import Cut
 from pprl.synthetic import practice
 
 
@@ -91,7 +94,9 @@ def test_one_persons_two_records_are_not() -> None:
     once, a, b = (
         pprl.encode(x, schema, key, id_column="rec_id") for x in (people.left, left, people.right)
     )
-    assert len(pprl.link(a, b).links) >= 0.99 * len(pprl.link(once, b).links)
+    with pytest.warns(PprlWarning, match="several times"):
+        links = pprl.link(a, b).links
+    assert len(links) >= 0.99 * len(pprl.link(once, b).links)
 
 
 def test_a_precision_that_is_asked_for() -> None:
@@ -143,3 +148,90 @@ def test_what_the_automatic_threshold_cannot_do() -> None:
     a = encodings_of(np.ones((2, 8), np.uint8))
     with pytest.raises(UsageError, match="automatic"):
         pprl.link(a, a, matching="many-to-many")
+
+
+def people_of(frame: pd.DataFrame) -> pd.Series:
+    """FEBRL's number of the person."""
+    return frame["rec_id"].str.split("-").str[1]
+
+
+def found_and_wrong(left: pd.DataFrame, right: pd.DataFrame) -> tuple[int, int, pprl.LinkResult]:
+    """Link with a suggested schema; count persons that were found, and links that are wrong."""
+    schema = pprl.Schema.from_toml(suggest_schema(left, hardening="none"))
+    key = pprl.LinkageKey.from_secret("a secret for the tests of files that differ")
+    result = pprl.link(*(pprl.encode(x, schema, key, id_column="rec_id") for x in (left, right)))
+    table = result.links.to_pandas()
+    persons = [table[side].str.split("-").str[1] for side in ("left_id", "right_id")]
+    right_ones = persons[0] == persons[1]
+    return persons[0][right_ones].nunique(), int((~right_ones).sum()), result
+
+
+def test_a_small_file_beside_a_large_one() -> None:
+    """A stranger in the large file has few rivals among the records of the small one."""
+    files = demo.febrl4()
+    left = files.left[people_of(files.left).astype(int) < 250]
+    found, wrong, result = found_and_wrong(left, files.right)
+    assert found >= 240
+    assert wrong <= 8
+    assert result.estimate is not None
+    assert result.estimate.precision is not None
+    assert result.estimate.precision.low <= 1 - wrong / len(result.links)
+
+
+def test_both_files_repeat_people_of_whom_the_other_has_none() -> None:
+    """Their two records are no strangers, though nobody in the other file says so."""
+    files = demo.febrl4()
+    left, right = (
+        one.assign(person=people_of(one).astype(int)) for one in (files.left, files.right)
+    )
+    own = left[left["person"] < 2000], right[right["person"].between(1000, 2999)]
+    again = (
+        right[(right["person"] < 2000) & (right["person"] % 10 == 0)],
+        left[left["person"].between(1000, 2999) & (left["person"] % 10 == 5)],
+    )
+    a, b = (pd.concat(both).drop(columns="person") for both in zip(own, again, strict=True))
+    with pytest.warns(PprlWarning, match="several times"):
+        found, wrong, _ = found_and_wrong(a, b)
+    assert found >= 980
+    assert wrong <= 20
+
+
+def test_no_links_where_all_may_be_false() -> None:
+    """But a few that are hardly false are kept."""
+    expected = np.linspace(0.5, 5.0, 12)
+    cut = Cut(12, 5.0, np.full(12, 0.6), expected, (12, 12))
+    precision = Estimate.of(cut).precision
+    assert precision is not None
+    assert precision.low == 0
+    assert unless_all_false(cut).links == 0
+    assert unless_all_false(cut).false_links == 0
+    surer = Cut(2, 0.0, np.ones(2), np.zeros(12), (2, 2))
+    assert unless_all_false(surer) is surer
+
+
+def test_what_stands_out_within_a_file() -> None:
+    """Forty people are there twice; of a street of families nobody is."""
+    rng = np.random.default_rng(3)
+    people = rng.integers(0, 256, (800, 128)).astype(np.uint8)
+    flips = np.packbits(rng.random((40, 1024)) < 0.05, axis=1)
+    twice = np.concatenate([people, people[:40] ^ flips])
+    for clks, expected in ((twice, 40), (people, 0)):
+        file = encodings_of(clks)
+        pairs = scored_pairs(file, None, 0.52)
+        marked = standing_out(file, pairs, np.zeros(len(pairs), np.int64), 0.52)
+        assert marked.sum() == expected
+        assert (pairs.right[marked] - pairs.left[marked] == 800).all()
+    # Couples share half of their bits, in a group of its own; and in two files, each counts alone.
+    homes = np.concatenate([people[:400, 64:]] * 2)
+    couples = np.concatenate([people[:, :64], homes], axis=1)
+    file = encodings_of(couples, groups={"person": 512, "home": 512})
+    pairs = scored_pairs(file, None, 0.52)
+    assert (pairs.similarity > 0.7).sum() == 400
+    assert not standing_out(file, pairs, np.zeros(len(pairs), np.int64), 0.52).any()
+    both = encodings_of(np.concatenate([people, twice]))
+    pairs = scored_pairs(both, None, 0.52)
+    inside = (pairs.left < 800) == (pairs.right < 800)
+    own = pairs.take(inside)
+    marked = standing_out(both, own, (own.left >= 800).astype(np.int64), 0.52)
+    assert marked.sum() == 40
+    assert (own.left[marked] >= 800).all()

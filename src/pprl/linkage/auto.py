@@ -14,26 +14,20 @@ from pprl.errors import UsageError
 from pprl.exchange.encodings import Encodings
 from pprl.linkage.blocking import Blocking, BlockingReport
 from pprl.linkage.compare import Progress, blocked_pairs, scored_pairs
-from pprl.linkage.evidence import Evidence, Strangers, learn
+from pprl.linkage.evidence import Evidence, learn
 from pprl.linkage.match import match
+from pprl.linkage.neighbours import Neighbours
+from pprl.linkage.odds import Odds, lack_alike
 from pprl.linkage.pairs import Pairs
-from pprl.linkage.score import with_margin
+from pprl.linkage.repeats import best_partner, repeat_people
+from pprl.linkage.score import scored_for
 from pprl.linkage.signals import can_be_weighed
-from pprl.linkage.threshold import (
-    Cut,
-    Null,
-    best_partner,
-    false_links,
-    find_cut,
-    find_floor,
-    maybe_repeated,
-    repeat_people,
-    surely_repeated,
-)
+from pprl.linkage.threshold import Cut, false_links, find_cut, find_floor
 
 _MODEL_ERROR = 2.5
 """The factor by which the expected number of false links is wrong at most, nearly always."""
 _CURVE = 512
+_LEAST_TRUE = 0.75
 
 
 @dataclass(frozen=True)
@@ -88,8 +82,7 @@ class Decision:
         evidence: How groups and missing fields were weighed; None where there is but one
             similarity.
         blocking: What blocking left out; None where every pair was compared.
-        repeating: The holder whose file seems to repeat people, so that only the other file
-            showed what strangers look like; None where neither does.
+        repeating: The holders whose files seem to repeat people.
     """
 
     ranked: Pairs
@@ -98,7 +91,7 @@ class Decision:
     candidates: NDArray[np.float64]
     evidence: Evidence | None
     blocking: BlockingReport | None
-    repeating: str | None
+    repeating: tuple[str, ...]
 
     @property
     def kept(self) -> Pairs:
@@ -127,6 +120,17 @@ class Decision:
     def estimate(self) -> Estimate:
         """What is estimated of the links."""
         return Estimate.of(self.cut)
+
+
+def unless_all_false(cut: Cut) -> Cut:
+    """Keep no link where all may be false, and more than a quarter is expected to be.
+
+    Wherever files that had nobody in common, of those that this was tried on, seemed to have
+    links, that was so; and nowhere else.
+    """
+    precision = Estimate.of(cut).precision
+    all_false = precision and precision.low <= 0 and precision.value < _LEAST_TRUE
+    return cut.keep(0) if all_false else cut
 
 
 def check_precision(precision: float | None, threshold: float | str) -> None:
@@ -164,7 +168,9 @@ def decide(
     n_a, n_b = a.info.records, b.info.records
     if not n_a or not n_b:
         none, no_links = np.empty(0), Pairs.concat([])
-        return Decision(no_links, none, Cut(0, 0.0, none, none, (0, 0)), none, None, None, None)
+        return Decision(no_links, none, Cut(0, 0.0, none, none, (0, 0)), none, None, None, ())
+    if not lack_alike(a, b):
+        a, b = (replace(one, present=None) for one in (a, b))
     floor = find_floor(a, b)
     report: BlockingReport | None = None
 
@@ -177,28 +183,32 @@ def decide(
         return found
 
     pairs = candidates(a, b)
+    between = np.sort(match(pairs, n_a, n_b, "one-to-one").similarity)[::-1]
     own = []
-    for file, ends in ((a, (pairs.left, pairs.right)), (b, (pairs.right, pairs.left))):
+    for number, file in enumerate((a, b)):
         near = candidates(file, None)
+        ends = (pairs.right, pairs.left) if number else (pairs.left, pairs.right)
         partner, best = best_partner(*ends, pairs.similarity, file.info.records)
-        own.append(Neighbours(file, near, maybe_repeated(near, partner, best)))
-    within, repeating = _strangers_only(match(pairs, n_a, n_b, "one-to-one"), own)
+        own.append(Neighbours.of(number, file, near, floor, partner, best))
+    within, repeating = _strangers_only(between, own)
+    odds = Odds.of(a, b, asked=[one in within for one in own])
     weighed = can_be_weighed(a, b)
 
     def rank(neighbours: list[Neighbours]) -> tuple[Evidence | None, Cut, Pairs, NDArray[Any]]:
         """Score the pairs by what these neighbours teach, choose the links, and cut them."""
-        strangers = [one.strangers_for(n_a * n_b) for one in neighbours]
+        strangers = [one.strangers_for(odds) for one in neighbours]
         evidence = learn(a, b, pairs, strangers) if weighed else None
-        scored = _score(evidence, a, b, pairs, floor)
+        scored = scored_for(evidence, a, b, pairs, floor)
         place = _places(match(scored, n_a, n_b, "one-to-one"), scored, n_b)
         place = place[np.argsort(-scored.similarity[place], kind="stable")]
         ranked = scored.similarity[place]
-        nulls = [one.null(evidence, floor) for one in neighbours]
+        nulls = [one.null(evidence, floor, odds, min(n_a, n_b)) for one in neighbours]
 
         def expect(rate: NDArray[np.float64]) -> NDArray[np.float64]:
             return false_links(np.arange(1, len(rate) + 1), rate, n_a, n_b)
 
-        return evidence, find_cut(ranked, nulls, expect), pairs.take(place), ranked
+        cut = find_cut(ranked, nulls, expect, max(odds.mean, 1.0))
+        return evidence, cut, pairs.take(place), ranked
 
     evidence, cut, chosen, ranked = rank(within)
     if cut.links:
@@ -208,68 +218,26 @@ def decide(
             (now.doubtful != one.doubtful).any() for now, one in zip(surer, within, strict=True)
         ):
             evidence, cut, chosen, ranked = rank(surer)
+    cut = unless_all_false(cut)
     if precision is not None:
         cut = cut.down_to(precision)
     return Decision(chosen, ranked, cut, pairs.similarity, evidence, report, repeating)
 
 
-@dataclass(frozen=True)
-class Neighbours:
-    """The more similar pairs within a file.
-
-    Attributes:
-        file: The file.
-        pairs: (p,) pairs of its records.
-        doubtful: (p,) whether a pair may be one person's two records.
-    """
-
-    file: Encodings
-    pairs: Pairs
-    doubtful: NDArray[np.bool_]
-
-    @property
-    def strangers(self) -> Pairs:
-        """The pairs that are beyond doubt not of one person."""
-        return self.pairs.take(~self.doubtful)
-
-    def strangers_for(self, between: int) -> Strangers:
-        """Let them stand for so many pairs of records between the files."""
-        n = self.file.info.records
-        return Strangers(self.file, self.strangers, 2 * between / max(n * (n - 1), 1))
-
-    def null(self, evidence: Evidence | None, floor: float) -> Null:
-        """Score them as the links are."""
-        n = self.file.info.records
-        return Null(_score(evidence, self.file, None, self.strangers, floor), n, n - 1)
-
-    def surely_repeated(self, evidence: Evidence | None, median: float, floor: float) -> Neighbours:
-        """Doubt only as many pairs as the links' median score lets expect."""
-        if not self.doubtful.any():
-            return self
-        score = _score(evidence, self.file, None, self.pairs, floor).similarity
-        return replace(self, doubtful=surely_repeated(self.doubtful, score, median))
-
-
-def _strangers_only(chosen: Pairs, own: list[Neighbours]) -> tuple[list[Neighbours], str | None]:
-    """Leave out the file that repeats people, if one does, and name it."""
-    between = np.sort(chosen.similarity)[::-1]
+def _strangers_only(
+    between: NDArray[np.float64], own: list[Neighbours]
+) -> tuple[list[Neighbours], tuple[str, ...]]:
+    """Leave out the file that repeats people beyond what stands out, and name all that do."""
     records = [one.file.info.records for one in own]
-    found = repeat_people(between, [one.strangers for one in own], records)
-    if not found.any():
-        return own, None
-    at = int(found.argmax())
-    return [own[1 - at]], own[at].file.info.holder or f"file {at + 1}"
-
-
-def _score(
-    evidence: Evidence | None, a: Encodings, b: Encodings | None, pairs: Pairs, floor: float
-) -> Pairs:
-    """Score pairs between two files, or within one, with the margin to their rivals."""
-    first = 0 if b is None else a.info.records
-    if evidence is not None:
-        # A score of nought or less, no signal or odds against a pair, makes no rival.
-        pairs, floor = evidence.score(a, b or a, pairs), 0.0
-    return with_margin(pairs, pairs.left, first + pairs.right, floor)
+    left_out = repeat_people(between, [one.strangers for one in own], records)
+    named = tuple(
+        one.file.info.holder or f"file {one.number + 1}"
+        for one, out in zip(own, left_out, strict=True)
+        if out or one.repeated
+    )
+    if not left_out.any():
+        return own, named
+    return [own[1 - int(left_out.argmax())]], named
 
 
 def _places(chosen: Pairs, among: Pairs, n_right: int) -> np.ndarray:

@@ -379,7 +379,7 @@ def _decided(pool: Pool, found: Several) -> _Choice:
     if found.repeating:
         warnings.warn(
             f"files that are taken to be deduplicated seem to have several records of some people: "
-            f"{', '.join(map(repr, found.repeating))}. Strangers were learned from the others. "
+            f"{', '.join(map(repr, found.repeating))}. These were not taken for strangers. "
             f"If they may repeat people, say so (deduplicated=, --deduplicated)",
             PprlWarning,
             stacklevel=4,

@@ -95,12 +95,12 @@ class Strangers:
     Attributes:
         file: Encodings of the records.
         pairs: The more similar pairs within files, without duplicates of a person.
-        odds: Pairs of records between files, for each pair of records within.
+        odds: (p,) for how many pairs of records between the files each stands.
     """
 
     file: Encodings
     pairs: Pairs
-    odds: float
+    odds: NDArray[np.float64]
 
 
 def learn(a: Encodings, b: Encodings, between: Pairs, within: Sequence[Strangers]) -> Evidence:
@@ -120,7 +120,7 @@ def learn(a: Encodings, b: Encodings, between: Pairs, within: Sequence[Strangers
         side = left if one.file is a else right if one.file is b else Side.of(one.file, view)
         kinds.append((side, side, one.pairs))
     # As many pairs as there would be between the files if nobody were in both.
-    shares = [1.0, *(one.odds / len(within) for one in within)]
+    shares = [np.ones(len(between)), *(one.odds for one in within)]
     signals = [view.signal(*kind) for kind in kinds]
     records = [one.file.info.records for one in within]
     low = _level(signals, shares, records, grouped=len(view.chance) > 1)
@@ -128,15 +128,16 @@ def learn(a: Encodings, b: Encodings, between: Pairs, within: Sequence[Strangers
         plain = np.zeros(view.width + 1)
         plain[1] = 1.0
         return Evidence(view, np.zeros(view.width), np.ones(view.width), plain, learned=False)
-    parts, counts = [], []
+    parts, weights = [], []
     rng = np.random.default_rng(0)
     for kind, signal, share in zip(kinds, signals, shares, strict=True):
         chosen = np.flatnonzero(signal >= low)
-        if len(chosen) > _LEARNED_FROM:
+        every = len(chosen)
+        if every > _LEARNED_FROM:
             chosen = np.sort(rng.choice(chosen, _LEARNED_FROM, replace=False))
         parts.append(view.features(kind[0], kind[1], kind[2].take(chosen)))
-        counts.append(np.full(len(chosen), share * (signal >= low).sum() / max(len(chosen), 1)))
-    features, weight = np.concatenate(parts), np.concatenate(counts)
+        weights.append(share[chosen] * (every / max(len(chosen), 1)))
+    features, weight = np.concatenate(parts), np.concatenate(weights)
     is_between = np.arange(len(weight)) < len(parts[0])
     mean, scale = features.mean(axis=0), np.maximum(features.std(axis=0), 1e-9)
     found = _logistic((features - mean) / scale, is_between, weight)
@@ -145,7 +146,7 @@ def learn(a: Encodings, b: Encodings, between: Pairs, within: Sequence[Strangers
 
 def _level(
     signals: Sequence[NDArray[np.float64]],
-    shares: Sequence[float],
+    shares: Sequence[NDArray[np.float64]],
     records: Sequence[int],
     *,
     grouped: bool,
@@ -158,7 +159,7 @@ def _level(
 
     Args:
         signals: Of the pairs between files, then of those within each.
-        shares: For how many pairs between each of these stands.
+        shares: For how many pairs between each of these pairs stands.
         records: Number of records of each file of the latter.
         grouped: Whether there are several groups.
 
@@ -170,8 +171,9 @@ def _level(
             _reached_by(int(per_record * n), signal)
             for n, signal in zip(records, signals[1:], strict=True)
         )
-        counts = np.array([(signal >= low).sum() for signal in signals], np.float64)
-        weights = np.asarray(shares) * counts
+        above = [signal >= low for signal in signals]
+        counts = np.array([some.sum() for some in above], np.float64)
+        weights = np.array([share[some].sum() for share, some in zip(shares, above, strict=True)])
         spread = np.sqrt((weights**2 / np.clip(counts, 1, _LEARNED_FROM)).sum())
         if weights[0] - weights[1:].sum() >= max(_LEAST_EXCESS, 2 * spread):
             return low

@@ -273,8 +273,8 @@ def _link_by_itself(
     )
     if decision.repeating:
         warnings.warn(
-            f"{decision.repeating} seems to have several records of some people, or more "
-            f"relatives such as twins than the other file has; only that one was taken to show "
+            f"some people seem to be in a file several times ({', '.join(decision.repeating)}), or "
+            f"it has more relatives such as twins than the other: these were not taken to show "
             f"what strangers look like. Deduplicate it first, or link into clusters "
             f"(--deduplicated).",
             PprlWarning,

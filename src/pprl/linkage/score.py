@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from pprl.exchange.encodings import Encodings
+from pprl.linkage.evidence import Evidence
 from pprl.linkage.pairs import Pairs
 
 WEIGHT = 0.45
@@ -33,6 +35,25 @@ def with_margin(
     runner = np.maximum(rivals[: len(pairs)], rivals[len(pairs) :])
     score = pairs.similarity - WEIGHT * np.maximum(runner - floor, 0.0)
     return Pairs(pairs.left, pairs.right, score)
+
+
+def scored_for(
+    evidence: Evidence | None, a: Encodings, b: Encodings | None, pairs: Pairs, floor: float
+) -> Pairs:
+    """Score pairs between two files, or within one, with the margin to their rivals."""
+    first = 0 if b is None else a.info.records
+    pairs, least = weighed(evidence, a, b or a, pairs, floor)
+    return with_margin(pairs, pairs.left, first + pairs.right, least)
+
+
+def weighed(
+    evidence: Evidence | None, a: Encodings, b: Encodings, pairs: Pairs, floor: float
+) -> tuple[Pairs, float]:
+    """Score pairs without their rivals; and say what score makes none."""
+    if evidence is None:
+        return pairs, floor
+    # A score of nought or less, no signal or odds against a pair, makes no rival.
+    return evidence.score(a, b, pairs), 0.0
 
 
 def _runner_up(

@@ -13,24 +13,22 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from pprl.linkage.auto import Estimate
+from pprl.linkage.auto import Estimate, unless_all_false
 from pprl.linkage.blocking import BlockingReport
 from pprl.linkage.criterion import Criterion
 from pprl.linkage.evidence import Strangers, learn
 from pprl.linkage.match import match
 from pprl.linkage.pairs import Pairs
 from pprl.linkage.pool import Pool
-from pprl.linkage.signals import can_be_weighed
-from pprl.linkage.threshold import (
-    Cut,
-    Null,
+from pprl.linkage.repeats import (
     best_partner,
-    find_cut,
-    find_floor,
     maybe_repeated,
     repeat_people,
+    standing_out,
     surely_repeated,
 )
+from pprl.linkage.signals import can_be_weighed
+from pprl.linkage.threshold import Cut, Null, find_cut, find_floor
 
 _GRID = 1024
 _ROUNDS = 50
@@ -60,8 +58,7 @@ class Several:
             seems to be in two of the files.
         candidates: The pairs that were looked at.
         estimate: What is estimated of the best links, one for each record and other file.
-        repeating: Holders whose files seem to repeat people, and were not asked what
-            strangers look like.
+        repeating: Holders whose files seem to repeat people.
     """
 
     criterion: Criterion
@@ -90,6 +87,9 @@ def decide_several(pool: Pool, compare: Callable[[float], Candidates]) -> Severa
     pairs = candidates.pairs
     across = pool.file[pairs.left] != pool.file[pairs.right]
     between, own = pairs.take(across), pairs.take(~across)
+    out = standing_out(everybody, own, pool.file[own.left], floor)
+    repeated = np.bincount(pool.file[own.left[out]], minlength=len(pool.names)) > 0
+    own = own.take(~out)
     ends = np.concatenate([between.left, between.right])
     others = np.concatenate([between.right, between.left])
     partner, best = best_partner(ends, others, np.tile(between.similarity, 2), n)
@@ -107,12 +107,13 @@ def decide_several(pool: Pool, compare: Callable[[float], Candidates]) -> Severa
         """Score the pairs by what these strangers teach, choose the links, and cut them."""
         criterion = Criterion(np.inf, floor, rivals=True)
         if weighed:
-            known = [Strangers(everybody, strangers, odds)]
+            known = [Strangers(everybody, strangers, np.full(len(strangers), odds))]
             criterion = replace(criterion, evidence=learn(everybody, everybody, between, known))
         chosen = _one_for_each_file(pool, criterion.ranked(pool, between))
         chosen = chosen.take(np.argsort(-chosen.similarity, kind="stable"))
         null = Null(criterion.ranked(pool, strangers), n, 2 * within / n)
-        cut = find_cut(chosen.similarity, [null], _expected(pool, chosen), max(odds, 1.0))
+        expect, weight = _expected(pool, chosen), max(odds, 1.0)
+        cut = find_cut(chosen.similarity, [null], expect, weight, drawn=weight > 1)
         if cut.links:
             criterion = replace(criterion, cut=float(chosen.similarity[cut.links - 1]))
         return criterion, cut, chosen.similarity
@@ -123,9 +124,11 @@ def decide_several(pool: Pool, compare: Callable[[float], Candidates]) -> Severa
         surer = surely_repeated(doubtful, score, ranked[cut.links // 2])
         if (surer != doubtful).any():
             criterion, cut, ranked = rank(own.take(~surer))
+    cut = unless_all_false(cut)
     if not cut.links:
         criterion = Criterion.nothing()
-    named = tuple(name for name, is_one in zip(pool.names, repeating, strict=True) if is_one)
+    repeated |= repeating
+    named = tuple(name for name, is_one in zip(pool.names, repeated, strict=True) if is_one)
     return Several(criterion, candidates, Estimate.of(cut), named)
 
 

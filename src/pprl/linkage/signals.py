@@ -186,6 +186,15 @@ class View:
 
         return self._in_chunks(describe, x, y, pairs)
 
+    def least(self, x: Side, y: Side, pairs: Pairs) -> _Values:
+        """Return each pair's contrast in the group in which it has least: (p,) from 0 to 1."""
+
+        def describe(left: _Rows, right: _Rows) -> _Values:
+            least: _Values = self._contrast(x, y, left, right).min(axis=1)
+            return least
+
+        return self._in_chunks(describe, x, y, pairs)
+
     def features(self, x: Side, y: Side, pairs: Pairs) -> _Values:
         """Describe pairs of records: (p, features).
 

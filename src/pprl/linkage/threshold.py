@@ -5,8 +5,7 @@ neighbours. From them follows how many of the links above a score are false, wit
 a model of the scores, and so for any hardening. Two rates are combined by their
 geometric mean: pairs that survive a one-to-one assignment within the file,
 desaturated, and plain counts of pairs. Duplicates within a file break the
-assumption; a pair within a file is left out when both records have the same best
-partner in the other file, about as near as they are to each other.
+assumption, and are left out before (`pprl.linkage.repeats`).
 """
 
 from __future__ import annotations
@@ -17,7 +16,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import pdtrc
 
 from pprl.exchange.encodings import Encodings, count_bits
 from pprl.kernels.assignment import greedy
@@ -27,14 +25,11 @@ LOCAL_PRECISION = 0.5
 _WINDOW_SHARE, _WINDOW_LEAST = 0.015, 20
 _NEIGHBOURS = 20
 _SAMPLE = 256
-_NEAR = 0.02
 _ROUNDS = 50
-_TIMES, _SURPRISE = 4.0, 1e-3
-_LEVELS = 24
 _TAIL = 30
 
 _Values = NDArray[np.float64]
-_Count = Callable[[_Values, _Values], NDArray[Any]]
+_Count = Callable[[_Values, _Values, _Values | None], NDArray[Any]]
 
 
 @dataclass(frozen=True)
@@ -58,15 +53,19 @@ class Cut:
     range: tuple[int, int]
     weight: float = 1.0
 
-    def down_to(self, precision: float) -> Cut:
-        """Keep only so many links that of all kept this share, 0 to 1, is expected to be true."""
-        links = most_precise(self.expected[: self.links], np.arange(1, self.links + 1), precision)
+    def keep(self, links: int) -> Cut:
+        """Keep only so many links, no more than now."""
         return replace(
             self,
             links=links,
             false_links=float(self.expected[links - 1]) if links else 0.0,
             probability=self.probability[:links],
         )
+
+    def down_to(self, precision: float) -> Cut:
+        """Keep only so many links that of all kept this share, 0 to 1, is expected to be true."""
+        ranks = np.arange(1, self.links + 1)
+        return self.keep(most_precise(self.expected[: self.links], ranks, precision))
 
 
 def most_precise(false: NDArray[np.float64], links: NDArray[np.int64], precision: float) -> int:
@@ -98,92 +97,6 @@ def find_centre(a: Encodings) -> float:
     return float(np.median(np.concatenate(similarity))) if len(rows) > 1 else 0.0
 
 
-def maybe_repeated(
-    within: Pairs, partner: NDArray[np.int64], best: NDArray[np.float64]
-) -> NDArray[np.bool_]:
-    """Mark pairs within a file that may be one person's two records.
-
-    Args:
-        within: Pairs of one file, by similarity.
-        partner: (n,) most similar record in the other file, -1 where none is known.
-        best: (n,) similarity to it.
-    """
-    left, right = within.left, within.right
-    nearest = np.minimum(best[left], best[right])
-    same = (partner[left] == partner[right]) & (partner[left] >= 0)
-    marked: NDArray[np.bool_] = same & (nearest >= within.similarity - _NEAR)
-    return marked
-
-
-def surely_repeated(
-    doubtful: NDArray[np.bool_], score: NDArray[np.float64], median: float
-) -> NDArray[np.bool_]:
-    """Keep as many marks of `maybe_repeated` as the links' scores suggest, the highest scores'.
-
-    Members of a household look like one person's records, too: two of them here are both near
-    to a third in the other file. But one person's records are as alike within a file as between
-    two, so that half of the pairs they make reach the median of the links.
-
-    Args:
-        doubtful: (p,) whether a pair is marked.
-        score: (p,) the pairs' scores.
-        median: Of the links' scores.
-    """
-    marked = np.flatnonzero(doubtful)
-    many = 2 * int((score[marked] >= median).sum())
-    kept = np.zeros(len(score), bool)
-    kept[marked[np.argsort(-score[marked], kind="stable")[:many]]] = True
-    return kept
-
-
-def best_partner(
-    record: NDArray[np.int64], other: NDArray[np.int64], similarity: NDArray[np.float64], n: int
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Return each record's most similar record in the other file, and how similar it is."""
-    order = np.lexsort((-other, similarity))
-    partner, best = np.full(n, -1, np.int64), np.zeros(n)
-    partner[record[order]] = other[order]
-    best[record[order]] = similarity[order]
-    return partner, best
-
-
-def repeat_people(
-    between: NDArray[np.float64], within: Sequence[Pairs], records: Sequence[int]
-) -> NDArray[np.bool_]:
-    """Tell which files have duplicates that the others show they should not have.
-
-    At some similarity of the pairs between files, more pairs within a file reach it than is
-    likely (Poisson, one in a thousand) even if a file had four times as many as the others,
-    and yet no more than where everybody is in it twice: too few for it to be what many
-    strangers come to. The others are the cleaner half of them, at that similarity.
-
-    Args:
-        between: (m,) similarities of the pairs between files that may be links, falling.
-        within: Pairs within each file, but for those that `maybe_repeated` marks.
-        records: Number of records of each file.
-
-    Returns:
-        (files,) whether it does.
-    """
-    n = np.asarray(records, np.float64)
-    found = np.zeros(len(n), bool)
-    if not len(between) or len(n) < 2:
-        return found
-    levels = between[np.unique(np.geomspace(1, len(between), _LEVELS).astype(int) - 1)]
-    all_pairs = np.maximum(n * (n - 1), 1.0)
-    reached = np.stack([_reach(one.similarity, levels) for one in within])
-    for file in range(len(n)):
-        rest = np.delete(np.arange(len(n)), file)
-        for pairs, others in zip(reached[file], reached[rest].T, strict=True):
-            # One pair more than there is, so that a small file without any is not clean yet.
-            order = np.argsort((others + 1) / all_pairs[rest], kind="stable")
-            cleaner = order[: (len(rest) + 1) // 2]
-            rate = (others[cleaner].sum() + 1) / all_pairs[rest][cleaner].sum()
-            surprise = pdtrc(pairs - 1, _TIMES * rate * all_pairs[file])
-            found[file] |= 0 < pairs <= n[file] / 2 and surprise < _SURPRISE
-    return found
-
-
 @dataclass(frozen=True)
 class Null:
     """Pairs of strangers, scored as the links are.
@@ -192,11 +105,16 @@ class Null:
         pairs: Those within files without duplicates.
         records: Number of records that they are of.
         others: Number of other records that one of these could be paired with, on average.
+        takes: How many of the records a pair takes up: two, or one where its right end is a
+            place that no record's left end can be.
+        weight: (p,) how many pairs each counts for, 1 on average; 1 each if None.
     """
 
     pairs: Pairs
     records: int
     others: float
+    takes: int = 2
+    weight: _Values | None = None
 
 
 def find_cut(
@@ -204,6 +122,8 @@ def find_cut(
     nulls: Sequence[Null],
     expect: Callable[[_Values], _Values],
     weight: float = 1.0,
+    *,
+    drawn: bool = False,
 ) -> Cut:
     """Find the first rank at which as many links are false as true.
 
@@ -212,10 +132,10 @@ def find_cut(
         nulls: Pairs of strangers.
         expect: Turns the chance, at each rank, that two records which are no match reach
             its score into the number of false links down to there: `false_links`.
-        weight: How many false links a pair of strangers stands for; 1 at least. Where it is more,
-            the tail of their scores is drawn smoothly.
+        weight: How many false links a pair of strangers stands for; 1 at least.
+        drawn: Whether the tail of the strangers' scores is drawn smoothly.
     """
-    count = _reach if weight <= 1 else _draw
+    count = _draw if drawn else count_reaching
     each = [expect(rate(ranked, nulls, count)) for rate in (_assigned_rate, _pair_rate)]
     false = rising(np.sqrt(each[0] * each[1]))
     local = local_precision(false)
@@ -260,34 +180,50 @@ def _assigned_rate(ranked: _Values, nulls: Sequence[Null], count: _Count) -> _Va
     for null in nulls:
         pairs, n = null.pairs, null.records
         order = np.lexsort((pairs.right, pairs.left, -pairs.similarity))
-        keep, taken = np.zeros(len(pairs), bool), np.zeros(n, bool)
+        places = max(int(pairs.left.max(initial=0)), int(pairs.right.max(initial=0))) + 1
+        keep, taken = np.zeros(len(pairs), bool), np.zeros(places, bool)
         greedy(pairs.left[order], pairs.right[order], taken, taken, keep)
-        used = np.minimum(2 * count(pairs.similarity[order[keep]], ranked) / n, 1 - 1 / n)
+        chosen = order[keep]
+        weight = None if null.weight is None else null.weight[chosen]
+        reached = count(pairs.similarity[chosen], ranked, weight)
+        used = np.minimum(null.takes * reached / n, 1 - 1 / n)
         rates.append(used / ((1 - used) * (null.others + 1)))
-    return np.asarray(sum(rates) / len(rates))
+    return _mean(rates, nulls)
 
 
 def _pair_rate(ranked: _Values, nulls: Sequence[Null], count: _Count) -> _Values:
     rates = [
-        2 * count(null.pairs.similarity, ranked) / (null.records * max(null.others, 1))
+        null.takes
+        * count(null.pairs.similarity, ranked, null.weight)
+        / (null.records * max(null.others, 1))
         for null in nulls
     ]
-    return np.asarray(sum(rates) / len(rates))
+    return _mean(rates, nulls)
 
 
-def _reach(similarity: NDArray[np.float64], at: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Count the similarities at or above each value."""
-    return len(similarity) - np.searchsorted(np.sort(similarity), at, side="left")
+def _mean(rates: Sequence[_Values], nulls: Sequence[Null]) -> _Values:
+    """Average rates by the numbers of pairs that they are of."""
+    pairs = [max(null.records * null.others, 1.0) for null in nulls]
+    return np.asarray(np.average(rates, axis=0, weights=pairs))
 
 
-def _draw(similarity: NDArray[np.float64], at: NDArray[np.float64]) -> _Values:
-    """Count the similarities at or above each value; of the highest thirty, draw the tail.
+def count_reaching(similarity: _Values, at: _Values, weight: _Values | None = None) -> NDArray[Any]:
+    """Count the similarities at or above each value, or sum their weights."""
+    below = np.searchsorted(np.sort(similarity), at, side="left")
+    if weight is None:
+        return len(similarity) - below
+    left = np.append(np.cumsum(weight[np.argsort(-similarity, kind="stable")])[::-1], 0.0)
+    return left[below]
+
+
+def _draw(similarity: _Values, at: _Values, weight: _Values | None = None) -> _Values:
+    """Count them so, too; of the highest thirty, which count for one each, draw the tail.
 
     Where a single pair would stand for many false links, their number is taken to fall
     exponentially from the thirtieth up. The median, which says how fast, does not mind a few
     that are far too high.
     """
-    count = _reach(similarity, at).astype(np.float64)
+    count = count_reaching(similarity, at, weight).astype(np.float64)
     if len(similarity) <= _TAIL:
         return count
     top = np.sort(similarity)[-_TAIL - 1 :]

@@ -15,16 +15,9 @@ from numpy.typing import NDArray
 from pprl.linkage.compare import Progress, scored_pairs
 from pprl.linkage.pairs import Pairs
 from pprl.linkage.pool import Pool
+from pprl.linkage.repeats import best_partner, maybe_repeated
 from pprl.linkage.shape import LEAST, NOWHERE, Gap, find_gap, find_slowing
-from pprl.linkage.threshold import (
-    best_partner,
-    find_centre,
-    find_floor,
-    first_below,
-    local_precision,
-    maybe_repeated,
-    rising,
-)
+from pprl.linkage.threshold import find_centre, find_floor, first_below, local_precision, rising
 
 _CONTRAST = 2.0
 _WINDOW, _WINDOW_LEAST = 0.01, 300

@@ -14,25 +14,28 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from pprl.linkage.auto import unless_all_false
 from pprl.linkage.job.join import by_key, compare_rows
 from pprl.linkage.job.plan import SIDES, Plan, Side
 from pprl.linkage.job.rows import Rows, bucket_rows
 from pprl.linkage.job.scores import Score
 from pprl.linkage.job.spill import SCHEMA, merged, part_file, read_facts, sorted_part, write_facts
 from pprl.linkage.pairs import Pairs
+from pprl.linkage.repeats import maybe_repeated, surely_repeated
+from pprl.linkage.shape import find_valley
 from pprl.linkage.threshold import (
     LOCAL_PRECISION,
     Cut,
+    count_reaching,
     false_links,
-    maybe_repeated,
     most_precise,
-    surely_repeated,
 )
 
 _NEIGHBOURS = 20
 _FLOOR_ROWS = 256
 _NULL_BUCKETS = 4
 _GRID = 100_000
+_ABOVE = 0.1
 _WINDOW_SHARE, _WINDOW_LEAST = 0.015, 20
 
 
@@ -47,7 +50,7 @@ def write_floor(
     """Find the similarity above which there are some twenty pairs for each record.
 
     More precisely, so many pairs that the file of fewer records has twenty each; of a sample of
-    right rows in the largest bucket of each pass.
+    right rows in the largest bucket of each pass. And the median of that sample.
     """
     found, weights = [np.empty(0)], [np.empty(0)]
     for at, one in enumerate(plan.passes):
@@ -65,8 +68,10 @@ def write_floor(
     order = np.argsort(-scores, kind="stable")
     enough = np.searchsorted(np.cumsum(weight[order]), _NEIGHBOURS * min(plan.records))
     floor = float(scores[order[enough]]) if enough < len(scores) else 0.0
+    middle = np.searchsorted(np.cumsum(weight[order]), weight.sum() / 2)
+    centre = float(scores[order[middle]]) if len(scores) else 0.0
     with part_file(path, SCHEMA) as writer:
-        write_facts(writer, {"floor": max(floor, 0.0)})
+        write_facts(writer, {"floor": max(floor, 0.0), "centre": centre})
     return {}
 
 
@@ -127,7 +132,8 @@ class Null:
     """The neighbours within one file.
 
     Attributes:
-        passes: For each pass the sampled pairs, the rows sampled, and those that have a key.
+        passes: For each pass the sampled pairs, but for those that stand out as one person's;
+            the rows sampled, and those that have a key.
         records: (r,) records in them, rising.
         partner: (r,) their best partner in the other file, -1 where none is known.
         best: (r,) similarity to it.
@@ -139,12 +145,19 @@ class Null:
     best: NDArray[np.float64]
 
     @classmethod
-    def load(cls, paths: Sequence[Path]) -> Null:
-        """Read what `write_null` wrote for each pass of one file."""
+    def load(cls, paths: Sequence[Path], floor: float, centre: float) -> Null:
+        """Read what `write_null` wrote for each pass of one file, from a floor up.
+
+        The centre is what two records come to in the middle; in small blocks the floor may be
+        below it.
+        """
+        floor = max(floor, centre + _ABOVE * (1 - centre))
         made = []
         for path in paths:
             facts = read_facts(path)
             pairs = Pairs.concat(list(merged([path], "by-record", _GRID)))
+            similar = pairs.similarity[pairs.similarity >= floor]
+            pairs = pairs.take(pairs.similarity < find_valley(similar, floor, centre).threshold)
             made.append((pairs, int(facts["sampled"]), int(facts["rows"])))
         ends = [end for pairs, _, _ in made for end in (pairs.left, pairs.right)]
         records = np.unique(np.concatenate([np.empty(0, np.int64), *ends]))
@@ -191,17 +204,13 @@ class Null:
                 maybe_repeated(placed, self.partner, self.best), placed.similarity, median
             )
             kept = placed.take(~repeated)
-            pairs_each += _reach(kept.similarity, at) / sampled * (rows / n)
+            pairs_each += count_reaching(kept.similarity, at) / sampled * (rows / n)
             order = np.lexsort((-kept.similarity, kept.left))
             _, first = np.unique(kept.left[order], return_index=True)
             nearest = kept.similarity[order[first]]
-            alone *= 1 - np.minimum(_reach(nearest, at) / sampled, 1.0) * min(rows / n, 1.0)
+            alone *= 1 - np.minimum(count_reaching(nearest, at) / sampled, 1.0) * min(rows / n, 1.0)
         used = np.minimum(1 - alone, 1 - 1 / n)
         return used / ((1 - used) * n), pairs_each / max(n - 1, 1)
-
-
-def _reach(similarity: NDArray[np.float64], at: NDArray[np.float64]) -> NDArray[np.int64]:
-    return len(similarity) - np.searchsorted(np.sort(similarity), at, side="left")
 
 
 def find_cut(
@@ -276,4 +285,6 @@ class Judge:
 
     def cut(self, chosen: Pairs) -> Cut:
         """Say how many of the chosen links to keep."""
-        return find_cut(chosen.similarity, self.nulls, self.records, self.precision)
+        return unless_all_false(
+            find_cut(chosen.similarity, self.nulls, self.records, self.precision)
+        )

@@ -100,7 +100,7 @@ def floor_of(manifest: Manifest) -> float:
     """Return the similarity from which pairs are kept."""
     threshold = manifest.job.linkage.threshold
     if threshold == "auto":
-        return float(read_facts(part_path(manifest.folder, FLOOR))["floor"])
+        return float(_floor_facts(manifest)["floor"])
     return threshold
 
 
@@ -108,6 +108,15 @@ def _judge(manifest: Manifest) -> Judge:
     paths: dict[str, list[Path]] = {side: [] for side in SIDES}
     for name, (side, _) in null_parts(manifest.plan).items():
         paths[side].append(part_path(manifest.folder, name))
-    nulls = Null.load(paths["left"]), Null.load(paths["right"])
+    facts = _floor_facts(manifest)
+    floor, centre = float(facts["floor"]), float(facts["centre"])
+    nulls = (
+        Null.load(paths["left"], floor, centre),
+        Null.load(paths["right"], floor, centre),
+    )
     asked = manifest.job.linkage.precision
-    return Judge(nulls, manifest.plan.records, floor_of(manifest), asked)
+    return Judge(nulls, manifest.plan.records, floor, asked)
+
+
+def _floor_facts(manifest: Manifest) -> dict[str, Any]:
+    return read_facts(part_path(manifest.folder, FLOOR))
