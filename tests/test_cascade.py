@@ -216,6 +216,7 @@ def test_nothing_left_to_compare() -> None:
     assert found.gain == 0.0
 
 
+@pytest.mark.filterwarnings("ignore:the threshold .* was given")
 def test_no_exact_link_at_all() -> None:
     a, b = keyed([[1], [2]], "a"), keyed([[3], [4]], "b")
     found = cascade(a, b, ["p0"], threshold=0.0)

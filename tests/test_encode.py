@@ -583,6 +583,7 @@ def with_partner(people: pd.DataFrame) -> pd.DataFrame:
     return people.assign(partner_name=["Jansen", None, "", "  ", "Pietersen"])
 
 
+@pytest.mark.filterwarnings("ignore:the threshold .* was given")
 def test_variants(
     tmp_path: Path, people: pd.DataFrame, schema: pprl.Schema, key: LinkageKey
 ) -> None:

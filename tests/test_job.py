@@ -108,6 +108,7 @@ def job_in(folder: Path, output: str = "out", **changes: Any) -> Job:
     return Job.from_document(document)
 
 
+@pytest.mark.filterwarnings("ignore:the threshold .* was given")
 @pytest.mark.parametrize("matching", ["one-to-one", "one-to-many", "many-to-one", "many-to-many"])
 @pytest.mark.parametrize("method", ["keys", "none"])
 def test_the_same_as_in_memory(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -235,3 +236,25 @@ def test_what_stands_out_within_a_file() -> None:
     marked = standing_out(both, own, (own.left >= 800).astype(np.int64), 0.52)
     assert marked.sum() == 40
     assert (own.left[marked] >= 800).all()
+
+
+@pytest.mark.parametrize(
+    ("hardening", "threshold", "said"),
+    [
+        ({"method": "diffusion", "t": 10, "filter_bits": 1024}, 0.85, "after diffusion"),
+        ({"method": "diffusion", "t": 10, "filter_bits": 1024}, 0.6, None),
+        ({"method": "none"}, 0.5, "without hardening"),
+        ({"method": "none"}, 0.8, None),
+        ({"method": "balance"}, 0.5, None),
+    ],
+)
+def test_a_threshold_that_was_seen_to_fail(
+    hardening: dict[str, object], threshold: float, said: str | None
+) -> None:
+    clks = np.random.default_rng(1).integers(0, 256, (20, 128)).astype(np.uint8)
+    files = [encodings_of(clks, holder, hardening=hardening) for holder in "ab"]
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        pprl.link(*files, threshold=threshold, max_pairs=1_000)
+    assert [said in str(one.message) for one in told if said] == ([True] if said else [])
+    assert said or not told
