@@ -25,7 +25,7 @@ from pprl.linkage.auto import decide
 from pprl.linkage.blocking import KeyBlocking
 from pprl.linkage.compare import scored_pairs
 from pprl.linkage.evidence import Strangers, _level, learn
-from pprl.linkage.odds import Odds, lack_alike
+from pprl.linkage.odds import Odds, kinds_of, lack_alike
 from pprl.linkage.pairs import Pairs
 from pprl.linkage.signals import Side, View, can_be_weighed
 
@@ -249,7 +249,7 @@ def test_pairs_within_stand_for_pairs_between(
     a: list[int], b: list[int], asked: tuple[bool, bool]
 ) -> None:
     """Against pairs that are counted one by one, but for those that count for the most."""
-    odds = Odds.of(masked(a), masked(b), asked)
+    odds = Odds.of(kinds_of(masked(a), masked(b)), asked)
     between = Counter(frozenset((x, y)) for x in a for y in b)
     within: dict[frozenset[int], float] = Counter()
     for file, one in zip((a, b), asked, strict=True):
@@ -272,9 +272,9 @@ def test_pairs_within_stand_for_pairs_between(
 
 def test_a_field_that_one_file_never_has() -> None:
     """Every pair between lacks it on one side, and no pair within does: masks are no help."""
-    assert lack_alike(masked([3] * 10), masked([3] * 9 + [7]))
-    assert not lack_alike(masked([3] * 10), masked([7] * 10))
-    assert not lack_alike(masked([3] * 10), masked([6] * 10))
+    assert lack_alike(kinds_of(masked([3] * 10), masked([3] * 9 + [7])))
+    assert not lack_alike(kinds_of(masked([3] * 10), masked([7] * 10)))
+    assert not lack_alike(kinds_of(masked([3] * 10), masked([6] * 10)))
     a, b = register(8, shared=300)
     half, never = (np.full((600, 1), mask, np.uint8) for mask in (0xC0, 0x80))
     info = a.info.model_copy(update={"present": {"x": 1.0, "y": 1.0}, "weights": {"person": {}}})
@@ -290,7 +290,7 @@ def test_a_field_that_one_file_never_has() -> None:
 
 def test_without_masks_every_pair_stands_for_as_many() -> None:
     a, b = (encodings_of(np.ones((n, 128), np.uint8)) for n in (10, 20))
-    odds = Odds.of(a, b)
+    odds = Odds.of(kinds_of(a, b))
     some = Pairs(np.array([0, 3]), np.array([1, 9]), np.zeros(2))
     assert odds.pairs(0, some) == pytest.approx(200 / (45 + 190))
     assert odds.pairs(1, some) == pytest.approx(odds.mean)
@@ -298,7 +298,7 @@ def test_without_masks_every_pair_stands_for_as_many() -> None:
 
 def test_the_rarest_of_many_combinations_are_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(odds_module, "_MOST_KINDS", 2)
-    odds = Odds.of(masked([7, 7, 7, 7, 1, 2]), masked([7, 7, 7, 4, 7]))
+    odds = Odds.of(kinds_of(masked([7, 7, 7, 7, 1, 2]), masked([7, 7, 7, 4, 7])))
     assert odds.table.shape == (2, 2)
     assert odds.kinds[0].tolist() == [0, 0, 0, 0, 1, 1]
     assert odds.kinds[1].tolist() == [0, 0, 0, 1, 0]

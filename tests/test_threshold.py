@@ -246,6 +246,7 @@ def test_what_stands_out_within_a_file() -> None:
         ({"method": "none"}, 0.5, "without hardening"),
         ({"method": "none"}, 0.8, None),
         ({"method": "balance"}, 0.5, None),
+        ({}, 0.5, None),
     ],
 )
 def test_a_threshold_that_was_seen_to_fail(
@@ -258,3 +259,13 @@ def test_a_threshold_that_was_seen_to_fail(
         pprl.link(*files, threshold=threshold, max_pairs=1_000)
     assert [said in str(one.message) for one in told if said] == ([True] if said else [])
     assert said or not told
+
+
+@pytest.mark.parametrize("hardening", [{}, {"x": {}}, {"x": "none"}])
+def test_a_header_that_says_little_of_its_hardening(hardening: dict[str, object]) -> None:
+    """As other software may write it: nothing is known, and nothing is warned of."""
+    clks = np.random.default_rng(1).integers(0, 256, (20, 128)).astype(np.uint8)
+    groups = {"x": 512, "y": 512}
+    files = [encodings_of(clks, one, groups=groups, hardening=hardening) for one in "ab"]
+    assert set(files[0].info.methods) == {"unknown"}
+    assert len(pprl.link(*files, threshold=0.5, max_pairs=1_000).links) == 20

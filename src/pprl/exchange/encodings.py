@@ -96,6 +96,13 @@ class EncodingInfo(BaseModel):
                 raise ValueError("a group's bits must be a multiple of 64")
         return self
 
+    @property
+    def methods(self) -> list[str]:
+        """The hardening of each filter; ``unknown`` where the header does not say."""
+        parts = self.hardening.values() if self.groups else [self.hardening]
+        names = [str(part.get("method", UNKNOWN)) for part in parts if isinstance(part, Mapping)]
+        return names or [str(self.hardening.get("method", UNKNOWN))]
+
 
 @dataclass(frozen=True, eq=False)
 class Encodings:

@@ -17,7 +17,7 @@ from pprl.linkage.compare import Progress, blocked_pairs, scored_pairs
 from pprl.linkage.evidence import Evidence, learn
 from pprl.linkage.match import match
 from pprl.linkage.neighbours import Neighbours
-from pprl.linkage.odds import Odds, lack_alike
+from pprl.linkage.odds import Odds, kinds_of, lack_alike
 from pprl.linkage.pairs import Pairs
 from pprl.linkage.repeats import best_partner, repeat_people
 from pprl.linkage.score import scored_for
@@ -169,8 +169,10 @@ def decide(
     if not n_a or not n_b:
         none, no_links = np.empty(0), Pairs.concat([])
         return Decision(no_links, none, Cut(0, 0.0, none, none, (0, 0)), none, None, None, ())
-    if not lack_alike(a, b):
+    kinds = kinds_of(a, b)
+    if not lack_alike(kinds):
         a, b = (replace(one, present=None) for one in (a, b))
+        kinds = kinds_of(a, b)
     floor = find_floor(a, b)
     report: BlockingReport | None = None
 
@@ -191,7 +193,7 @@ def decide(
         partner, best = best_partner(*ends, pairs.similarity, file.info.records)
         own.append(Neighbours.of(number, file, near, floor, partner, best))
     within, repeating = _strangers_only(between, own)
-    odds = Odds.of(a, b, asked=[one in within for one in own])
+    odds = Odds.of(kinds, asked=[one in within for one in own])
     weighed = can_be_weighed(a, b)
 
     def rank(neighbours: list[Neighbours]) -> tuple[Evidence | None, Cut, Pairs, NDArray[Any]]:

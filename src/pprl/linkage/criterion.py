@@ -13,7 +13,7 @@ from pprl.exchange.encodings import Encodings
 from pprl.linkage.evidence import Evidence
 from pprl.linkage.pairs import Pairs
 from pprl.linkage.pool import Pool
-from pprl.linkage.score import with_margin
+from pprl.linkage.score import weighed, with_margin
 from pprl.linkage.shape import NOWHERE
 
 _UNIT = 0.02
@@ -70,22 +70,19 @@ class Criterion:
     def ranked(self, pool: Pool, pairs: Pairs) -> Pairs:
         """Score pairs, less what a rival comes near to."""
         files = len(pool.names)
-        # A score of nought or less, no signal or odds against a pair, makes no rival.
-        floor = self.floor if self.evidence is None else 0.0
         left = pairs.left * files + pool.file[pairs.right]
         right = pairs.right * files + pool.file[pairs.left]
-        return with_margin(self._score(pool, pairs), left, right, floor)
+        scored, floor = self._score(pool, pairs)
+        return with_margin(scored, left, right, floor)
 
     def excess(self, pool: Pool, pairs: Pairs) -> NDArray[np.float64]:
         """Return by how much pairs exceed the cut, in units of similarity, rivals aside."""
-        over: NDArray[np.float64] = self._score(pool, pairs).similarity - self.cut
+        over: NDArray[np.float64] = self._score(pool, pairs)[0].similarity - self.cut
         learned = self.evidence is not None and self.evidence.learned
         return over * _UNIT if learned else over
 
-    def _score(self, pool: Pool, pairs: Pairs) -> Pairs:
-        if self.evidence is None:
-            return pairs
-        return self.evidence.score(pool.encodings, pool.encodings, pairs)
+    def _score(self, pool: Pool, pairs: Pairs) -> tuple[Pairs, float]:
+        return weighed(self.evidence, pool.encodings, pool.encodings, pairs, self.floor)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, for ``linkage.json``."""

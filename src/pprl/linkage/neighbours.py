@@ -66,7 +66,8 @@ class Neighbours:
 
     def strangers_for(self, odds: Odds) -> Strangers:
         """Let them stand for pairs of records between the files."""
-        return Strangers(self.file, self.strangers, odds.pairs(self.number, self.strangers))
+        strangers = self.strangers
+        return Strangers(self.file, strangers, odds.pairs(self.number, strangers))
 
     def null(self, evidence: Evidence | None, floor: float, odds: Odds, fewest: int) -> Null:
         """Score them as the links are.

@@ -17,6 +17,9 @@ from numpy.typing import NDArray
 from pprl.exchange.encodings import Encodings
 from pprl.linkage.pairs import Pairs
 
+Kinds = tuple[NDArray[np.int64], NDArray[np.int64]]
+"""For each of two files, the kind of each record: which fields it has."""
+
 _MOST_KINDS = 256
 _STRONGEST = 4.0
 """How many times the average a pair may stand for, so that a few do not decide all."""
@@ -35,20 +38,18 @@ class Odds:
         mean: The same, on average.
     """
 
-    kinds: tuple[NDArray[np.int64], NDArray[np.int64]]
+    kinds: Kinds
     table: NDArray[np.float64]
     mean: float
 
     @classmethod
-    def of(cls, a: Encodings, b: Encodings, asked: Sequence[bool] = (True, True)) -> Odds:
+    def of(cls, kinds: Kinds, asked: Sequence[bool] = (True, True)) -> Odds:
         """Count pairs by the fields that one and the other record has.
 
         Args:
-            a: The first file.
-            b: The second file.
+            kinds: The kind of each record, by `kinds_of`.
             asked: Whether the pairs within the first, and the second, show strangers.
         """
-        kinds = _kinds(a, b)
         between, within = _count(kinds, asked)
         mean = float(between.sum() / max(within.sum(), 1.0))
         odds = np.minimum(between / np.maximum(within, _NONE), _STRONGEST * mean)
@@ -62,19 +63,17 @@ class Odds:
         return self.table[kind[pairs.left], kind[pairs.right]]
 
 
-def lack_alike(a: Encodings, b: Encodings) -> bool:
+def lack_alike(kinds: Kinds) -> bool:
     """Tell whether most pairs of records between two files lack what pairs within lack.
 
     If not, as where a field is filled in one file only, masks say less of a pair than of
     which file a record is in.
     """
-    between, within = _count(_kinds(a, b), (True, True))
+    between, within = _count(kinds, (True, True))
     return bool(between[within > 0].sum() >= _LEAST_SHOWN * between.sum())
 
 
-def _count(
-    kinds: tuple[NDArray[np.int64], NDArray[np.int64]], asked: Sequence[bool]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _count(kinds: Kinds, asked: Sequence[bool]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Count pairs between and within files by the kinds of their records.
 
     Returns:
@@ -90,8 +89,11 @@ def _count(
     return between, within
 
 
-def _kinds(a: Encodings, b: Encodings) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Number the combinations of fields that records have; of many, the rarest are one."""
+def kinds_of(a: Encodings, b: Encodings) -> Kinds:
+    """Number the combinations of fields that records have; of many, the rarest are one.
+
+    Without masks in both files all records are of one kind.
+    """
     if a.present is None or b.present is None:
         return np.zeros(a.info.records, np.int64), np.zeros(b.info.records, np.int64)
     first, second = (

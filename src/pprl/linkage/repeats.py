@@ -8,7 +8,7 @@ pairs than others.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,7 +50,7 @@ def standing_out(
     # What has more than this in every group has more than the floor in all, and is there.
     least_floor = (floor - centre) / (1 - centre)
     marked = np.zeros(len(pairs), bool)
-    for own in _by_file(file):
+    for own in by_file(file, int(file.max(initial=-1)) + 1):
         alike = pairs.similarity[own]
         if least is not None:
             in_all = least[own][least[own] >= least_floor]
@@ -60,10 +60,10 @@ def standing_out(
     return marked
 
 
-def _by_file(file: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
-    """Give the places of each file's pairs."""
+def by_file(file: NDArray[np.int64], files: int) -> list[NDArray[np.int64]]:
+    """Give the places of each file's pairs: those of file 0 first, none where it has none."""
     order = np.argsort(file, kind="stable")
-    return iter(np.split(order, np.flatnonzero(np.diff(file[order])) + 1))
+    return np.split(order, np.searchsorted(file[order], np.arange(1, files)))
 
 
 def maybe_repeated(
@@ -116,9 +116,7 @@ def best_partner(
 
 
 def repeat_people(
-    between: NDArray[np.float64],
-    within: Sequence[Pairs],
-    records: Sequence[int],
+    between: NDArray[np.float64], within: Sequence[Pairs], records: Sequence[int]
 ) -> NDArray[np.bool_]:
     """Tell which files have duplicates that the others show they should not have.
 

@@ -22,6 +22,7 @@ from pprl.linkage.pairs import Pairs
 from pprl.linkage.pool import Pool
 from pprl.linkage.repeats import (
     best_partner,
+    by_file,
     maybe_repeated,
     repeat_people,
     standing_out,
@@ -127,18 +128,16 @@ def decide_several(pool: Pool, compare: Callable[[float], Candidates]) -> Severa
     cut = unless_all_false(cut)
     if not cut.links:
         criterion = Criterion.nothing()
-    repeated |= repeating
-    named = tuple(name for name, is_one in zip(pool.names, repeated, strict=True) if is_one)
+    repeating |= repeated
+    named = tuple(name for name, is_one in zip(pool.names, repeating, strict=True) if is_one)
     return Several(criterion, candidates, Estimate.of(cut), named)
 
 
 def _repeating(pool: Pool, between: Pairs, strangers: Pairs) -> NDArray[np.bool_]:
     """Tell which files repeat people all the same: (files,)."""
     ranked = np.sort(between.similarity)[::-1][: len(pool)]
-    file = pool.file[strangers.left]
-    order = np.argsort(file, kind="stable")
-    ends = np.searchsorted(file[order], np.arange(1, len(pool.names)))
-    within = [strangers.take(part) for part in np.split(order, ends)]
+    parts = by_file(pool.file[strangers.left], len(pool.names))
+    within = [strangers.take(part) for part in parts]
     return repeat_people(ranked, within, pool.sizes.astype(np.int64).tolist())
 
 

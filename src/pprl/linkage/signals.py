@@ -303,17 +303,6 @@ def _dice(x: Side, y: Side, left: _Rows, right: _Rows, starts: _Rows) -> _Values
     return dice
 
 
-def is_diffused(info: EncodingInfo) -> bool:
-    """Tell whether every group is diffused, so that similarities are low."""
-    return all(_decay(info, name) > 0 for name in info.groups or [""])
-
-
-def is_plain(info: EncodingInfo) -> bool:
-    """Tell whether no group is hardened, so that similarities are high."""
-    said = [info.hardening[name] for name in info.groups] if info.groups else [info.hardening]
-    return all(one.get("method") == "none" for one in said)
-
-
 def _decay(info: EncodingInfo, group: str) -> float:
     """Say at what rate a diffused group's signal falls: c = (1 - 2 d / l)**t for d bits."""
     said = info.hardening.get(group, {}) if info.groups else info.hardening

@@ -17,7 +17,14 @@ from pprl.linkage.pairs import Pairs
 from pprl.linkage.pool import Pool
 from pprl.linkage.repeats import best_partner, maybe_repeated
 from pprl.linkage.shape import LEAST, NOWHERE, Gap, find_gap, find_slowing
-from pprl.linkage.threshold import find_centre, find_floor, first_below, local_precision, rising
+from pprl.linkage.threshold import (
+    count_reaching,
+    find_centre,
+    find_floor,
+    first_below,
+    local_precision,
+    rising,
+)
 
 _CONTRAST = 2.0
 _WINDOW, _WINDOW_LEAST = 0.01, 300
@@ -71,8 +78,7 @@ def find_end(across: NDArray[np.float64], within: NDArray[np.float64], odds: flo
         odds: Pairs of records between files, for each pair of records within one.
     """
     ranked = np.sort(across)[::-1]
-    reach = len(within) - np.searchsorted(np.sort(within), ranked, side="left")
-    false = rising(np.asarray(odds * reach, np.float64))
+    false = rising(np.asarray(odds * count_reaching(within, ranked), np.float64))
     links = first_below(local_precision(false))
     if not links:
         return NOWHERE

@@ -62,20 +62,13 @@ def not_protected(facts: Facts) -> list[Protection]:
     ]
 
 
-def methods(info: EncodingInfo) -> list[str]:
-    """Name the hardening of each filter of a file."""
-    parts = info.hardening.values() if info.groups else [info.hardening]
-    names = [str(part.get("method", "unknown")) for part in parts if isinstance(part, dict)]
-    return names or [str(info.hardening.get("method", "unknown"))]
-
-
 def protected(info: EncodingInfo) -> list[str]:
     """Say what the encodings protect."""
     said = [
         "No name, date or address left a data holder: only keyed filters and record ids.",
         "Without the linkage key nobody can encode a name to look for it.",
     ]
-    if all(method == "diffusion" for method in methods(info)):
+    if all(method == "diffusion" for method in info.methods):
         said.append(
             "Diffusion hides which filters are near which, where they are not nearly equal, from "
             "who would align them with a public list."
@@ -140,7 +133,7 @@ def _of_inputs(run: Run) -> list[str]:
                 f"Field {name!r} is filled much more often at some holders than at others, which "
                 f"makes links between these less likely."
             )
-    weak = sorted({method for info in run.inputs for method in methods(info)} - {"diffusion"})
+    weak = sorted({method for info in run.inputs for method in info.methods} - {"diffusion"})
     if weak:
         said.append(
             f"The encodings are hardened by {' and '.join(weak)} only, which does not resist an "
