@@ -258,6 +258,7 @@ class _Run:
         self._keyed = np.zeros(len(encoder.schema.blocking), np.int64)
         self._bits: Counter[int] = Counter()
         self._ids: list[NDArray[np.uint64]] = []
+        self._self_test = ""
 
     @property
     def groups(self) -> dict[str, int]:
@@ -286,6 +287,8 @@ class _Run:
         excluded = pa.array(list(options.exclude), pa.string())
         done = broken = 0
         with _rejects(options.rejects) as reject, ThreadPoolExecutor(options.workers) as pool:
+            # Nothing else is to be done while the first batch is read.
+            self_test = pool.submit(self._encoder.self_test)
 
             def batches() -> Iterator[Future[_Batch]]:
                 row = 1
@@ -311,6 +314,7 @@ class _Run:
                 done += encoded.read
                 if progress:
                     progress(done)
+        self._self_test = self_test.result()
         _require_unique(self._ids, options.id_column)
         self._warn_unread()
         if broken:
@@ -420,7 +424,7 @@ class _Run:
             schema_name=schema.name,
             schema_fingerprint=schema.fingerprint,
             key_check=self._encoder.key_check,
-            self_test=self._encoder.self_test(),
+            self_test=self._self_test,
             bits=schema.total_bits,
             groups=self.groups,
             weights={part.name: part.weights() for part in self._encoder.parts},
