@@ -25,7 +25,7 @@ from pprl.linkage.tiling import Tiling
 MAX_PAIRS = 200_000_000
 """Pairs that are kept in memory unless more are asked for; about 5 GB."""
 
-ROWS_PER_TASK = 1024
+ROWS_PER_TASK = 512
 
 Progress = Callable[[int, int], None]
 """Called with the number of pairs compared so far, and in all."""

@@ -69,10 +69,14 @@ def fewest_common_bits(
     lines, columns = np.maximum(x[:, None], 1), np.maximum(y[None, :], 1)
     # The fewest lies above low, and at or below high; similarity never falls with it.
     low, high = np.full(most.shape, -1), most + 1
-    for _ in range(int(most.max(initial=0) + 2).bit_length()):
-        middle = (low + high + 1) // 2
-        tried = np.minimum(middle, most)
-        reached = (similarity(measure, tried, lines, columns, bits) >= threshold) | (middle > most)
-        high = np.where(reached & (middle < high), middle, high)
+    # Most measures are a line, whose crossing is tried first; from there the gap is halved.
+    none, all_ = (similarity(measure, n, lines, columns, bits) for n in (np.zeros_like(most), most))
+    crossing = most * (threshold - none) / np.where(empty, 1.0, all_ - none)
+    tries = [np.floor(crossing).astype(np.int64) + more for more in (1, 0)]
+    while (high - low > 1).any():
+        middle = tries.pop() if tries else (low + high) // 2
+        middle = np.maximum(np.minimum(middle, high - 1), np.maximum(low, 0))
+        reached = similarity(measure, middle, lines, columns, bits) >= threshold
+        high = np.where(reached, middle, high)
         low = np.where(reached, low, middle)
     return np.where(empty | (high > most), UNREACHABLE, high).astype(np.int32)

@@ -14,7 +14,7 @@ from pprl.kernels.tiles import lay_tiles, list_planes, pairs_above
 from pprl.linkage.similarity import UNREACHABLE, Measure, fewest_common_bits, similarity
 
 _OUTPUT = 1 << 16
-_SAMPLE = 1_000
+_SAMPLE = 500
 # So many rows' lists of planes stay in the cache while they meet tile after tile.
 _ROWS = 256
 
@@ -66,13 +66,15 @@ class Tiling:
         row_bits = count_bits(words)
         others, other_bits = (words, row_bits) if b is None else (b, count_bits(b))
         bit_order = _rarest_first(others)
-        order = np.argsort(other_bits, kind="stable")
+        # NumPy sorts short integers by their digits.
+        short = np.min_scalar_type(other_bits.max(initial=0))
+        order = np.argsort(other_bits.astype(short), kind="stable")
         n_tiles = -(-len(others) // LANES)
         tiles = _aligned((n_tiles, len(bit_order) + 1, WORDS))
         lay_tiles(others, order, np.argsort(bit_order), np.empty(64, np.uint64), tiles)
 
-        x, row_kinds = np.unique(row_bits, return_inverse=True)
-        y, kinds = np.unique(other_bits[order], return_inverse=True)
+        x, row_kinds = _kinds(row_bits)
+        y, kinds = _kinds(other_bits[order])
         # One more column, for lanes without a record.
         needed = np.full((len(x), len(y) + 1), UNREACHABLE)
         needed[:, :-1] = fewest_common_bits(measure, threshold, x, y, bits)
@@ -84,7 +86,7 @@ class Tiling:
         return cls(
             words,
             row_bits,
-            row_kinds.astype(np.int32),
+            row_kinds,
             order if b is None else None,
             bit_order,
             max(int(row_bits.max(initial=0)).bit_length(), 5),
@@ -152,6 +154,12 @@ class Tiling:
                 if self.row_order is not None:
                     left, right = np.minimum(left, right), np.maximum(left, right)
                 yield left, right, score
+
+
+def _kinds(popcounts: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    """Name the popcounts that there are, rising, and of which of them each is."""
+    has = np.bincount(popcounts) > 0
+    return np.flatnonzero(has), (np.cumsum(has, dtype=np.int32) - 1)[popcounts]
 
 
 def _rarest_first(words: NDArray[np.uint64]) -> NDArray[np.int64]:
