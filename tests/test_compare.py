@@ -22,7 +22,7 @@ from pprl.exchange.files import read_links
 from pprl.kernels import assignment, lanes, numbering, pairs, tiles
 from pprl.linkage import pairs as made
 from pprl.linkage import tiling
-from pprl.linkage.compare import ROWS_PER_TASK, iterate_pairs, scored_pairs
+from pprl.linkage.compare import iterate_pairs, scored_pairs
 from pprl.linkage.match import match
 from pprl.linkage.pairs import Pairs
 from pprl.linkage.similarity import UNREACHABLE, Measure, fewest_common_bits, similarity
@@ -342,8 +342,8 @@ def test_bounded_window_streams() -> None:
     done = []
     stream = iterate_pairs(a, a, 0.9, workers=2, progress=lambda now, _: done.append(now))
     first = next(stream)
-    assert done == [ROWS_PER_TASK * 5000]
-    assert first.left.max() < ROWS_PER_TASK
+    assert done == [512 * 5000]
+    assert first.left.max() < 512
     rest = [int(part.left.min()) for part in stream]
     assert rest == sorted(rest)
     assert done[-1] == 5000 * 5000

@@ -75,6 +75,7 @@ def fewest_common_bits(
     tries = [np.floor(crossing).astype(np.int64) + more for more in (1, 0)]
     while (high - low > 1).any():
         middle = tries.pop() if tries else (low + high) // 2
+        # Between them, where there is room; where there is none, one of them again.
         middle = np.maximum(np.minimum(middle, high - 1), np.maximum(low, 0))
         reached = similarity(measure, middle, lines, columns, bits) >= threshold
         high = np.where(reached, middle, high)

@@ -73,8 +73,8 @@ class Tiling:
         tiles = _aligned((n_tiles, len(bit_order) + 1, WORDS))
         lay_tiles(others, order, np.argsort(bit_order), np.empty(64, np.uint64), tiles)
 
-        x, row_kinds = _kinds(row_bits)
-        y, kinds = _kinds(other_bits[order])
+        x, row_kinds = np.unique(row_bits, return_inverse=True)
+        y, kinds = np.unique(other_bits[order], return_inverse=True)
         # One more column, for lanes without a record.
         needed = np.full((len(x), len(y) + 1), UNREACHABLE)
         needed[:, :-1] = fewest_common_bits(measure, threshold, x, y, bits)
@@ -86,7 +86,7 @@ class Tiling:
         return cls(
             words,
             row_bits,
-            row_kinds,
+            row_kinds.astype(np.int32),
             order if b is None else None,
             bit_order,
             max(int(row_bits.max(initial=0)).bit_length(), 5),
@@ -154,12 +154,6 @@ class Tiling:
                 if self.row_order is not None:
                     left, right = np.minimum(left, right), np.maximum(left, right)
                 yield left, right, score
-
-
-def _kinds(popcounts: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-    """Name the popcounts that there are, rising, and of which of them each is."""
-    has = np.bincount(popcounts) > 0
-    return np.flatnonzero(has), (np.cumsum(has, dtype=np.int32) - 1)[popcounts]
 
 
 def _rarest_first(words: NDArray[np.uint64]) -> NDArray[np.int64]:
