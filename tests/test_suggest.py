@@ -266,13 +266,29 @@ def test_the_salted_profile_salts_names_with_the_year_of_birth() -> None:
     assert made.group("names_birth").any(axis=1).all()
 
 
+def test_a_filter_for_each_field_is_asked_for_and_said_to_leak() -> None:
+    people = dutch_people().rename(columns={"achternaam": "Achternaam (eigen)"})
+    text = suggest_schema(people, hardening="fields")
+    assert "counting equal filters" in text
+    schema = pprl.Schema.from_toml(text)
+    assert schema.allow_field_level
+    assert schema.presence_mask
+    assert [[field.name for field in part.fields] for part in schema.parts] == [
+        [field.name] for field in schema.encoded_fields
+    ]
+    assert "f1_achternaam_eigen" in {part.name for part in schema.parts}
+    for part in schema.parts:
+        (bits,) = part.weights().values()
+        assert part.bits == 64 or bits / 0.25 <= part.bits < 2 * bits / 0.25
+
+
 def test_salting_needs_a_year_of_birth() -> None:
     with pytest.raises(UsageError, match="year of birth"):
         suggest_schema(dutch_people().drop(columns="geboortedatum"), hardening="salted")
 
 
 def test_a_single_column_still_gets_a_schema() -> None:
-    for hardening in ("default", "none"):
+    for hardening in ("default", "fields", "none"):
         text = suggest_schema(pd.DataFrame({"surname": ["a", "b"]}), hardening=hardening)
         assert pprl.Schema.from_toml(text)
 

@@ -7,5 +7,5 @@ from typing import Literal
 OnInvalid = Literal["error", "skip", "warn"]
 """Stop at invalid values, skip the record, or leave the value out."""
 
-SuggestHardening = Literal["default", "strong", "salted", "none"]
-"""A hardening profile, or none."""
+SuggestHardening = Literal["default", "strong", "salted", "fields", "none"]
+"""A hardening profile; or none, with a filter for each field or one for all."""

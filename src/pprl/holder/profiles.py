@@ -6,11 +6,16 @@ every field is a little wrong. Each has 200 bits inserted into 1,024 and is diff
 The more two people of one household have in common in a group, the larger its t.
 ``salted`` hashes the groups with names together with the year of birth, for registers
 whose birth years are right.
+
+``fields``, which must be asked for, is no hardening: each field has a plain filter to itself, for
+a linkage unit that may see how often each value is there.
 """
 
 from __future__ import annotations
 
 import json
+import math
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -21,6 +26,8 @@ Role = Literal["name", "birth", "address"]
 ProfileName = Literal["default", "strong", "salted"]
 
 FILTER_BITS = 1024
+FIELD_FILL = 0.25
+_WORD = 64
 INSERTED_BITS = 200
 """Bits that a record inserts into each filter, on average: fills about 0.18 of it."""
 
@@ -136,6 +143,28 @@ def group_lines(name: ProfileName, members: list[Member]) -> Iterator[str]:
             yield f"hardening = {_diffusion(made)}"
         if made.salted and year is not None:
             yield f"salts = [{{ field = {json.dumps(year.name)}, characters = {year.year} }}]"
+
+
+def field_lines() -> Iterator[str]:
+    """Write the lines of ``fields``, but for the fields and their groups."""
+    yield "# A filter for each field: a linkage unit that knows how often names are borne can tell"
+    yield "# the frequent ones by counting equal filters, whatever the key. Fewest links are lost;"
+    yield "# choose it where the unit may know this much."
+    yield "allow_field_level = true"
+    yield 'hardening = { method = "none" }'
+    yield f"presence_mask = true    # {MASK}"
+
+
+def field_group_lines(members: list[Member]) -> Iterator[str]:
+    """Write a group for each field, as long as fills about a quarter of it."""
+    for number, one in enumerate(members, start=1):
+        # A group's name is of ASCII letters and digits, and a column's may have none.
+        name = re.sub(r"[^a-z0-9]+", "_", one.name.lower())[:30].strip("_")
+        yield ""
+        yield "[[groups]]"
+        yield f'name = "f{number}_{name}"'
+        yield f"fields = {json.dumps([one.name])}"
+        yield f"bits = {max(_WORD, 1 << math.ceil(math.log2(one.bits / FIELD_FILL)))}"
 
 
 def _usual(name: ProfileName, members: list[Member]) -> Diffused:

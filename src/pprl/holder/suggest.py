@@ -23,7 +23,15 @@ import pyarrow.compute as pc
 from pprl.errors import EmptyInput, UsageError
 from pprl.holder.choices import SuggestHardening
 from pprl.holder.normalize import NORMALISERS, digits_only, postcode_nl, trim
-from pprl.holder.profiles import MASK, Member, Role, group_lines, profile_lines
+from pprl.holder.profiles import (
+    MASK,
+    Member,
+    Role,
+    field_group_lines,
+    field_lines,
+    group_lines,
+    profile_lines,
+)
 from pprl.holder.records import CsvFormat, Records, column_names, read_batches
 from pprl.holder.schema import Schema
 from pprl.holder.values import as_text
@@ -190,7 +198,8 @@ def suggest_schema(
     Args:
         data: What `pprl.encode` takes. Of large data an even sample is read.
         name: The schema's name.
-        hardening: A profile of `pprl.holder.profiles`; ``none`` must be asked for by name.
+        hardening: A profile of `pprl.holder.profiles`; ``fields`` (a plain filter for each
+            field) and ``none`` (one plain CLK) protect least.
         csv_format: Delimiter and encoding of a CSV file.
 
     Raises:
@@ -397,6 +406,8 @@ def _lines(
         yield "bits = 1024"
         yield 'hardening = { method = "none" }    # the plain CLK; graph matching breaks it'
         yield f"presence_mask = true    # {MASK}"
+    elif hardening == "fields":
+        yield from field_lines()
     else:
         yield from profile_lines(hardening, members)
     taken = {one.column for one in found}
@@ -419,7 +430,9 @@ def _lines(
             yield f"normalise = {json.dumps(list(one.normalise))}"
         yield f"tokens = {one.kind.tokens}"
         yield f"bits_per_feature = {one.bits}"
-    if hardening != "none":
+    if hardening == "fields":
+        yield from field_group_lines(members)
+    elif hardening != "none":
         yield from group_lines(hardening, members)
 
 

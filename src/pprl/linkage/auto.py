@@ -15,7 +15,7 @@ from pprl.exchange.encodings import Encodings
 from pprl.linkage.blocking import Blocking, BlockingReport
 from pprl.linkage.compare import Progress, blocked_pairs, scored_pairs
 from pprl.linkage.evidence import Evidence, learn
-from pprl.linkage.match import match
+from pprl.linkage.match import one_to_one
 from pprl.linkage.neighbours import Neighbours
 from pprl.linkage.odds import Odds, kinds_of, lack_alike
 from pprl.linkage.pairs import Pairs
@@ -185,7 +185,7 @@ def decide(
         return found
 
     pairs = candidates(a, b)
-    between = np.sort(match(pairs, n_a, n_b, "one-to-one").similarity)[::-1]
+    between = np.sort(pairs.similarity[one_to_one(pairs, n_a, n_b)])[::-1]
     own = []
     for number, file in enumerate((a, b)):
         near = candidates(file, None)
@@ -201,7 +201,7 @@ def decide(
         strangers = [one.strangers_for(odds) for one in neighbours]
         evidence = learn(a, b, pairs, strangers) if weighed else None
         scored = scored_for(evidence, a, b, pairs, floor)
-        place = _places(match(scored, n_a, n_b, "one-to-one"), scored, n_b)
+        place = one_to_one(scored, n_a, n_b)
         place = place[np.argsort(-scored.similarity[place], kind="stable")]
         ranked = scored.similarity[place]
         nulls = [one.null(evidence, floor, odds, min(n_a, n_b)) for one in neighbours]
@@ -240,8 +240,3 @@ def _strangers_only(
     if not left_out.any():
         return own, named
     return [own[1 - int(left_out.argmax())]], named
-
-
-def _places(chosen: Pairs, among: Pairs, n_right: int) -> np.ndarray:
-    """Return where the chosen pairs stand among all, both in order of left and right."""
-    return np.searchsorted(among.left * n_right + among.right, chosen.left * n_right + chosen.right)

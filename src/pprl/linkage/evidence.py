@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from pprl.exchange.encodings import Encodings
+from pprl.linkage.fellegi_sunter import FieldWeights, Sample, can_be_added
 from pprl.linkage.pairs import Pairs
 from pprl.linkage.signals import Side, View
 
@@ -40,6 +41,7 @@ class Evidence:
         weights: (features + 1,) the constant, then a weight for each feature.
         learned: Whether there were enough matches to learn from; if not, only the
             signal counts.
+        fields: What fields say that have a filter each; None where they have not.
     """
 
     view: View
@@ -47,6 +49,7 @@ class Evidence:
     scale: NDArray[np.float64]
     weights: NDArray[np.float64]
     learned: bool
+    fields: FieldWeights | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, for ``linkage.json``."""
@@ -56,6 +59,7 @@ class Evidence:
             "scale": self.scale.tolist(),
             "weights": self.weights.tolist(),
             "learned": self.learned,
+            "fields": self.fields and self.fields.to_dict(),
         }
 
     @classmethod
@@ -66,14 +70,17 @@ class Evidence:
             KeyError, TypeError, ValueError: It is something else.
         """
         view, learned = View.from_dict(said["view"]), said["learned"]
+        known = said["fields"]
+        fields = None if known is None else FieldWeights.from_dict(view, known)
         names = ("mean", "scale", "weights")
         mean, scale, weights = (np.asarray(said[name], np.float64) for name in names)
-        shapes = [(view.width,), (view.width,), (view.width + 1,)]
+        width = view.width + (fields.width if fields else 0)
+        shapes = [(width,), (width,), (width + 1,)]
         fits = [one.shape for one in (mean, scale, weights)] == shapes
         finite = all(np.isfinite(one).all() for one in (mean, scale, weights))
         if not (fits and finite and (scale > 0).all() and isinstance(learned, bool)):
             raise ValueError("no evidence")
-        return cls(view, mean, scale, weights, learned)
+        return cls(view, mean, scale, weights, learned, fields)
 
     def score(self, x: Encodings, y: Encodings, pairs: Pairs) -> Pairs:
         """Give pairs of records their evidence for similarity."""
@@ -83,7 +90,7 @@ class Evidence:
         for start in range(0, len(pairs), _AT_ONCE):
             some = slice(start, start + _AT_ONCE)
             part = Pairs(pairs.left[some], pairs.right[some], pairs.similarity[some])
-            features = self.view.features(left, right, part)
+            features = _features(self.view, self.fields, left, right, part)
             score[some] = self.weights[0] + (features - self.mean) / self.scale @ self.weights[1:]
         return Pairs(pairs.left, pairs.right, score)
 
@@ -115,14 +122,21 @@ def learn(a: Encodings, b: Encodings, between: Pairs, within: Sequence[Strangers
     view = View.of(a, b)
     left = Side.of(a, view)
     right = left if b is a else Side.of(b, view)
-    kinds = [(left, right, between)]
-    for one in within:
-        side = left if one.file is a else right if one.file is b else Side.of(one.file, view)
-        kinds.append((side, side, one.pairs))
     # As many pairs as there would be between the files if nobody were in both.
-    shares = [np.ones(len(between)), *(one.odds for one in within)]
-    signals = [view.signal(*kind) for kind in kinds]
-    records = [one.file.info.records for one in within]
+    samples = [Sample(left, right, between, np.ones(len(between)))]
+    for known in within:
+        side = left if known.file is a else right if known.file is b else Side.of(known.file, view)
+        samples.append(Sample(side, side, known.pairs, known.odds))
+    signals = [view.signal(one.left, one.right, one.pairs) for one in samples]
+    records = [known.file.info.records for known in within]
+    fields = None
+    if can_be_added(a.info):
+        least = _reached(_PER_RECORD[0], records, signals)
+        near = [one.take(signal >= least) for one, signal in zip(samples, signals, strict=True)]
+        fields = FieldWeights.learn(view, near[0], near[1:])
+    if fields is not None:
+        signals = [fields.score(one.left, one.right, one.pairs) for one in samples]
+    shares = [one.stands for one in samples]
     low = _level(signals, shares, records, grouped=len(view.chance) > 1)
     if low is None:
         plain = np.zeros(view.width + 1)
@@ -130,18 +144,25 @@ def learn(a: Encodings, b: Encodings, between: Pairs, within: Sequence[Strangers
         return Evidence(view, np.zeros(view.width), np.ones(view.width), plain, learned=False)
     parts, weights = [], []
     rng = np.random.default_rng(0)
-    for kind, signal, share in zip(kinds, signals, shares, strict=True):
+    for one, signal in zip(samples, signals, strict=True):
         chosen = np.flatnonzero(signal >= low)
         every = len(chosen)
         if every > _LEARNED_FROM:
             chosen = np.sort(rng.choice(chosen, _LEARNED_FROM, replace=False))
-        parts.append(view.features(kind[0], kind[1], kind[2].take(chosen)))
-        weights.append(share[chosen] * (every / max(len(chosen), 1)))
+        parts.append(_features(view, fields, one.left, one.right, one.pairs.take(chosen)))
+        weights.append(one.stands[chosen] * (every / max(len(chosen), 1)))
     features, weight = np.concatenate(parts), np.concatenate(weights)
     is_between = np.arange(len(weight)) < len(parts[0])
     mean, scale = features.mean(axis=0), np.maximum(features.std(axis=0), 1e-9)
     found = _logistic((features - mean) / scale, is_between, weight)
-    return Evidence(view, mean, scale, found, learned=True)
+    return Evidence(view, mean, scale, found, learned=True, fields=fields)
+
+
+def _features(
+    view: View, fields: FieldWeights | None, x: Side, y: Side, pairs: Pairs
+) -> NDArray[np.float64]:
+    seen = view.features(x, y, pairs)
+    return seen if fields is None else np.hstack([seen, fields.features(x, y, pairs)])
 
 
 def _level(
@@ -167,10 +188,7 @@ def _level(
         None where there are not enough matches to learn from.
     """
     for per_record in _PER_RECORD if grouped else _PER_RECORD[:1]:
-        low = max(
-            _reached_by(int(per_record * n), signal)
-            for n, signal in zip(records, signals[1:], strict=True)
-        )
+        low = _reached(per_record, records, signals)
         above = [signal >= low for signal in signals]
         counts = np.array([some.sum() for some in above], np.float64)
         weights = np.array([share[some].sum() for share, some in zip(shares, above, strict=True)])
@@ -180,10 +198,20 @@ def _level(
     return None
 
 
+def _reached(
+    per_record: float, records: Sequence[int], signals: Sequence[NDArray[np.float64]]
+) -> float:
+    """Find the signal that no more than so many pairs for a record reach, within any file."""
+    return max(
+        _reached_by(int(per_record * n), signal)
+        for n, signal in zip(records, signals[1:], strict=True)
+    )
+
+
 def _reached_by(most: int, signal: NDArray[np.float64]) -> float:
-    """Find the signal that so many pairs reach; 0 if there are no more."""
+    """Find the signal that so many pairs reach; the least if there are no more."""
     if len(signal) <= most:
-        return 0.0
+        return -np.inf
     return float(np.partition(signal, len(signal) - most)[len(signal) - most])
 
 

@@ -36,11 +36,17 @@ def match(pairs: Pairs, n_left: int, n_right: int, matching: Matching) -> Pairs:
         return pairs
     if matching == "optimal":
         return pairs.take(_optimal(pairs, n_left, n_right))
-    best_first = np.lexsort((pairs.right, pairs.left, -pairs.similarity))
+    if matching == "one-to-one":
+        return pairs.take(one_to_one(pairs, n_left, n_right))
+    best_first = _best_first(pairs)
     if matching == "one-to-many":
         return pairs.take(_first_of_each(pairs.right, best_first))
-    if matching == "many-to-one":
-        return pairs.take(_first_of_each(pairs.left, best_first))
+    return pairs.take(_first_of_each(pairs.left, best_first))
+
+
+def one_to_one(pairs: Pairs, n_left: int, n_right: int) -> NDArray[np.int64]:
+    """Choose the links that `match` takes ``one-to-one``: their places, rising."""
+    best_first = _best_first(pairs)
     keep = np.zeros(len(pairs), bool)
     greedy(
         pairs.left[best_first],
@@ -49,7 +55,7 @@ def match(pairs: Pairs, n_left: int, n_right: int, matching: Matching) -> Pairs:
         np.zeros(n_right, bool),
         keep,
     )
-    return pairs.take(np.sort(best_first[keep]))
+    return np.sort(best_first[keep])
 
 
 def check_matching(matching: str) -> None:
@@ -83,6 +89,10 @@ def find_rivals(links: Pairs, candidates: Pairs, margin: float) -> tuple[NDArray
         ambiguous |= strongest[mine] >= links.similarity - margin
         rival |= others.similarity >= weakest[theirs] - margin
     return ambiguous, others.take(rival)
+
+
+def _best_first(pairs: Pairs) -> NDArray[np.int64]:
+    return np.lexsort((pairs.right, pairs.left, -pairs.similarity))
 
 
 def _first_of_each(record: NDArray[np.int64], best_first: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,7 @@ _CLEAR, _CERTAIN = 4.0, 10.0
 
 _Rows = NDArray[np.int64]
 _Values = NDArray[np.float64]
+_Number = TypeVar("_Number", bound=np.generic)
 
 
 def can_be_weighed(a: Encodings, b: Encodings) -> bool:
@@ -182,18 +183,18 @@ class View:
         """
 
         def describe(left: _Rows, right: _Rows) -> _Values:
-            return _power_mean(self._contrast(x, y, left, right))
+            return _power_mean(self.contrast(x, y, left, right))
 
-        return self._in_chunks(describe, x, y, pairs)
+        return self.in_chunks(describe, x, y, pairs)
 
     def least(self, x: Side, y: Side, pairs: Pairs) -> _Values:
         """Return each pair's contrast in the group in which it has least: (p,) from 0 to 1."""
 
         def describe(left: _Rows, right: _Rows) -> _Values:
-            least: _Values = self._contrast(x, y, left, right).min(axis=1)
+            least: _Values = self.contrast(x, y, left, right).min(axis=1)
             return least
 
-        return self._in_chunks(describe, x, y, pairs)
+        return self.in_chunks(describe, x, y, pairs)
 
     def features(self, x: Side, y: Side, pairs: Pairs) -> _Values:
         """Describe pairs of records: (p, features).
@@ -204,7 +205,7 @@ class View:
         """
 
         def describe(left: _Rows, right: _Rows) -> _Values:
-            contrast = self._contrast(x, y, left, right)
+            contrast = self.contrast(x, y, left, right)
             signal = _power_mean(contrast)
             columns = [signal]
             if contrast.shape[1] > 1:
@@ -213,9 +214,10 @@ class View:
                 columns += self._unmask(signal, contrast, x.mask[left], y.mask[right])
             return np.stack(columns, axis=1)
 
-        return self._in_chunks(describe, x, y, pairs)
+        return self.in_chunks(describe, x, y, pairs)
 
-    def _contrast(self, x: Side, y: Side, left: _Rows, right: _Rows) -> _Values:
+    def contrast(self, x: Side, y: Side, left: _Rows, right: _Rows) -> _Values:
+        """Compare rows: (p, groups) from 0, as two random ones, to 1, the same."""
         dice = _dice(x, y, left, right, self.starts)
         return np.clip((dice - self.chance) / (1 - self.chance), 0.0, 1.0)
 
@@ -243,9 +245,10 @@ class View:
         ]
         return [*raised, signal * np.log1p(both.sum(axis=1) / 100)]
 
-    def _in_chunks(
-        self, describe: Callable[[_Rows, _Rows], _Values], x: Side, y: Side, pairs: Pairs
-    ) -> _Values:
+    def in_chunks(
+        self, describe: Callable[[_Rows, _Rows], NDArray[_Number]], x: Side, y: Side, pairs: Pairs
+    ) -> NDArray[_Number]:
+        """Describe pairs of records by the rows of theirs that are most alike, part by part."""
         parts = []
         for start in range(0, max(len(pairs), 1), _CHUNK):
             left, right = pairs.left[start : start + _CHUNK], pairs.right[start : start + _CHUNK]
