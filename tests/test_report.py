@@ -192,6 +192,19 @@ def test_the_published_schema_is_current() -> None:
     assert json.loads(SCHEMA_FILE.read_text()) == LinkageReport.json_schema()
 
 
+@pytest.mark.parametrize(
+    ("rule", "says"), [("mixture", "where two bell curves cross"), ("fixed", "given")]
+)
+def test_where_the_threshold_comes_from(
+    linked: tuple[pprl.LinkResult, pd.DataFrame], tmp_path: Path, rule: str, says: str
+) -> None:
+    content = pprl.report(
+        dataclasses.replace(linked[0], rule=rule, estimate=None, curve=None), tmp_path / "one.html"
+    )
+    assert content.matching.threshold_from == rule
+    assert f", {says}</dd>" in (tmp_path / "one.html").read_text()
+
+
 def test_the_precision_that_was_asked_for(
     linked: tuple[pprl.LinkResult, pd.DataFrame], tmp_path: Path
 ) -> None:

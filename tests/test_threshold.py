@@ -261,7 +261,7 @@ def test_a_threshold_that_was_seen_to_fail(
     assert said or not told
 
 
-@pytest.mark.parametrize("hardening", [{}, {"x": {}}, {"x": "none"}])
+@pytest.mark.parametrize("hardening", [{}, {"x": {}}, {"x": "none"}, {"x": 3, "y": [1]}])
 def test_a_header_that_says_little_of_its_hardening(hardening: dict[str, object]) -> None:
     """As other software may write it: nothing is known, and nothing is warned of."""
     clks = np.random.default_rng(1).integers(0, 256, (20, 128)).astype(np.uint8)
@@ -269,3 +269,4 @@ def test_a_header_that_says_little_of_its_hardening(hardening: dict[str, object]
     files = [encodings_of(clks, one, groups=groups, hardening=hardening) for one in "ab"]
     assert set(files[0].info.methods) == {"unknown"}
     assert len(pprl.link(*files, threshold=0.5, max_pairs=1_000).links) == 20
+    assert len(decide(*files).ranked) == 20

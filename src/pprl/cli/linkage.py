@@ -75,7 +75,9 @@ def link(
     ] = None,
     threshold: Annotated[
         str | None,
-        typer.Option("--threshold", help="auto (default), or the similarity a link needs, 0 to 1."),
+        typer.Option(
+            "--threshold", help="auto (default), mixture, or the similarity a link needs, 0 to 1."
+        ),
     ] = None,
     precision: Annotated[
         float | None,
@@ -179,7 +181,7 @@ def link(
         result = link_encodings(
             left,
             right,
-            threshold=threshold_of(threshold),
+            threshold="mixture" if threshold == "mixture" else threshold_of(threshold),
             precision=precision,
             matching=matching,
             blocking=blocking_of(blocking, unreachable),
@@ -404,7 +406,8 @@ def threshold_of(text: str) -> float | Literal["auto"]:
         return float(text)
     except ValueError:
         raise UsageError(
-            f"the threshold must be 'auto' or a number from 0 to 1, not {text!r}."
+            f"the threshold must be 'auto' or a number from 0 to 1 (or 'mixture', for the links of "
+            f"two files in one go), not {text!r}."
         ) from None
 
 

@@ -99,9 +99,15 @@ class EncodingInfo(BaseModel):
     @property
     def methods(self) -> list[str]:
         """The hardening of each filter; ``unknown`` where the header does not say."""
-        parts = self.hardening.values() if self.groups else [self.hardening]
-        names = [str(part.get("method", UNKNOWN)) for part in parts if isinstance(part, Mapping)]
-        return names or [str(self.hardening.get("method", UNKNOWN))]
+        return [str(self.hardened(name).get("method", UNKNOWN)) for name in self.groups or [""]]
+
+    def hardened(self, group: str) -> Mapping[str, Any]:
+        """Return what the header says of a group's hardening, or without groups of the CLK's.
+
+        It is empty where it says nothing, as that of other software may.
+        """
+        said = self.hardening.get(group, self.hardening)
+        return said if isinstance(said, Mapping) else {}
 
 
 @dataclass(frozen=True, eq=False)

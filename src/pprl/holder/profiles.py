@@ -27,6 +27,7 @@ ProfileName = Literal["default", "strong", "salted"]
 
 FILTER_BITS = 1024
 FIELD_FILL = 0.25
+"""What share of its own filter a field fills at most."""
 _WORD = 64
 INSERTED_BITS = 200
 """Bits that a record inserts into each filter, on average: fills about 0.18 of it."""
@@ -156,7 +157,7 @@ def field_lines() -> Iterator[str]:
 
 
 def field_group_lines(members: list[Member]) -> Iterator[str]:
-    """Write a group for each field, as long as fills about a quarter of it."""
+    """Write a group for each field, of which a value fills an eighth to a quarter."""
     for number, one in enumerate(members, start=1):
         # A group's name is of ASCII letters and digits, and a column's may have none.
         name = re.sub(r"[^a-z0-9]+", "_", one.name.lower())[:30].strip("_")

@@ -308,10 +308,11 @@ def _dice(x: Side, y: Side, left: _Rows, right: _Rows, starts: _Rows) -> _Values
 
 def _decay(info: EncodingInfo, group: str) -> float:
     """Say at what rate a diffused group's signal falls: c = (1 - 2 d / l)**t for d bits."""
-    said = info.hardening.get(group, {}) if info.groups else info.hardening
-    if said.get("method") != "diffusion":
+    said = info.hardened(group)
+    t, bits = said.get("t"), said.get("filter_bits")
+    if said.get("method") != "diffusion" or not (isinstance(t, int) and isinstance(bits, int)):
         return 0.0
-    return 2.0 * float(said["t"]) / float(said["filter_bits"])
+    return 2.0 * t / max(bits, 1)
 
 
 def _power_mean(contrast: _Values) -> _Values:

@@ -39,8 +39,8 @@ def file_metrics(encodings: Encodings, seed: int = 0) -> dict[str, Any]:
         "groups": {name: group_metrics(clks, seed) for name, clks in groups.items()},
     }
     for name, metrics in found["groups"].items():
-        hardening = info.hardening.get(name, info.hardening) if info.groups else info.hardening
-        if isinstance(hardening, dict) and "c" in hardening:
+        hardening = info.hardened(name)
+        if "c" in hardening:
             metrics["contrast"] = hardening["c"]
     if encodings.block_keys is not None:
         found["blocking"] = {

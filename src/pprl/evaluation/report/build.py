@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 from datetime import UTC, datetime
 from importlib.metadata import version
-from typing import Any
+from typing import Any, get_args
 
 import pandas as pd
 
@@ -34,6 +34,7 @@ from pprl.evaluation.report.model import (
     Source,
     SourceFlow,
     Subgroup,
+    ThresholdFrom,
 )
 from pprl.evaluation.report.run import Run
 from pprl.evaluation.report.suppression import SMALLEST
@@ -160,10 +161,11 @@ def _pairs_completeness(run: Run, every_pair: bool) -> Figure | None:
 
 def _matching(run: Run, facts: Facts, least: int) -> Matching:
     threshold = run.facts.get("threshold")
+    rule: Any = run.facts.get("rule")
     return Matching(
         similarity="Dice",
         threshold=None if threshold is None else round(float(threshold), 4),
-        threshold_from="auto" if run.facts.get("rule") == "auto" else "fixed",
+        threshold_from=rule if rule in get_args(ThresholdFrom) else "fixed",
         precision_asked=run.facts.get("precision_asked"),
         rule=str(run.facts.get("matching") or run.facts.get("clustering") or "unknown"),
         deduplicated=run.facts.get("deduplicated"),

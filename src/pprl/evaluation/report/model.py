@@ -20,6 +20,8 @@ from pprl.evaluation.report.facts import (
     SourceFacts,
 )
 
+ThresholdFrom = Literal["auto", "mixture", "fixed"]
+
 
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -127,7 +129,7 @@ class Matching(_Part):
 
     similarity: str
     threshold: float | None
-    threshold_from: Literal["auto", "fixed"]
+    threshold_from: ThresholdFrom
     precision_asked: float | None = Field(
         description="Estimated precision that the links had to have all together."
     )
