@@ -12,7 +12,7 @@ import pprl
 from conftest import encodings_of
 from pprl.exchange.encodings import Encodings
 from pprl.linkage.auto import decide
-from pprl.linkage.evidence import Evidence, Strangers, learn
+from pprl.linkage.evidence import Evidence, Strangers, _odds_of_match, learn
 from pprl.linkage.fellegi_sunter import LEVELS, FieldWeights, Sample, Shares, can_be_added
 from pprl.linkage.pairs import Pairs
 from pprl.linkage.signals import Side, View
@@ -148,6 +148,22 @@ def test_nobody_in_both_files() -> None:
     assert found.cut.links == 0
     assert found.evidence is not None
     assert found.evidence.fields is None
+
+
+def test_odds_of_a_match_are_those_of_the_truth() -> None:
+    """Strangers around 0 and, between the files, a tenth of matches around 3, in two features."""
+    rng = np.random.default_rng(3)
+    n = 60_000
+    matches = rng.random(n) < 0.1
+    between = rng.normal(np.where(matches, 3.0, 0.0)[:, None], 1.0, (n, 2))
+    within = rng.normal(0.0, 1.0, (n, 2))
+    features, positive = np.concatenate([between, within]), np.arange(2 * n) < n
+    # As many strangers within as between.
+    weight = np.where(positive, 1.0, 0.9)
+    drawn_to, near = np.array([0.0, 2.5, 3.5]), np.array([0.0, 1.0, 1.0])
+    found = _odds_of_match(features, positive, weight, drawn_to, near)
+    # log(m / u) of either is 3 x - 4.5, and the odds beforehand are 1 to 9.
+    assert found == pytest.approx([np.log(1 / 9) - 9.0, 3.0, 3.0], rel=0.08)
 
 
 def test_groups_that_share_a_field_are_not_added_up() -> None:

@@ -6,7 +6,8 @@ there is no truth to learn it from. But the files tell: pairs *between* two file
 strangers, pairs *within* a file without duplicates are strangers only. A logistic regression
 of "between" against "within" learns what sets matches apart; its log-odds are the score.
 They are the logarithm of a density ratio (Sugiyama, Suzuki and Kanamori, Density Ratio
-Estimation in Machine Learning, 2012, section 4), which only matches raise above nought.
+Estimation in Machine Learning, 2012, section 4), which only matches raise above nought. Where
+fields have a filter each, and weights that can be added up, the score is the log-odds of a match.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
+from scipy.special import expit
 
 from pprl.exchange.encodings import Encodings
 from pprl.linkage.fellegi_sunter import FieldWeights, Sample, can_be_added
@@ -25,6 +27,8 @@ from pprl.linkage.pairs import Pairs
 from pprl.linkage.signals import Side, View
 
 _RIDGE = 10.0
+_LIGHT_RIDGE = 3.0
+_STEPS = 500
 _PER_RECORD = (5.0, 2.0, 1.0, 0.5, 0.2)
 _LEAST_EXCESS = 50.0
 _LEARNED_FROM = 1 << 21
@@ -33,7 +37,7 @@ _AT_ONCE = 1 << 18
 
 @dataclass(frozen=True)
 class Evidence:
-    """Log-odds that a pair is one between files, not one within.
+    """Log-odds that a pair is one between files, not one within; with ``fields``, of a match.
 
     Attributes:
         view: How pairs are described.
@@ -155,6 +159,11 @@ def learn(a: Encodings, b: Encodings, between: Pairs, within: Sequence[Strangers
     is_between = np.arange(len(weight)) < len(parts[0])
     mean, scale = features.mean(axis=0), np.maximum(features.std(axis=0), 1e-9)
     found = _logistic((features - mean) / scale, is_between, weight)
+    if fields is not None:
+        # The sum of the weights is the first feature of theirs.
+        theirs = np.zeros(len(found))
+        theirs[1 + view.width] = scale[view.width]
+        found = _odds_of_match((features - mean) / scale, is_between, weight, theirs, found)
     return Evidence(view, mean, scale, found, learned=True, fields=fields)
 
 
@@ -229,4 +238,42 @@ def _logistic(
 
     start = np.zeros(features.shape[1] + 1)
     found: NDArray[np.float64] = minimize(loss, start, jac=True, method="L-BFGS-B").x
+    return found
+
+
+def _odds_of_match(
+    features: NDArray[np.float64],
+    positive: NDArray[np.bool_],
+    weight: NDArray[np.float64],
+    expected: NDArray[np.float64],
+    near: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Fit the log-odds z that a pair between is a match; the constant comes first.
+
+    Pairs between are strangers, as many as within, and matches on top: the odds of "between" are
+    1 + exp(z). Where features say much against a pair, these are 1 whatever z is, so that z may go
+    on falling as a sum of weights does, while a logistic regression would have to bend.
+
+    Args:
+        features: (p, f) standardised.
+        positive: (p,) which pairs are between.
+        weight: (p,) for how many each stands.
+        expected: (f + 1,) coefficients that a ridge draws to.
+        near: (f + 1,) those of a logistic regression, to start from, too: it is not convex.
+    """
+
+    def loss(at: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        z = features @ at[1:] + at[0]
+        both = np.logaddexp(np.log(2.0), z)
+        value = float(weight @ (both - np.where(positive, np.logaddexp(0.0, z), 0.0)))
+        pull = weight * (expit(z - np.log(2.0)) - np.where(positive, expit(z), 0.0))
+        away = at[1:] - expected[1:]
+        gradient = np.append(pull.sum(), pull @ features + _LIGHT_RIDGE * away)
+        return value + _LIGHT_RIDGE / 2 * float(away @ away), gradient
+
+    fits = [
+        minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": _STEPS})
+        for start in (expected, near)
+    ]
+    found: NDArray[np.float64] = min(fits, key=lambda one: float(one.fun)).x
     return found
