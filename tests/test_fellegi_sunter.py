@@ -181,6 +181,12 @@ def test_evidence_of_fields_is_kept_without_any_filter() -> None:
     known = [Strangers(x, one.pairs, one.stands) for x, one in zip((a, b), within, strict=True)]
     evidence = learn(a, b, between.pairs, known)
     assert evidence.fields is not None
+    # The score is the log-odds of a match: far from nought on either side.
+    score = evidence.score(a, b, between.pairs).similarity
+    match = (between.pairs.left == between.pairs.right) & (between.pairs.left < N // 2)
+    assert np.median(score[match]) > 4
+    assert np.median(score[~match]) < -4
+    assert 0.5 < (score[match] > 0).mean()
     said = json.dumps(evidence.to_dict())
     # Weights only: six fields of eight levels, no counts of filters.
     assert list(json.loads(said)["fields"]) == ["weights"]

@@ -48,6 +48,18 @@ def test_it_lies_where_the_curves_cross(
     assert abs(taken - (drawn >= crossing).sum()) <= 0.01 * len(drawn)
 
 
+def test_it_cuts_where_either_curve_is_as_likely() -> None:
+    """Two that overlap: at the crossing a link is of the upper one with a chance of a half."""
+    rng = np.random.default_rng(1)
+    upper = rng.random(100_000) < 0.3
+    drawn = rng.normal(np.where(upper, 0.7, 0.5), np.where(upper, 0.08, 0.05))
+    found = find_mixture_threshold(drawn)
+    crossing = brentq(
+        lambda at: 0.3 * norm.pdf(at, 0.7, 0.08) - 0.7 * norm.pdf(at, 0.5, 0.05), 0.5, 0.7
+    )
+    assert found == pytest.approx(crossing, abs=0.004)
+
+
 def test_where_there_are_no_two_curves() -> None:
     assert find_mixture_threshold(np.empty(0)) is None
     assert find_mixture_threshold(np.linspace(0.4, 0.9, 19)) is None
