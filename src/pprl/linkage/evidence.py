@@ -74,7 +74,7 @@ class Evidence:
             KeyError, TypeError, ValueError: It is something else.
         """
         view, learned = View.from_dict(said["view"]), said["learned"]
-        known = said["fields"]
+        known = said.get("fields")
         fields = None if known is None else FieldWeights.from_dict(view, known)
         names = ("mean", "scale", "weights")
         mean, scale, weights = (np.asarray(said[name], np.float64) for name in names)
