@@ -25,7 +25,6 @@ HOME = slice(3, 6)
 
 
 def register(
-    seed: int = 1,
     shared: int = N // 2,
     wrong: float = 0.06,
     moved: float = 0.4,
@@ -65,7 +64,7 @@ def encoded(clks: np.ndarray, holder: str) -> Encodings:
 
 
 def samples(a: Encodings, b: Encodings) -> tuple[View, Sample, list[Sample]]:
-    """Every pair of the first 1,500 records that has two equal fields, between and within."""
+    """Every pair of records that has two equal fields, between the files and within each."""
     view = View.of(a, b)
     left, right = Side.of(a, view), Side.of(b, view)
 
@@ -229,7 +228,7 @@ def test_variants_are_looked_up_by_the_row_that_is_most_alike() -> None:
 @pytest.mark.filterwarnings("ignore:the two counts of what strangers look like disagree")
 @pytest.mark.parametrize("files", [2, 3])
 def test_from_people_to_links(tmp_path: Path, files: int) -> None:
-    """The suggested schema, encoded and linked; with three files into clusters, and again."""
+    """The suggested schema, encoded and linked; with three files into clusters."""
     from pprl.holder.suggest import suggest_schema
     from pprl.synthetic import practice
 
