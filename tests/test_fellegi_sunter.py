@@ -159,10 +159,13 @@ def test_odds_of_a_match_are_those_of_the_truth() -> None:
     features, positive = np.concatenate([between, within]), np.arange(2 * n) < n
     # As many strangers within as between.
     weight = np.where(positive, 1.0, 0.9)
-    drawn_to, near = np.array([0.0, 2.5, 3.5]), np.array([0.0, 1.0, 1.0])
-    found = _odds_of_match(features, positive, weight, drawn_to, near)
+    drawn_to, ridge = np.array([0.0, 2.5, 3.5]), np.array([3.0, 3.0])
+    found = _odds_of_match(features, positive, weight, ridge, drawn_to)
     # log(m / u) of either is 3 x - 4.5, and the odds beforehand are 1 to 9.
     assert found == pytest.approx([np.log(1 / 9) - 9.0, 3.0, 3.0], rel=0.08)
+    held = _odds_of_match(features, positive, weight, np.array([3.0, 1e9]), drawn_to)
+    assert held[2] == pytest.approx(3.5, abs=1e-3)
+    assert held[1] == pytest.approx(3.0, rel=0.08)
 
 
 def test_groups_that_share_a_field_are_not_added_up() -> None:
@@ -180,12 +183,10 @@ def test_evidence_of_fields_is_kept_without_any_filter() -> None:
     known = [Strangers(x, one.pairs, one.stands) for x, one in zip((a, b), within, strict=True)]
     evidence = learn(a, b, between.pairs, known)
     assert evidence.fields is not None
-    # The score is the log-odds of a match: far from nought on either side.
     score = evidence.score(a, b, between.pairs).similarity
     match = (between.pairs.left == between.pairs.right) & (between.pairs.left < N // 2)
-    assert np.median(score[match]) > 4
-    assert np.median(score[~match]) < -4
-    assert (score[match] > 0).mean() > 0.5
+    assert np.median(score[match]) - np.median(score[~match]) > 8
+    assert (score[match] > np.quantile(score[~match], 0.999)).mean() > 0.5
     said = json.dumps(evidence.to_dict())
     # Weights only: six fields of eight levels, no counts of filters.
     assert list(json.loads(said)["fields"]) == ["weights"]

@@ -181,8 +181,8 @@ def test_another_delivery_is_linked_in_the_same_way(tmp_path: Path) -> None:
 
 def test_a_delivery_to_nobody_known_is_decided_anew(tmp_path: Path) -> None:
     """An earlier job that found nobody in two files has nothing to go on from."""
-    files, _ = registers("default")
-    strangers = strangers_of(files)[:2]
+    files, truth = registers("default")
+    strangers = strangers_of(files, truth)[:2]
     folders = [tmp_path / name for name in ("first", "second")]
     paths = save(tmp_path, strangers)
     with pytest.warns(PprlWarning, match="no two records stand out"):
@@ -405,23 +405,20 @@ def both(frame: pd.DataFrame, left: str, right: str) -> set[tuple[str, str]]:
 
 
 def test_nobody_in_two_files() -> None:
-    alone = strangers_of(registers("default")[0])
+    alone = strangers_of(*registers("default"))
     with pytest.warns(PprlWarning, match="no two records stand out"):
         result = pprl.cluster(*alone)
     assert result.threshold > 1
     assert len(result.clusters) == sum(one.info.records for one in alone)
 
 
-def strangers_of(files: list[Encodings]) -> list[Encodings]:
+def strangers_of(files: list[Encodings], truth: pd.DataFrame) -> list[Encodings]:
     """Leave out of each file who is in an earlier one."""
-    everyone = pprl.cluster(*files).clusters.to_pandas()
-    seen: set[str] = set()
-    alone = []
-    for file in files:
-        clusters = everyone[everyone["holder"] == file.info.holder]["cluster_id"]
-        alone.append(Pool.of([file]).subset(~clusters.isin(seen).to_numpy()))
-        seen |= set(clusters)
-    return alone
+    first = truth.drop_duplicates("person_id")["record_id"]
+    return [
+        Pool.of([file]).subset(np.isin(file.record_ids.to_pylist(), first.to_numpy()))
+        for file in files
+    ]
 
 
 def command(*words: str | Path) -> str:

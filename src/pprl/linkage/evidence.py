@@ -3,16 +3,16 @@
 With several groups in a CLK, a pair may agree in one and not in another: somebody moved, or
 two people share a household. How much each kind of agreement says is not known beforehand, and
 there is no truth to learn it from. But the files tell: pairs *between* two files are matches and
-strangers, pairs *within* a file without duplicates are strangers only. A logistic regression
-of "between" against "within" learns what sets matches apart; its log-odds are the score.
-They are the logarithm of a density ratio (Sugiyama, Suzuki and Kanamori, Density Ratio
-Estimation in Machine Learning, 2012, section 4), which only matches raise above nought. Where
-fields have a filter each, and weights that can be added up, the score is the log-odds of a match.
+strangers, pairs *within* a file without duplicates are strangers only. How much more
+often features are seen between than within is a density ratio (Sugiyama, Suzuki and Kanamori,
+Density Ratio Estimation in Machine Learning, 2012, section 4), which only matches raise above
+one: what it exceeds one by are the odds of a match. Their logarithm, linear in the features, is
+the score.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,18 +26,17 @@ from pprl.linkage.fellegi_sunter import FieldWeights, Sample, can_be_added
 from pprl.linkage.pairs import Pairs
 from pprl.linkage.signals import Side, View
 
-_RIDGE = 10.0
-_LIGHT_RIDGE = 3.0
+_RIDGE, _STRONG_RIDGE = 1.0, 10.0
+_LEAST_SCALE = 0.02
 _STEPS = 500
 _PER_RECORD = (5.0, 2.0, 1.0, 0.5, 0.2)
 _LEAST_EXCESS = 50.0
-_LEARNED_FROM = 1 << 21
-_AT_ONCE = 1 << 18
+_LEARNED_FROM = 1 << 18
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """Log-odds that a pair is one between files, not one within; with ``fields``, of a match.
+    """Log-odds that a pair is a match, less what strangers reach.
 
     Attributes:
         view: How pairs are described.
@@ -90,13 +89,18 @@ class Evidence:
         """Give pairs of records their evidence for similarity."""
         left = Side.of(x, self.view)
         right = left if y is x else Side.of(y, self.view)
-        score = np.empty(len(pairs))
-        for start in range(0, len(pairs), _AT_ONCE):
-            some = slice(start, start + _AT_ONCE)
-            part = Pairs(pairs.left[some], pairs.right[some], pairs.similarity[some])
-            features = _features(self.view, self.fields, left, right, part)
-            score[some] = self.weights[0] + (features - self.mean) / self.scale @ self.weights[1:]
-        return Pairs(pairs.left, pairs.right, score)
+        return Pairs(pairs.left, pairs.right, self.odds(left, right, pairs))
+
+    def odds(self, x: Side, y: Side, pairs: Pairs) -> NDArray[np.float64]:
+        """Return the evidence of pairs of records: (p,)."""
+        features = _features(self.view, self.fields, x, y)
+
+        def describe(left: NDArray[np.int64], right: NDArray[np.int64]) -> NDArray[np.float64]:
+            standard = (features(left, right) - self.mean) / self.scale
+            odds: NDArray[np.float64] = self.weights[0] + standard @ self.weights[1:]
+            return odds
+
+        return self.view.in_chunks(describe, x, y, pairs)
 
 
 @dataclass(frozen=True)
@@ -135,7 +139,7 @@ def learn(a: Encodings, b: Encodings, between: Pairs, within: Sequence[Strangers
     records = [known.file.info.records for known in within]
     fields = None
     if can_be_added(a.info):
-        least = _reached(_PER_RECORD[0], records, signals)
+        least = _reached(_PER_RECORD[0], records, signals[1:])
         near = [one.take(signal >= least) for one, signal in zip(samples, signals, strict=True)]
         fields = FieldWeights.learn(view, near[0], near[1:])
     if fields is not None:
@@ -149,29 +153,38 @@ def learn(a: Encodings, b: Encodings, between: Pairs, within: Sequence[Strangers
     parts, weights = [], []
     rng = np.random.default_rng(0)
     for one, signal in zip(samples, signals, strict=True):
-        chosen = np.flatnonzero(signal >= low)
+        x, y, chosen = one.left, one.right, np.flatnonzero(signal >= low)
         every = len(chosen)
         if every > _LEARNED_FROM:
             chosen = np.sort(rng.choice(chosen, _LEARNED_FROM, replace=False))
-        parts.append(_features(view, fields, one.left, one.right, one.pairs.take(chosen)))
+        parts.append(view.in_chunks(_features(view, fields, x, y), x, y, one.pairs.take(chosen)))
         weights.append(one.stands[chosen] * (every / max(len(chosen), 1)))
     features, weight = np.concatenate(parts), np.concatenate(weights)
     is_between = np.arange(len(weight)) < len(parts[0])
-    mean, scale = features.mean(axis=0), np.maximum(features.std(axis=0), 1e-9)
-    found = _logistic((features - mean) / scale, is_between, weight)
+    # Of what hardly varies, a little more would move the score a lot.
+    mean, scale = features.mean(axis=0), np.maximum(features.std(axis=0), _LEAST_SCALE)
+    ridge = np.full(len(mean), _RIDGE)
+    ridge[view.width - view.patterns : view.width] = _STRONG_RIDGE
+    expected = np.zeros(len(mean) + 1)
     if fields is not None:
         # The sum of the weights is the first feature of theirs.
-        theirs = np.zeros(len(found))
-        theirs[1 + view.width] = scale[view.width]
-        found = _odds_of_match((features - mean) / scale, is_between, weight, theirs, found)
-    return Evidence(view, mean, scale, found, learned=True, fields=fields)
+        expected[1 + view.width] = scale[view.width]
+    found = _odds_of_match((features - mean) / scale, is_between, weight, ridge, expected)
+    evidence = Evidence(view, mean, scale, found, learned=True, fields=fields)
+    strangers = [evidence.odds(one.left, one.right, one.pairs) for one in samples[1:]]
+    least = min((odds.min() for odds in strangers if len(odds)), default=0.0)
+    found[0] -= max(_reached(_PER_RECORD[0], records, strangers), least)
+    return evidence
 
 
 def _features(
-    view: View, fields: FieldWeights | None, x: Side, y: Side, pairs: Pairs
-) -> NDArray[np.float64]:
-    seen = view.features(x, y, pairs)
-    return seen if fields is None else np.hstack([seen, fields.features(x, y, pairs)])
+    view: View, fields: FieldWeights | None, x: Side, y: Side
+) -> Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.float64]]:
+    seen = view.features(x, y)
+    if fields is None:
+        return seen
+    said = fields.features(x, y)
+    return lambda left, right: np.hstack([seen(left, right), said(left, right)])
 
 
 def _level(
@@ -197,7 +210,7 @@ def _level(
         None where there are not enough matches to learn from.
     """
     for per_record in _PER_RECORD if grouped else _PER_RECORD[:1]:
-        low = _reached(per_record, records, signals)
+        low = _reached(per_record, records, signals[1:])
         above = [signal >= low for signal in signals]
         counts = np.array([some.sum() for some in above], np.float64)
         weights = np.array([share[some].sum() for share, some in zip(shares, above, strict=True)])
@@ -212,41 +225,23 @@ def _reached(
 ) -> float:
     """Find the signal that no more than so many pairs for a record reach, within any file."""
     return max(
-        _reached_by(int(per_record * n), signal)
-        for n, signal in zip(records, signals[1:], strict=True)
+        _reached_by(int(per_record * n), signal) for n, signal in zip(records, signals, strict=True)
     )
 
 
 def _reached_by(most: int, signal: NDArray[np.float64]) -> float:
-    """Find the signal that so many pairs reach; the least if there are no more."""
+    """Find the signal that so many pairs reach; none if there are no more."""
     if len(signal) <= most:
         return -np.inf
     return float(np.partition(signal, len(signal) - most)[len(signal) - most])
-
-
-def _logistic(
-    features: NDArray[np.float64], positive: NDArray[np.bool_], weight: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Fit a ridge logistic regression to weighted rows; the constant comes first."""
-    sign = np.where(positive, 1.0, -1.0)
-
-    def loss(at: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        margin = sign * (features @ at[1:] + at[0])
-        value = float(weight @ np.logaddexp(0.0, -margin)) + _RIDGE / 2 * float(at[1:] @ at[1:])
-        pull = -weight * sign / (1.0 + np.exp(np.minimum(margin, 700.0)))
-        return value, np.append(pull.sum(), pull @ features + _RIDGE * at[1:])
-
-    start = np.zeros(features.shape[1] + 1)
-    found: NDArray[np.float64] = minimize(loss, start, jac=True, method="L-BFGS-B").x
-    return found
 
 
 def _odds_of_match(
     features: NDArray[np.float64],
     positive: NDArray[np.bool_],
     weight: NDArray[np.float64],
+    ridge: NDArray[np.float64],
     expected: NDArray[np.float64],
-    near: NDArray[np.float64],
 ) -> NDArray[np.float64]:
     """Fit the log-odds z that a pair between is a match; the constant comes first.
 
@@ -258,8 +253,8 @@ def _odds_of_match(
         features: (p, f) standardised.
         positive: (p,) which pairs are between.
         weight: (p,) for how many each stands.
-        expected: (f + 1,) coefficients that a ridge draws to.
-        near: (f + 1,) those of a logistic regression, to start from, too: it is not convex.
+        ridge: (f,) how strongly each coefficient is drawn to what is expected.
+        expected: (f + 1,) coefficients.
     """
 
     def loss(at: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
@@ -268,12 +263,10 @@ def _odds_of_match(
         value = float(weight @ (both - np.where(positive, np.logaddexp(0.0, z), 0.0)))
         pull = weight * (expit(z - np.log(2.0)) - np.where(positive, expit(z), 0.0))
         away = at[1:] - expected[1:]
-        gradient = np.append(pull.sum(), pull @ features + _LIGHT_RIDGE * away)
-        return value + _LIGHT_RIDGE / 2 * float(away @ away), gradient
+        gradient = np.append(pull.sum(), pull @ features + ridge * away)
+        return value + float(ridge @ away**2) / 2, gradient
 
-    fits = [
-        minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": _STEPS})
-        for start in (expected, near)
-    ]
-    found: NDArray[np.float64] = min(fits, key=lambda one: float(one.fun)).x
+    # It is not convex; from a logistic regression it came to the same wherever that was tried.
+    fit = minimize(loss, expected, jac=True, method="L-BFGS-B", options={"maxiter": _STEPS})
+    found: NDArray[np.float64] = fit.x
     return found

@@ -16,7 +16,7 @@ Journal of the American Statistical Association 64, 1969).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
@@ -46,6 +46,7 @@ _MOST = 6.0
 """How much a value's share moves the weight of equality, at most; in natural logarithms."""
 
 _Values = NDArray[np.float64]
+_Rows = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -171,27 +172,36 @@ class FieldWeights:
 
     def score(self, x: Side, y: Side, pairs: Pairs) -> _Values:
         """Add up what the fields of pairs of records say: (p,)."""
-        return self.features(x, y, pairs)[:, 0]
+        said = self._said(x, y)
+        return self.view.in_chunks(lambda *rows: said(*rows).sum(axis=1), x, y, pairs)
 
-    def features(self, x: Side, y: Side, pairs: Pairs) -> _Values:
-        """Describe pairs of records: (p, width).
+    def features(self, x: Side, y: Side) -> Callable[[_Rows, _Rows], _Values]:
+        """Describe pairs of rows of two files: (p, width).
 
         The sum of what the fields say, what speaks for the pair, what against it, the strongest of
         either, and each field.
         """
+        each = self._said(x, y)
+
+        def describe(left: _Rows, right: _Rows) -> _Values:
+            said = each(left, right)
+            sums = [one.sum(axis=1) for one in (said, np.maximum(said, 0.0), np.minimum(said, 0.0))]
+            return np.stack([*sums, said.max(axis=1), said.min(axis=1), *said.T], axis=1)
+
+        return describe
+
+    def _said(self, x: Side, y: Side) -> Callable[[_Rows, _Rows], _Values]:
+        """Weigh the fields of pairs of rows: (p, groups)."""
         shares = self.shares or Shares.of(self.view, [x] if x is y else [x, y])[0]
         added = shares.added(self.view, x)
         groups = np.arange(len(self.weights))
 
-        def describe(left: NDArray[np.int64], right: NDArray[np.int64]) -> _Values:
+        def describe(left: _Rows, right: _Rows) -> _Values:
             level = _level(self.view, x, y, left, right)
-            said = self.weights[groups, level] + np.where(level == _EQUAL, added[left], 0.0)
-            either = np.maximum(said, 0.0), np.minimum(said, 0.0)
-            columns = [said, *either]
-            sums = [one.sum(axis=1) for one in columns]
-            return np.stack([*sums, said.max(axis=1), said.min(axis=1), *said.T], axis=1)
+            said: _Values = self.weights[groups, level]
+            return said + np.where(level == _EQUAL, added[left], 0.0)
 
-        return self.view.in_chunks(describe, x, y, pairs)
+        return describe
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values: no filters, nor how many records have them."""
@@ -225,9 +235,7 @@ def _fingerprints(view: View, side: Side) -> NDArray[np.uint64]:
     return np.stack(columns, axis=1)
 
 
-def _level(
-    view: View, x: Side, y: Side, left: NDArray[np.int64], right: NDArray[np.int64]
-) -> NDArray[np.int64]:
+def _level(view: View, x: Side, y: Side, left: _Rows, right: _Rows) -> NDArray[np.int64]:
     """Say to which level rows agree: (p, groups)."""
     level = 1 + np.searchsorted(EDGES, view.contrast(x, y, left, right), side="right")
     return np.where((x.sizes[left] > 0) & (y.sizes[right] > 0), level, 0)

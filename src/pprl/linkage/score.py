@@ -52,7 +52,7 @@ def weighed(
     """Score pairs without their rivals; and say what score makes none."""
     if evidence is None:
         return pairs, floor
-    # A score of nought or less, no signal or odds against a pair, makes no rival.
+    # Evidence of nought or less, which strangers reach, makes no rival.
     return evidence.score(a, b, pairs), 0.0
 
 

@@ -156,7 +156,13 @@ class View:
     def width(self) -> int:
         """Number of features."""
         groups = len(self.chance)
-        return 1 + (groups + 2 if groups > 1 else 0) + (3 if self.masked else 0)
+        seen = 1 + (groups + 2 if groups > 1 else 0)
+        return seen + (3 if self.masked else 0) + self.patterns
+
+    @property
+    def patterns(self) -> int:
+        """Number of features, the last, that say which fields records have."""
+        return 2 * self.weights.shape[1] if self.masked else 0
 
     def check(self, encodings: Encodings) -> None:
         """Refuse a file that cannot be looked at in this way.
@@ -196,12 +202,13 @@ class View:
 
         return self.in_chunks(describe, x, y, pairs)
 
-    def features(self, x: Side, y: Side, pairs: Pairs) -> _Values:
-        """Describe pairs of records: (p, features).
+    def features(self, x: Side, y: Side) -> Callable[[_Rows, _Rows], _Values]:
+        """Describe pairs of rows of two files: (p, features).
 
         First `signal`; then each group, the best and the worst; then, with masks, the
         signal raised in part and in full for what only one record lacks, and times the
-        logarithm of how many bits the fields insert that both have.
+        logarithm of how many bits the fields insert that both have; and for each field whether
+        one record only has it, and for each whether both have.
         """
 
         def describe(left: _Rows, right: _Rows) -> _Values:
@@ -214,7 +221,7 @@ class View:
                 columns += self._unmask(signal, contrast, x.mask[left], y.mask[right])
             return np.stack(columns, axis=1)
 
-        return self.in_chunks(describe, x, y, pairs)
+        return describe
 
     def contrast(self, x: Side, y: Side, left: _Rows, right: _Rows) -> _Values:
         """Compare rows: (p, groups) from 0, as two random ones, to 1, the same."""
@@ -243,7 +250,9 @@ class View:
             )
             for share in (0.5, 1.0)
         ]
-        return [*raised, signal * np.log1p(both.sum(axis=1) / 100)]
+        compared = signal * np.log1p(both.sum(axis=1) / 100)
+        patterns = np.hstack([left ^ right, left & right]).astype(np.float64)
+        return [*raised, compared, *patterns.T]
 
     def in_chunks(
         self, describe: Callable[[_Rows, _Rows], NDArray[_Number]], x: Side, y: Side, pairs: Pairs
