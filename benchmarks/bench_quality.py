@@ -38,6 +38,7 @@ STRESSED = ("gecko_de", "pp_census_replicate", "dupehell_kyc", "febrl4_ov50")
 OVERLAPS = (0.0, 0.02, 0.1, 0.3, 0.5, 1.0)
 DUPLICATES = {"none": (0.0, 0.0), "5 % in a": (0.05, 0.0), "5 % in both": (0.05, 0.05)}
 TYPING_ERRORS = (0.0, 0.15)
+LACKING = ((0.05, 0.0), (0.35, 0.25))
 RECORDS = 2_500
 FIXED = (0.55, 0.65, 0.75, 0.85, "mixture")
 MADE_UP = "registers"
@@ -174,6 +175,17 @@ def stress(data: Path, names: list[str]) -> Iterator[dict[str, Any]]:
                             "duplicates": duplicates,
                             "errors": errors,
                         } | measure(x, y, profile, 0)
+            rng = np.random.default_rng(int(100 * overlap) + 7)
+            x, y = spoilt(a, b, size, overlap, (0.0, 0.0), 0.0, rng)
+            x, y = (without(one, *shares, rng) for one, shares in zip((x, y), LACKING, strict=True))
+            for profile in ("none", "default"):
+                yield {
+                    "set": name,
+                    "profile": profile,
+                    "overlap": overlap,
+                    "duplicates": "none, b lacks fields",
+                    "errors": 0.0,
+                } | measure(x, y, profile, 0)
 
 
 def spoilt(
@@ -204,6 +216,17 @@ def spoilt(
         right = with_errors(right, errors, rng)
     mixed = [one.sample(frac=1, random_state=at) for at, one in enumerate((left, right))]
     return mixed[0].reset_index(drop=True), mixed[1].reset_index(drop=True)
+
+
+def without(
+    people: pd.DataFrame, four: float, third: float, rng: np.random.Generator
+) -> pd.DataFrame:
+    """Empty the last four columns at once in a share of the records, and the third in another."""
+    made = people.copy()
+    fields = [name for name in made.columns if name not in NOT_FIELDS]
+    made.loc[rng.random(len(made)) < four, fields[-4:]] = ""
+    made.loc[rng.random(len(made)) < third, fields[2]] = ""
+    return made
 
 
 def with_errors(people: pd.DataFrame, share: float, rng: np.random.Generator) -> pd.DataFrame:

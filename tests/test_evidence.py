@@ -281,40 +281,81 @@ def masked(masks: list[int]) -> Encodings:
 
 @settings(deadline=None, max_examples=100)
 @given(
-    a=st.lists(st.integers(0, 7), min_size=2, max_size=12),
-    b=st.lists(st.integers(0, 7), min_size=2, max_size=12),
-    asked=st.sampled_from([(True, True), (False, True)]),
+    files=st.lists(st.lists(st.integers(0, 7), min_size=2, max_size=12), min_size=2, max_size=3),
+    leaves_out=st.booleans(),
 )
-def test_pairs_within_stand_for_pairs_between(
-    a: list[int], b: list[int], asked: tuple[bool, bool]
-) -> None:
+def test_pairs_within_stand_for_pairs_between(files: list[list[int]], leaves_out: bool) -> None:
     """Against pairs that are counted one by one, but for those that count for the most."""
-    odds = Odds.of(kinds_of(masked(a), masked(b)), asked)
-    between = Counter(frozenset((x, y)) for x in a for y in b)
+    asked = [not leaves_out or file != files[0] for file in files]
+    asked[-1] = True
+    odds = Odds.of(kinds_of([masked(file) for file in files]), asked)
+    between: dict[frozenset[int], float] = Counter()
     within: dict[frozenset[int], float] = Counter()
-    for file, one in zip((a, b), asked, strict=True):
-        for x, y in combinations(file, 2):
-            within[frozenset((x, y))] += one
-    within = {kind: count for kind, count in within.items() if count}
-    mean = between.total() / sum(within.values())
+    for one, other in combinations(files, 2):
+        between.update(frozenset((x, y)) for x in one for y in other)
+    for file, is_asked in zip(files, asked, strict=True):
+        if is_asked:
+            within.update(frozenset(pair) for pair in combinations(file, 2))
+    mean = sum(between.values()) / sum(within.values())
     assert odds.mean == pytest.approx(mean)
     expected = {kind: min(between[kind] / count, 4 * mean) for kind, count in within.items()}
     shown = sum(expected[kind] * within[kind] for kind in within)
-    scale = between.total() / shown if shown else 0.0
-    for number, (file, is_asked) in enumerate(zip((a, b), asked, strict=True)):
+    scale = sum(between.values()) / shown if shown else 0.0
+    stands: dict[frozenset[int], float] = Counter()
+    for number, (file, is_asked) in enumerate(zip(files, asked, strict=True)):
         left, right = np.triu_indices(len(file), 1)
         found = odds.pairs(number, Pairs(left, right, np.zeros(len(left))))
         for x, y, one in zip(left, right, found, strict=True):
             if is_asked:
                 kind = frozenset((file[x], file[y]))
+                stands[kind] += one
                 assert one == pytest.approx(scale * expected[kind] if shown else mean)
+    # Of each two kinds, pairs between count for as many as those within stand for.
+    everybody = np.concatenate(files)
+    number_of = np.repeat(np.arange(len(files)), [len(file) for file in files])
+    left, right = np.nonzero(number_of[:, None] < number_of)
+    counts: dict[frozenset[int], float] = Counter()
+    for x, y, one in zip(
+        everybody[left],
+        everybody[right],
+        odds.pooled().between(Pairs(left, right, np.zeros(len(left)))),
+        strict=True,
+    ):
+        counts[frozenset((int(x), int(y)))] += one
+    for kind, count in counts.items():
+        assert count == pytest.approx(stands[kind], abs=1e-6)
+
+
+def test_what_no_pair_of_strangers_lacks_teaches_nothing() -> None:
+    """Half of one file lacks a field that all of the other have, and shows no strangers."""
+    rng = np.random.default_rng(11)
+    n = 600
+    filters = rng.integers(0, 256, (2, n, 128)).astype(np.uint8)
+    masks = np.full((2, n, 1), 0xC0, np.uint8)
+    masks[1, ::2] = 0x80
+    common = {"weights": {"": {"x": 60, "y": 60}}, "present": {"x": 1.0, "y": 0.75}}
+    a, b = (
+        dataclasses.replace(encodings_of(one, holder, **common), present=mask)
+        for one, holder, mask in zip(filters, "ab", masks, strict=True)
+    )
+    odds = Odds.of(kinds_of([a, b]), [True, False])
+    between, own = scored_pairs(a, b, 0.5), scored_pairs(a, None, 0.5)
+    counts = odds.between(between)
+    assert (counts == np.where(between.right % 2, 2, 0)).all()
+    known = [Strangers(a, own, odds.pairs(0, own))]
+    told = learn(a, b, between, known, counts)
+    assert np.abs(told.weights[-told.view.patterns :]).max() < 0.05
+    # If all counted, to lack it would be what sets matches apart.
+    half = [Strangers(a, own, odds.pairs(0, own) / 2)]
+    taken_in = learn(a, b, between, half)
+    assert taken_in.weights[-taken_in.view.patterns :][1] > 0.5
 
 
 def test_a_field_that_one_file_never_has() -> None:
     """Every pair between lacks it on one side, and no pair within does: masks are no help."""
-    assert lack_alike(kinds_of(masked([3] * 10), masked([3] * 9 + [7])))
-    assert not lack_alike(kinds_of(masked([3] * 10), masked([7] * 10)))
-    assert not lack_alike(kinds_of(masked([3] * 10), masked([6] * 10)))
+    assert lack_alike(kinds_of([masked([3] * 10), masked([3] * 9 + [7])]))
+    assert not lack_alike(kinds_of([masked([3] * 10), masked([7] * 10)]))
+    assert not lack_alike(kinds_of([masked([3] * 10), masked([6] * 10)]))
     a, b = register(8, shared=300)
     half, never = (np.full((600, 1), mask, np.uint8) for mask in (0xC0, 0x80))
     info = a.info.model_copy(update={"present": {"x": 1.0, "y": 1.0}, "weights": {"person": {}}})
@@ -330,7 +371,7 @@ def test_a_field_that_one_file_never_has() -> None:
 
 def test_without_masks_every_pair_stands_for_as_many() -> None:
     a, b = (encodings_of(np.ones((n, 128), np.uint8)) for n in (10, 20))
-    odds = Odds.of(kinds_of(a, b))
+    odds = Odds.of(kinds_of([a, b]))
     some = Pairs(np.array([0, 3]), np.array([1, 9]), np.zeros(2))
     assert odds.pairs(0, some) == pytest.approx(200 / (45 + 190))
     assert odds.pairs(1, some) == pytest.approx(odds.mean)
@@ -338,7 +379,7 @@ def test_without_masks_every_pair_stands_for_as_many() -> None:
 
 def test_the_rarest_of_many_combinations_are_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(odds_module, "_MOST_KINDS", 2)
-    odds = Odds.of(kinds_of(masked([7, 7, 7, 7, 1, 2]), masked([7, 7, 7, 4, 7])))
+    odds = Odds.of(kinds_of([masked([7, 7, 7, 7, 1, 2]), masked([7, 7, 7, 4, 7])]))
     assert odds.table.shape == (2, 2)
     assert odds.kinds[0].tolist() == [0, 0, 0, 0, 1, 1]
     assert odds.kinds[1].tolist() == [0, 0, 0, 1, 0]

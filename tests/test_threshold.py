@@ -17,9 +17,9 @@ from pprl.holder.suggest import suggest_schema
 from pprl.linkage.auto import Estimate, decide, unless_all_false
 from pprl.linkage.compare import scored_pairs
 from pprl.linkage.pairs import Pairs
-from pprl.linkage.repeats import standing_out
+from pprl.linkage.repeats import repeat_people, standing_out
 from pprl.linkage.score import with_margin
-from pprl.linkage.threshold import Cut
+from pprl.linkage.threshold import Cut, _draw
 from pprl.synthetic import practice
 
 
@@ -195,6 +195,31 @@ def test_both_files_repeat_people_of_whom_the_other_has_none() -> None:
         found, wrong, _ = found_and_wrong(a, b)
     assert found >= 980
     assert wrong <= 20
+
+
+def test_a_file_that_lacks_more_fields_repeats_nobody() -> None:
+    """Its pairs that lack the address are alike for that; few pairs between files do."""
+    n, levels = 1_000, np.linspace(0.9, 0.8, 400)
+    few, many = (
+        Pairs(np.arange(count), np.arange(count) + count, np.full(count, 0.95)) for count in (6, 90)
+    )
+    ones = [np.ones(len(one)) for one in (few, many)]
+    assert repeat_people(levels, [few, many], [n, n], ones).tolist() == [False, True]
+    assert not repeat_people(levels, [few, many], [n, n], [ones[0], ones[1] / 8]).any()
+    # Nor is one pair that counts for a hundred a hundred pairs.
+    assert not repeat_people(levels, [few, few], [n, n], [ones[0], 100 * ones[0]]).any()
+    assert not repeat_people(levels, [few, many], [n, n], [15 * ones[0], ones[1]]).any()
+
+
+def test_the_tail_that_is_drawn_counts_as_its_pairs_do() -> None:
+    rng = np.random.default_rng(4)
+    similarity = rng.exponential(size=5_000)
+    weight = np.full(5_000, 3.0)
+    at = np.sort(similarity)[[-2, -10, -25, -40, -2_000]]
+    once, thrice = _draw(similarity, at), _draw(similarity, at, weight)
+    assert thrice == pytest.approx(3 * once)
+    assert once[1:3] == pytest.approx([10, 25], rel=0.4)
+    assert once[3:].tolist() == [40, 2_000]
 
 
 def test_no_links_where_all_may_be_false() -> None:

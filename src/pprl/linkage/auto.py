@@ -17,7 +17,7 @@ from pprl.linkage.compare import Progress, blocked_pairs, scored_pairs
 from pprl.linkage.evidence import Evidence, learn
 from pprl.linkage.match import one_to_one
 from pprl.linkage.neighbours import Neighbours
-from pprl.linkage.odds import Odds, kinds_of, lack_alike
+from pprl.linkage.odds import Kinds, Odds, kinds_of, lack_alike
 from pprl.linkage.pairs import Pairs
 from pprl.linkage.repeats import best_partner, repeat_people
 from pprl.linkage.score import scored_for
@@ -169,10 +169,10 @@ def decide(
     if not n_a or not n_b:
         none, no_links = np.empty(0), Pairs.concat([])
         return Decision(no_links, none, Cut(0, 0.0, none, none, (0, 0)), none, None, None, ())
-    kinds = kinds_of(a, b)
+    kinds = kinds_of([a, b])
     if not lack_alike(kinds):
         a, b = (replace(one, present=None) for one in (a, b))
-        kinds = kinds_of(a, b)
+        kinds = kinds_of([a, b])
     floor = find_floor(a, b)
     report: BlockingReport | None = None
 
@@ -192,14 +192,14 @@ def decide(
         ends = (pairs.right, pairs.left) if number else (pairs.left, pairs.right)
         partner, best = best_partner(*ends, pairs.similarity, file.info.records)
         own.append(Neighbours.of(number, file, near, floor, partner, best))
-    within, repeating = _strangers_only(between, own)
+    within, repeating = _strangers_only(between, own, kinds)
     odds = Odds.of(kinds, asked=[one in within for one in own])
     weighed = can_be_weighed(a, b)
 
     def rank(neighbours: list[Neighbours]) -> tuple[Evidence | None, Cut, Pairs, NDArray[Any]]:
         """Score the pairs by what these neighbours teach, choose the links, and cut them."""
         strangers = [one.strangers_for(odds) for one in neighbours]
-        evidence = learn(a, b, pairs, strangers) if weighed else None
+        evidence = learn(a, b, pairs, strangers, odds.between(pairs)) if weighed else None
         scored = scored_for(evidence, a, b, pairs, floor)
         place = one_to_one(scored, n_a, n_b)
         place = place[np.argsort(-scored.similarity[place], kind="stable")]
@@ -227,11 +227,17 @@ def decide(
 
 
 def _strangers_only(
-    between: NDArray[np.float64], own: list[Neighbours]
+    between: NDArray[np.float64], own: list[Neighbours], kinds: Kinds
 ) -> tuple[list[Neighbours], tuple[str, ...]]:
     """Leave out the file that repeats people beyond what stands out, and name all that do."""
     records = [one.file.info.records for one in own]
-    left_out = repeat_people(between, [one.strangers for one in own], records)
+    # Pairs that are alike because they lack fields are more in one file than in another.
+    each = [Odds.of(kinds, asked=[one is other for other in own]) for one in own]
+    counts = [
+        odds.pairs(one.number, one.strangers) / odds.mean
+        for one, odds in zip(own, each, strict=True)
+    ]
+    left_out = repeat_people(between, [one.strangers for one in own], records, counts)
     named = tuple(
         one.file.info.holder or f"file {one.number + 1}"
         for one, out in zip(own, left_out, strict=True)

@@ -118,7 +118,13 @@ class Strangers:
     odds: NDArray[np.float64]
 
 
-def learn(a: Encodings, b: Encodings, between: Pairs, within: Sequence[Strangers]) -> Evidence:
+def learn(
+    a: Encodings,
+    b: Encodings,
+    between: Pairs,
+    within: Sequence[Strangers],
+    counts: NDArray[np.float64] | None = None,
+) -> Evidence:
     """Learn what sets pairs between files apart from pairs within them.
 
     Args:
@@ -126,12 +132,13 @@ def learn(a: Encodings, b: Encodings, between: Pairs, within: Sequence[Strangers
         b: Encodings of the right records.
         between: The more similar pairs between files.
         within: As similar pairs of strangers, from one file or several.
+        counts: (p,) for how much each pair between counts beside these; 1 each if None.
     """
     view = View.of(a, b)
     left = Side.of(a, view)
     right = left if b is a else Side.of(b, view)
-    # As many pairs as there would be between the files if nobody were in both.
-    samples = [Sample(left, right, between, np.ones(len(between)))]
+    # Within there are as many pairs as there would be between if nobody were in both files.
+    samples = [Sample(left, right, between, np.ones(len(between)) if counts is None else counts)]
     for known in within:
         side = left if known.file is a else right if known.file is b else Side.of(known.file, view)
         samples.append(Sample(side, side, known.pairs, known.odds))

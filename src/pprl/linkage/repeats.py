@@ -116,7 +116,10 @@ def best_partner(
 
 
 def repeat_people(
-    between: NDArray[np.float64], within: Sequence[Pairs], records: Sequence[int]
+    between: NDArray[np.float64],
+    within: Sequence[Pairs],
+    records: Sequence[int],
+    counts: Sequence[NDArray[np.float64]],
 ) -> NDArray[np.bool_]:
     """Tell which files have duplicates that the others show they should not have.
 
@@ -129,6 +132,7 @@ def repeat_people(
         between: (m,) similarities of the pairs between files that may be links, falling.
         within: Pairs within each file, but for those that `maybe_repeated` marks.
         records: Number of records of each file.
+        counts: (p,) for how many each of a file's pairs counts.
 
     Returns:
         (files,) whether it does.
@@ -139,10 +143,13 @@ def repeat_people(
         return found
     levels = between[np.unique(np.geomspace(1, len(between), _LEVELS).astype(int) - 1)]
     all_pairs = np.maximum(n * (n - 1), 1.0)
-    reached = np.stack([count_reaching(one.similarity, levels) for one in within])
+    each = list(zip([one.similarity for one in within], counts, strict=True))
+    reached = np.stack([count_reaching(one, levels, count) for one, count in each])
+    # One pair that counts for several is no surprise.
+    surely = [np.rint(count_reaching(one, levels, np.minimum(count, 1.0))) for one, count in each]
     for file in range(len(n)):
         rest = np.delete(np.arange(len(n)), file)
-        for pairs, others in zip(reached[file], reached[rest].T, strict=True):
+        for pairs, others in zip(surely[file], reached[rest].T, strict=True):
             # One pair more than there is, so that a small file without any is not clean yet.
             order = np.argsort((others + 1) / all_pairs[rest], kind="stable")
             cleaner = order[: (len(rest) + 1) // 2]

@@ -18,6 +18,7 @@ from pprl.linkage.blocking import BlockingReport
 from pprl.linkage.criterion import Criterion
 from pprl.linkage.evidence import Strangers, learn
 from pprl.linkage.match import match
+from pprl.linkage.odds import Kinds, Odds, kinds_of, lack_alike
 from pprl.linkage.pairs import Pairs
 from pprl.linkage.pool import Pool
 from pprl.linkage.repeats import (
@@ -77,11 +78,15 @@ def decide_several(pool: Pool, compare: Callable[[float], Candidates]) -> Severa
         pool: The records.
         compare: Compares them and takes the pairs from a Dice similarity up.
     """
-    everybody, n = pool.encodings, len(pool)
+    everybody, n, sizes = pool.encodings, len(pool), pool.sizes.astype(np.int64)
     files = np.count_nonzero(pool.sizes)
     if files < 2:
         nobody = Candidates(Pairs.concat([]), 0)
         return Several(Criterion.nothing(), nobody, Estimate(None, 0.0), ())
+    kinds = np.split(kinds_of([everybody])[0], np.cumsum(sizes)[:-1])
+    if not lack_alike(kinds):
+        everybody = replace(everybody, present=None)
+        kinds = [np.zeros(size, np.int64) for size in sizes]
     # A record may have its partner in each of the other files.
     floor = find_floor(everybody, everybody, int(files) - 1)
     candidates = compare(floor)
@@ -95,25 +100,28 @@ def decide_several(pool: Pool, compare: Callable[[float], Candidates]) -> Severa
     others = np.concatenate([between.right, between.left])
     partner, best = best_partner(ends, others, np.tile(between.similarity, 2), n)
     doubtful = maybe_repeated(own, partner, best)
-    repeating = _repeating(pool, between, own.take(~doubtful))
+    repeating = _repeating(pool, kinds, between, own.take(~doubtful))
     # If all of them seem to repeat people, they are all that there is.
-    clean = (~repeating | repeating.all())[pool.file[own.left]]
-    own, doubtful = own.take(clean), doubtful[clean]
-    sizes = pool.sizes
-    within = float(sizes @ (sizes - 1)) / 2
-    odds = (n * (n - 1.0) / 2 - within) / max(within, 1.0)
+    clean = ~repeating | repeating.all()
+    taken = clean[pool.file[own.left]]
+    own, doubtful = own.take(taken), doubtful[taken]
+    odds = Odds.of(kinds, asked=clean.tolist()).pooled()
+    asked = sizes[clean]
+    others = float(asked @ (asked - 1)) / max(asked.sum(), 1)
     weighed = can_be_weighed(everybody, everybody)
 
     def rank(strangers: Pairs) -> tuple[Criterion, Cut, NDArray[np.float64]]:
         """Score the pairs by what these strangers teach, choose the links, and cut them."""
         criterion = Criterion(np.inf, floor, rivals=True)
         if weighed:
-            known = [Strangers(everybody, strangers, np.full(len(strangers), odds))]
-            criterion = replace(criterion, evidence=learn(everybody, everybody, between, known))
+            known = [Strangers(everybody, strangers, odds.pairs(0, strangers))]
+            learned = learn(everybody, everybody, between, known, odds.between(between))
+            criterion = replace(criterion, evidence=learned)
         chosen = _one_for_each_file(pool, criterion.ranked(pool, between))
         chosen = chosen.take(np.argsort(-chosen.similarity, kind="stable"))
-        null = Null(criterion.ranked(pool, strangers), n, 2 * within / n)
-        expect, weight = _expected(pool, chosen), max(odds, 1.0)
+        stands = odds.pairs(0, strangers) / odds.mean
+        null = Null(criterion.ranked(pool, strangers), int(asked.sum()), others, weight=stands)
+        expect, weight = _expected(pool, chosen), max(odds.mean, 1.0)
         cut = find_cut(chosen.similarity, [null], expect, weight, drawn=weight > 1)
         if cut.links:
             criterion = replace(criterion, cut=float(chosen.similarity[cut.links - 1]))
@@ -133,12 +141,14 @@ def decide_several(pool: Pool, compare: Callable[[float], Candidates]) -> Severa
     return Several(criterion, candidates, Estimate.of(cut), named)
 
 
-def _repeating(pool: Pool, between: Pairs, strangers: Pairs) -> NDArray[np.bool_]:
+def _repeating(pool: Pool, kinds: Kinds, between: Pairs, strangers: Pairs) -> NDArray[np.bool_]:
     """Tell which files repeat people all the same: (files,)."""
     ranked = np.sort(between.similarity)[::-1][: len(pool)]
-    parts = by_file(pool.file[strangers.left], len(pool.names))
-    within = [strangers.take(part) for part in parts]
-    return repeat_people(ranked, within, pool.sizes.astype(np.int64).tolist())
+    files = range(len(pool.names))
+    parts = [strangers.take(part) for part in by_file(pool.file[strangers.left], len(files))]
+    each = [Odds.of(kinds, asked=[one == at for one in files]).pooled() for at in files]
+    counts = [odds.pairs(0, part) / odds.mean for odds, part in zip(each, parts, strict=True)]
+    return repeat_people(ranked, parts, pool.sizes.astype(np.int64).tolist(), counts)
 
 
 def _one_for_each_file(pool: Pool, scored: Pairs) -> Pairs:

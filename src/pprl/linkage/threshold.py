@@ -217,7 +217,7 @@ def count_reaching(similarity: _Values, at: _Values, weight: _Values | None = No
 
 
 def _draw(similarity: _Values, at: _Values, weight: _Values | None = None) -> _Values:
-    """Count them so, too; of the highest thirty, which count for one each, draw the tail.
+    """Count them so, too; of the highest thirty, draw the tail.
 
     Where a single pair would stand for many false links, their number is taken to fall
     exponentially from the thirtieth up. The median, which says how fast, does not mind a few
@@ -226,10 +226,12 @@ def _draw(similarity: _Values, at: _Values, weight: _Values | None = None) -> _V
     count = count_reaching(similarity, at, weight).astype(np.float64)
     if len(similarity) <= _TAIL:
         return count
-    top = np.sort(similarity)[-_TAIL - 1 :]
+    highest = np.argsort(similarity, kind="stable")[-_TAIL - 1 :]
+    top = similarity[highest]
+    many = _TAIL if weight is None else float(weight[highest[1:]].sum())
     scale = max(float(np.median(top[1:] - top[0])) / np.log(2.0), 1e-9)
     above = np.maximum(at - top[0], 0.0)
-    return np.where(above > 0, _TAIL * np.exp(-above / scale), count)
+    return np.where(above > 0, many * np.exp(-above / scale), count)
 
 
 def false_links(
