@@ -206,8 +206,8 @@ def test_a_file_that_lacks_more_fields_repeats_nobody() -> None:
     ones = [np.ones(len(one)) for one in (few, many)]
     assert repeat_people(levels, [few, many], [n, n], ones).tolist() == [False, True]
     assert not repeat_people(levels, [few, many], [n, n], [ones[0], ones[1] / 8]).any()
-    # Nor is one pair that counts for a hundred a hundred pairs.
-    assert not repeat_people(levels, [few, few], [n, n], [ones[0], 100 * ones[0]]).any()
+    # Nor is one pair that counts for fifty fifty pairs.
+    assert not repeat_people(levels, [few, few], [n, n], [ones[0], 50 * ones[0]]).any()
     assert not repeat_people(levels, [few, many], [n, n], [15 * ones[0], ones[1]]).any()
 
 
