@@ -14,6 +14,7 @@ is suggested from the first file alone.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import re
 import tempfile
@@ -160,32 +161,29 @@ def sets(data: Path, names: list[str]) -> Iterator[dict[str, Any]]:
 def stress(data: Path, names: list[str]) -> Iterator[dict[str, Any]]:
     for name in names or STRESSED:
         a, b = (pd.read_parquet(data / name / f"{side}.parquet") for side in "ab")
-        shared = len(set(a["entity_id"]) & set(b["entity_id"]))
-        size = min(RECORDS, int(0.95 * shared))
-        for overlap in OVERLAPS:
-            for duplicates, shares in DUPLICATES.items():
-                for errors in TYPING_ERRORS:
-                    rng = np.random.default_rng(int(100 * overlap) + 7)
-                    x, y = spoilt(a, b, size, overlap, shares, errors, rng)
-                    for profile in ("none", "default"):
-                        yield {
-                            "set": name,
-                            "profile": profile,
-                            "overlap": overlap,
-                            "duplicates": duplicates,
-                            "errors": errors,
-                        } | measure(x, y, profile, 0)
-            rng = np.random.default_rng(int(100 * overlap) + 7)
-            x, y = spoilt(a, b, size, overlap, (0.0, 0.0), 0.0, rng)
-            x, y = (without(one, *shares, rng) for one, shares in zip((x, y), LACKING, strict=True))
+        for how, x, y in harder(a, b):
             for profile in ("none", "default"):
-                yield {
-                    "set": name,
-                    "profile": profile,
-                    "overlap": overlap,
-                    "duplicates": "none, b lacks fields",
-                    "errors": 0.0,
-                } | measure(x, y, profile, 0)
+                yield {"set": name, "profile": profile} | how | measure(x, y, profile, 0)
+
+
+def harder(
+    a: pd.DataFrame, b: pd.DataFrame
+) -> Iterator[tuple[dict[str, Any], pd.DataFrame, pd.DataFrame]]:
+    """Make two files harder in every way, and say in which."""
+    shared = len(set(a["entity_id"]) & set(b["entity_id"]))
+    size = min(RECORDS, int(0.95 * shared))
+    for overlap in OVERLAPS:
+        seed = int(100 * overlap) + 7
+        for (duplicates, shares), errors in itertools.product(DUPLICATES.items(), TYPING_ERRORS):
+            files = spoilt(a, b, size, overlap, shares, errors, np.random.default_rng(seed))
+            yield {"overlap": overlap, "duplicates": duplicates, "errors": errors}, *files
+        rng = np.random.default_rng(seed)
+        x, y = spoilt(a, b, size, overlap, DUPLICATES["none"], 0.0, rng)
+        how = {"overlap": overlap, "duplicates": "none, b lacks fields", "errors": 0.0}
+        yield (
+            how,
+            *(without(one, *shares, rng) for one, shares in zip((x, y), LACKING, strict=True)),
+        )
 
 
 def spoilt(

@@ -161,7 +161,7 @@ def test_what_five_strangers_a_record_reach_is_no_rival() -> None:
     a, b = register(7, shared=300)
     pairs, own, other = (scored_pairs(*two, 0.48) for two in ((a, b), (a, None), (b, None)))
     known = [Strangers(file, some, np.ones(len(some))) for file, some in ((a, own), (b, other))]
-    evidence = learn(a, b, pairs, known)
+    evidence = learn(a, b, pairs, known, np.ones(len(pairs)))
     assert evidence.learned
     above = [(evidence.score(one.file, one.file, one.pairs).similarity >= 0).sum() for one in known]
     assert max(above) == pytest.approx(5 * 600, rel=0.01)
@@ -196,12 +196,19 @@ def test_learning_does_not_depend_on_which_file_comes_first() -> None:
     strangers = [
         Strangers(file, within, np.ones(len(within))) for file, within in ((a, own), (b, other))
     ]
-    one = learn(a, b, pairs, strangers)
+    one = learn(a, b, pairs, strangers, np.ones(len(pairs)))
     turned = Pairs(pairs.right, pairs.left, pairs.similarity)
-    two = learn(b, a, turned, strangers[::-1])
+    two = learn(b, a, turned, strangers[::-1], np.ones(len(pairs)))
     assert one.learned
     assert np.allclose(one.weights, two.weights, atol=0.05)
     assert one.weights[2] > one.weights[3]
+    # Who moved agrees in one group only, and housemates in the other.
+    sides = [Side.of(file, one.view) for file in (a, b)]
+    person, place = one.view.contrast(*sides, pairs.left, pairs.right).T
+    score = one.score(a, b, pairs).similarity
+    moved, housemates = (person > 0.4) & (place < 0.3), (place > 0.4) & (person < 0.3)
+    assert min(moved.sum(), housemates.sum()) >= 90
+    assert np.quantile(score[moved], 0.1) > np.quantile(score[housemates], 0.99)
 
 
 @pytest.mark.parametrize("hardening", ["default", "none"])
@@ -348,7 +355,7 @@ def test_what_no_pair_of_strangers_lacks_teaches_nothing() -> None:
     assert told.learned
     assert np.abs(told.weights[-told.view.patterns :]).max() < 0.05
     # If all counted, not to have it would be what sets matches apart.
-    taken_in = learn(a, b, between, known)
+    taken_in = learn(a, b, between, known, np.ones(len(between)))
     assert np.abs(taken_in.weights[-taken_in.view.patterns :]).max() > 0.1
 
 

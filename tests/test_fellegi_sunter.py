@@ -181,7 +181,7 @@ def test_evidence_of_fields_is_kept_without_any_filter() -> None:
     a, b = register()
     _, between, within = samples(a, b)
     known = [Strangers(x, one.pairs, one.stands) for x, one in zip((a, b), within, strict=True)]
-    evidence = learn(a, b, between.pairs, known)
+    evidence = learn(a, b, between.pairs, known, between.stands)
     assert evidence.fields is not None
     score = evidence.score(a, b, between.pairs).similarity
     match = (between.pairs.left == between.pairs.right) & (between.pairs.left < N // 2)

@@ -216,7 +216,7 @@ def test_the_tail_that_is_drawn_counts_as_its_pairs_do() -> None:
     similarity = rng.exponential(size=5_000)
     weight = np.full(5_000, 3.0)
     at = np.sort(similarity)[[-2, -10, -25, -40, -2_000]]
-    once, thrice = _draw(similarity, at), _draw(similarity, at, weight)
+    once, thrice = (_draw(similarity, at, many) for many in (weight / 3, weight))
     assert thrice == pytest.approx(3 * once)
     assert once[1:3] == pytest.approx([10, 25], rel=0.4)
     assert once[3:].tolist() == [40, 2_000]

@@ -231,13 +231,10 @@ def _strangers_only(
 ) -> tuple[list[Neighbours], tuple[str, ...]]:
     """Leave out the file that repeats people beyond what stands out, and name all that do."""
     records = [one.file.info.records for one in own]
+    strangers = [one.strangers for one in own]
     # Pairs that are alike because they lack fields are more in one file than in another.
-    each = [Odds.of(kinds, asked=[one is other for other in own]) for one in own]
-    counts = [
-        odds.pairs(one.number, one.strangers) / odds.mean
-        for one, odds in zip(own, each, strict=True)
-    ]
-    left_out = repeat_people(between, [one.strangers for one in own], records, counts)
+    counts = [Odds.within(kinds, at).relative(at, pairs) for at, pairs in enumerate(strangers)]
+    left_out = repeat_people(between, strangers, records, counts)
     named = tuple(
         one.file.info.holder or f"file {one.number + 1}"
         for one, out in zip(own, left_out, strict=True)

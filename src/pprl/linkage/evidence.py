@@ -13,7 +13,7 @@ the score.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -123,7 +123,7 @@ def learn(
     b: Encodings,
     between: Pairs,
     within: Sequence[Strangers],
-    counts: NDArray[np.float64] | None = None,
+    counts: NDArray[np.float64],
 ) -> Evidence:
     """Learn what sets pairs between files apart from pairs within them.
 
@@ -132,13 +132,13 @@ def learn(
         b: Encodings of the right records.
         between: The more similar pairs between files.
         within: As similar pairs of strangers, from one file or several.
-        counts: (p,) for how much each pair between counts beside these; 1 each if None.
+        counts: (p,) for how much each pair between counts beside these.
     """
     view = View.of(a, b)
     left = Side.of(a, view)
     right = left if b is a else Side.of(b, view)
     # Within there are as many pairs as there would be between if nobody were in both files.
-    samples = [Sample(left, right, between, np.ones(len(between)) if counts is None else counts)]
+    samples = [Sample(left, right, between, counts)]
     for known in within:
         side = left if known.file is a else right if known.file is b else Side.of(known.file, view)
         samples.append(Sample(side, side, known.pairs, known.odds))
@@ -180,8 +180,9 @@ def learn(
     evidence = Evidence(view, mean, scale, found, learned=True, fields=fields)
     strangers = [evidence.odds(one.left, one.right, one.pairs) for one in samples[1:]]
     least = min((odds.min() for odds in strangers if len(odds)), default=0.0)
-    found[0] -= max(_reached(_PER_RECORD[0], records, strangers), least)
-    return evidence
+    # What so many strangers reach makes no rival: it is nought from here on.
+    nought = max(_reached(_PER_RECORD[0], records, strangers), least)
+    return replace(evidence, weights=np.append(found[0] - nought, found[1:]))
 
 
 def _features(

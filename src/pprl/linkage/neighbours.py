@@ -77,11 +77,11 @@ class Neighbours:
         with the others.
         """
         n, strangers = self.file.info.records, self.strangers
-        weight = odds.pairs(self.number, strangers) / odds.mean
+        weight = odds.relative(self.number, strangers)
         parts = round(n / fewest)
         if parts < 2:
             scored = scored_for(evidence, self.file, None, strangers, floor)
-            return Null(scored, n, n - 1, weight=weight)
+            return Null(scored, n, n - 1, weight)
         pairs, least = weighed(evidence, self.file, self.file, strangers, floor)
         part = np.random.default_rng(0).integers(parts, size=n)
         apart = part[pairs.left] != part[pairs.right]
@@ -93,7 +93,7 @@ class Neighbours:
         dealt = Pairs(left, n + place, np.tile(pairs.similarity, 2))
         scored = with_margin(dealt, dealt.left, dealt.right, least)
         others = n * (1 - 1 / parts)
-        return Null(scored, n, others, takes=1, weight=np.tile(weight, 2))
+        return Null(scored, n, others, np.tile(weight, 2), takes=1)
 
     def surely_repeated(self, evidence: Evidence | None, median: float, floor: float) -> Neighbours:
         """Doubt only as many pairs as the links' median score lets expect."""

@@ -60,6 +60,11 @@ class Odds:
         odds = odds * (between.sum() / shown) if shown else np.full_like(between, mean)
         return cls(kinds, odds, odds * within / np.maximum(between, _NONE), mean)
 
+    @classmethod
+    def within(cls, kinds: Kinds, file: int) -> Odds:
+        """Count pairs so where only those within this file show strangers."""
+        return cls.of(kinds, [at == file for at in range(len(kinds))])
+
     def pooled(self) -> Odds:
         """Take the records of all files, one after another, for one file's."""
         return replace(self, kinds=[np.concatenate(self.kinds)])
@@ -68,6 +73,10 @@ class Odds:
         """Return for how many pairs between files each pair within this one stands: (p,)."""
         kind = self.kinds[file]
         return self.table[kind[pairs.left], kind[pairs.right]]
+
+    def relative(self, file: int, pairs: Pairs) -> NDArray[np.float64]:
+        """Return the same as times the average: (p,)."""
+        return self.pairs(file, pairs) / self.mean
 
     def between(self, pairs: Pairs) -> NDArray[np.float64]:
         """Return for how much each pair between two files counts beside those within: (p,).

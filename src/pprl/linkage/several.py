@@ -83,10 +83,11 @@ def decide_several(pool: Pool, compare: Callable[[float], Candidates]) -> Severa
     if files < 2:
         nobody = Candidates(Pairs.concat([]), 0)
         return Several(Criterion.nothing(), nobody, Estimate(None, 0.0), ())
-    kinds = np.split(kinds_of([everybody])[0], np.cumsum(sizes)[:-1])
+    starts = np.cumsum(sizes)[:-1]
+    kinds = np.split(kinds_of([everybody])[0], starts)
     if not lack_alike(kinds):
         everybody = replace(everybody, present=None)
-        kinds = [np.zeros(size, np.int64) for size in sizes]
+        kinds = np.split(kinds_of([everybody])[0], starts)
     # A record may have its partner in each of the other files.
     floor = find_floor(everybody, everybody, int(files) - 1)
     candidates = compare(floor)
@@ -115,12 +116,12 @@ def decide_several(pool: Pool, compare: Callable[[float], Candidates]) -> Severa
         criterion = Criterion(np.inf, floor, rivals=True)
         if weighed:
             known = [Strangers(everybody, strangers, odds.pairs(0, strangers))]
-            learned = learn(everybody, everybody, between, known, odds.between(between))
-            criterion = replace(criterion, evidence=learned)
+            evidence = learn(everybody, everybody, between, known, odds.between(between))
+            criterion = replace(criterion, evidence=evidence)
         chosen = _one_for_each_file(pool, criterion.ranked(pool, between))
         chosen = chosen.take(np.argsort(-chosen.similarity, kind="stable"))
-        stands = odds.pairs(0, strangers) / odds.mean
-        null = Null(criterion.ranked(pool, strangers), int(asked.sum()), others, weight=stands)
+        scored, records = criterion.ranked(pool, strangers), int(asked.sum())
+        null = Null(scored, records, others, odds.relative(0, strangers))
         expect, weight = _expected(pool, chosen), max(odds.mean, 1.0)
         cut = find_cut(chosen.similarity, [null], expect, weight, drawn=weight > 1)
         if cut.links:
@@ -144,11 +145,10 @@ def decide_several(pool: Pool, compare: Callable[[float], Candidates]) -> Severa
 def _repeating(pool: Pool, kinds: Kinds, between: Pairs, strangers: Pairs) -> NDArray[np.bool_]:
     """Tell which files repeat people all the same: (files,)."""
     ranked = np.sort(between.similarity)[::-1][: len(pool)]
-    files = range(len(pool.names))
-    parts = [strangers.take(part) for part in by_file(pool.file[strangers.left], len(files))]
-    each = [Odds.of(kinds, asked=[one == at for one in files]).pooled() for at in files]
-    counts = [odds.pairs(0, part) / odds.mean for odds, part in zip(each, parts, strict=True)]
-    return repeat_people(ranked, parts, pool.sizes.astype(np.int64).tolist(), counts)
+    parts = by_file(pool.file[strangers.left], len(pool.names))
+    within = [strangers.take(part) for part in parts]
+    counts = [Odds.within(kinds, at).pooled().relative(0, one) for at, one in enumerate(within)]
+    return repeat_people(ranked, within, pool.sizes.astype(np.int64).tolist(), counts)
 
 
 def _one_for_each_file(pool: Pool, scored: Pairs) -> Pairs:

@@ -29,7 +29,7 @@ _ROUNDS = 50
 _TAIL = 30
 
 _Values = NDArray[np.float64]
-_Count = Callable[[_Values, _Values, _Values | None], NDArray[Any]]
+_Count = Callable[[_Values, _Values, _Values], NDArray[Any]]
 
 
 @dataclass(frozen=True)
@@ -105,16 +105,16 @@ class Null:
         pairs: Those within files without duplicates.
         records: Number of records that they are of.
         others: Number of other records that one of these could be paired with, on average.
+        weight: (p,) how many pairs each counts for, 1 on average.
         takes: How many of the records a pair takes up: two, or one where its right end is a
             place that no record's left end can be.
-        weight: (p,) how many pairs each counts for, 1 on average; 1 each if None.
     """
 
     pairs: Pairs
     records: int
     others: float
+    weight: _Values
     takes: int = 2
-    weight: _Values | None = None
 
 
 def find_cut(
@@ -184,8 +184,7 @@ def _assigned_rate(ranked: _Values, nulls: Sequence[Null], count: _Count) -> _Va
         keep, taken = np.zeros(len(pairs), bool), np.zeros(places, bool)
         greedy(pairs.left[order], pairs.right[order], taken, taken, keep)
         chosen = order[keep]
-        weight = None if null.weight is None else null.weight[chosen]
-        reached = count(pairs.similarity[chosen], ranked, weight)
+        reached = count(pairs.similarity[chosen], ranked, null.weight[chosen])
         used = np.minimum(null.takes * reached / n, 1 - 1 / n)
         rates.append(used / ((1 - used) * (null.others + 1)))
     return _mean(rates, nulls)
@@ -216,7 +215,7 @@ def count_reaching(similarity: _Values, at: _Values, weight: _Values | None = No
     return left[below]
 
 
-def _draw(similarity: _Values, at: _Values, weight: _Values | None = None) -> _Values:
+def _draw(similarity: _Values, at: _Values, weight: _Values) -> _Values:
     """Count them so, too; of the highest thirty, draw the tail.
 
     Where a single pair would stand for many false links, their number is taken to fall
@@ -228,9 +227,9 @@ def _draw(similarity: _Values, at: _Values, weight: _Values | None = None) -> _V
         return count
     highest = np.argsort(similarity, kind="stable")[-_TAIL - 1 :]
     top = similarity[highest]
-    many = _TAIL if weight is None else float(weight[highest[1:]].sum())
     scale = max(float(np.median(top[1:] - top[0])) / np.log(2.0), 1e-9)
     above = np.maximum(at - top[0], 0.0)
+    many = weight[highest[1:]].sum()
     return np.where(above > 0, many * np.exp(-above / scale), count)
 
 
