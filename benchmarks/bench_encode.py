@@ -212,13 +212,13 @@ NONE = {"method": "none"}
 
 
 def diffusion(t: int) -> dict[str, Any]:
-    return {"method": "diffusion", "t": t, "filter_bits": 1024}
+    return {"method": "diffusion", "t": t}
 
 
 def groups(*, diffused: bool) -> list[dict[str, Any]]:
     """The default profile's groups, on the seven fields."""
     return [
-        {"name": name, "fields": fields, "inserted_bits": 200}
+        {"name": name, "fields": fields, "inserted_bits": 400 if diffused else 200}
         | ({"hardening": diffusion(DEFAULT[name].t)} if diffused else {})
         for name, fields in GROUPS.items()
     ]
@@ -226,12 +226,12 @@ def groups(*, diffused: bool) -> list[dict[str, Any]]:
 
 HARDENED: dict[str, dict[str, Any]] = {
     "one filter of 1,024 bits, plain": {"hardening": NONE},
-    "one filter of 1,024 bits, diffused to 2,048": {
+    "one filter of 2,048 bits, diffused": {
         "hardening": diffusion(DEFAULT["person"].t),
         "bits": 2048,
     },
     "four groups of 1,024 bits, plain": {"hardening": NONE, "groups": groups(diffused=False)},
-    "four groups, each diffused to 2,048 (default)": {
+    "four groups of 2,048 bits, each diffused (default)": {
         "hardening": NONE,
         "bits": 2048,
         "groups": groups(diffused=True),

@@ -25,7 +25,7 @@ inserted_bits = 110
 name = "where"
 fields = ["born", "postcode"]
 bits = 512
-hardening = { method = "diffusion", t = 5, filter_bits = 256 }
+hardening = { method = "diffusion", t = 5, filter_bits = 1024 }
 """
 
 

@@ -101,6 +101,21 @@ class EncodingInfo(BaseModel):
         """The hardening of each filter; ``unknown`` where the header does not say."""
         return [str(self.hardened(name).get("method", UNKNOWN)) for name in self.groups or [""]]
 
+    @property
+    def undone(self) -> list[str]:
+        """The groups that are diffused into more bits than their filters had.
+
+        Their secrets are found from the encodings alone. "" stands for the only filter of
+        a file without groups.
+        """
+        found = []
+        for name, bits in (self.groups or {"": self.bits}).items():
+            made = self.hardened(name)
+            before = made.get("filter_bits")
+            if made.get("method") == "diffusion" and isinstance(before, int) and before < bits:
+                found.append(name)
+        return found
+
     def hardened(self, group: str) -> Mapping[str, Any]:
         """Return what the header says of a group's hardening, or without groups of the CLK's.
 

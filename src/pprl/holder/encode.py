@@ -26,6 +26,7 @@ from pprl.holder.choices import OnInvalid
 from pprl.holder.encoder import EncodedBatch, Encoder
 from pprl.holder.hardening.applied import add_noise, describe, noise_of
 from pprl.holder.hardening.noise import Noise
+from pprl.holder.hardening.undone import refuse_undone
 from pprl.holder.keys import LinkageKey
 from pprl.holder.records import CsvFormat, Records, count_rows, read_batches
 from pprl.holder.schema import Schema
@@ -94,7 +95,9 @@ def encode(
         UnreadableFile: The file is missing, damaged or of another kind.
         UsageError: An option is unknown, a column is mapped to no field, or the noise
             key is missing, not needed or the linkage key itself.
+        UndoneHardening: The schema's hardening is undone without the key.
     """
+    refuse_undone(schema)
     options = _Options(
         id_column,
         holder,
@@ -160,6 +163,7 @@ def encode_file(
     Raises:
         OutputExists: There is a file at ``out`` already.
     """
+    refuse_undone(schema)
     options = _Options(
         id_column,
         holder,
