@@ -25,6 +25,8 @@ from pprl.exchange.encodings import count_bits
 from pprl.holder.blocking import block_keys
 from pprl.holder.groups import Part
 from pprl.holder.hardening import Derive, Harden, hardener
+from pprl.holder.hardening.minhash import KEY_BYTES, MinHasher
+from pprl.holder.hardening.options import MinHash
 from pprl.holder.hashing import positions
 from pprl.holder.keys import LinkageKey
 from pprl.holder.normalize import is_ymd
@@ -74,6 +76,7 @@ class _Filter:
 
     part: Part
     keys: tuple[tuple[bytes, bytes], ...]
+    minhasher: MinHasher | None
     harden: Harden
     known: tuple[dict[bytes, bytes], ...]
 
@@ -96,6 +99,7 @@ class Encoder:
             _Filter(
                 part,
                 _field_keys(schema, part, key),
+                _minhasher(schema, part, key),
                 hardener(part, _derivation(schema, part, key)),
                 tuple({} for _ in part.fields),
             )
@@ -209,10 +213,19 @@ def _fill(
     """Insert the fields of one part into (records, words) filters before hardening."""
     part = one.part
     salts = salts_of(part.salts, texts) if part.salts else None
-    for field, keys, slot, known in zip(part.fields, one.keys, part.slots, one.known, strict=True):
+    all_rows, all_pieces = [], []
+    for field in part.fields:
         rows, cut = texts[field.name].rows, pieces[field.name]
         if salts is not None:
             rows, cut = salted(rows, cut, salts)
+        all_rows.append(rows)
+        all_pieces.append(cut)
+    if one.minhasher is not None:
+        one.minhasher.fill(all_rows, all_pieces, filters)
+        return
+    for field, rows, cut, keys, slot, known in zip(
+        part.fields, all_rows, all_pieces, one.keys, part.slots, one.known, strict=True
+    ):
         if len(cut.offsets) > 1:
             _merge_field(rows, cut, field, keys, slot, known, filters)
 
@@ -303,6 +316,21 @@ def _field_keys(schema: Schema, part: Part, key: LinkageKey) -> tuple[tuple[byte
         both = key.derive(purpose, *context, length=128)
         keys.append((both[:64], both[64:]))
     return tuple(keys)
+
+
+def _minhasher(schema: Schema, part: Part, key: LinkageKey) -> MinHasher | None:
+    """Make what draws the slots of a part, if its hardening is min-hash."""
+    if not isinstance(part.hardening, MinHash):
+        return None
+    purpose = "salted-minhash" if part.salts else "minhash"
+    group = [part.name] if part.name else []
+    return MinHasher(
+        part,
+        [
+            key.derive(purpose, schema.fingerprint, field.name, *group, length=KEY_BYTES)
+            for field in part.fields
+        ],
+    )
 
 
 def _derivation(schema: Schema, part: Part, key: LinkageKey) -> Derive:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from pprl.holder.hardening.diffusion import diffuse, index_sets
 from pprl.holder.hardening.draws import Draws
+from pprl.holder.hardening.minhash import places
 from pprl.holder.hardening.mixing import (
     balance,
     permutation,
@@ -22,6 +23,7 @@ from pprl.holder.hardening.mixing import (
 from pprl.holder.hardening.options import (
     Balance,
     Diffusion,
+    MinHash,
     NoHardening,
     RandomisedResponse,
     RecordLevel,
@@ -65,6 +67,10 @@ def hardener(part: Part, derive: Derive) -> Harden:
         case Diffusion():
             sets = index_sets(part.filter_bits, bits, hardening.t, Draws(derive("diffuse")))
             return lambda filters: diffuse(filters, sets)
+        case MinHash():
+            slots = index_sets(part.filter_bits, bits, hardening.t, Draws(derive("minhash-slots")))
+            where = places(part.filter_bits)[slots].astype(np.uint16)
+            return lambda filters: diffuse(filters, where)
         case RecordLevel():
             weights = list(part.weights().values())
             chosen = sampled(part.slots, weights, bits, Draws(derive("sample")))

@@ -127,6 +127,30 @@ class RecordLevel(_Method):
     method: Literal["record-level"]
 
 
+class MinHash(_Method):
+    """Each bit of the CLK is the XOR of ``t`` one-bit min-hashes of the record's tokens.
+
+    There is no filter: each of ``slots`` secret lotteries among the tokens of all fields is
+    won by one token, with a chance in proportion to its weight, and the winner's secret
+    bit is what the slot gives. Two records agree in a slot as often as they share the
+    weight of their tokens (weighted Jaccard similarity). ``slots`` is the number of bits by
+    default and never smaller, so that encodings span all their bits.
+
+    Source: Li and König, b-bit minwise hashing (2010); Ioffe, Improved consistent sampling,
+    weighted minhash and L1 sketching (2010); Moulton and Jiang, Maximally consistent
+    sampling and the Jaccard index of probability distributions (2018); for linkage Smith,
+    Secure pseudonymisation for privacy-preserving probabilistic record linkage (2017).
+    """
+
+    method: Literal["minhash"]
+    t: int = pydantic.Field(ge=2, le=64)
+    slots: int | None = pydantic.Field(default=None, ge=64, le=1 << 16)
+
+    def length_before(self, bits: int) -> int:
+        """Each slot gives one bit before bits are XORed."""
+        return self.slots or bits
+
+
 Hardening = Annotated[
     NoHardening
     | XorFold
@@ -135,10 +159,11 @@ Hardening = Annotated[
     | Rule90
     | Rule30
     | RandomisedResponse
-    | RecordLevel,
+    | RecordLevel
+    | MinHash,
     pydantic.Field(discriminator="method"),
 ]
 METHODS: tuple[type[_Method], ...] = (
     *(NoHardening, XorFold, Diffusion, Balance, Rule90, Rule30),
-    *(RandomisedResponse, RecordLevel),
+    *(RandomisedResponse, RecordLevel, MinHash),
 )
