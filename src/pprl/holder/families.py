@@ -11,6 +11,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pprl.holder.normalize import trim
+from pprl.holder.records import CsvFormat, Records, read_batches
+from pprl.holder.values import as_text
 
 SHARING = 0.25
 """The share of records at an address that others have, too, from which a file holds families.
@@ -82,3 +84,37 @@ def whole_dwellings(
     taken = order[np.cumsum(count[order]) <= most]
     drawn: NDArray[np.int64] = np.flatnonzero(np.isin(place, taken)).astype(np.int64)
     return drawn
+
+
+def draw_dwellings(
+    data: Records,
+    columns: Sequence[str],
+    dwelling: Sequence[str],
+    share: float,
+    seed: int,
+    csv_format: CsvFormat | None = None,
+) -> pa.Table:
+    """Read about a share of a file's people, by whole dwellings, in constant memory.
+
+    Args:
+        data: What `pprl.encode` takes; it is read once more.
+        columns: Columns to keep, as text.
+        dwelling: Those of them that together say where somebody lives.
+        share: About which share of the dwellings to keep.
+        seed: Of the draw.
+        csv_format: Delimiter and encoding of a CSV file.
+    """
+    salt = np.uint64(seed * 0x9E3779B97F4A7C15 % (1 << 64))
+    least = np.uint64(min(share, 1.0) * ((1 << 64) - 1025))
+    kept = []
+    for number, batch in enumerate(read_batches(data, list(columns), csv_format)):
+        people = pa.table([as_text(column) for column in batch.columns], names=list(columns))
+        home = dwellings(people, dwelling) if dwelling else _apart(len(people), number)
+        drawn = pd.util.hash_array(home ^ salt) <= least
+        kept.append(people.filter(pa.array(drawn)))
+    return pa.concat_tables(kept)
+
+
+def _apart(n: int, batch: int) -> NDArray[np.uint64]:
+    """Number people who live nowhere, apart from those of other batches."""
+    return np.arange(n, dtype=np.uint64) + np.uint64(batch << 32)

@@ -15,11 +15,12 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 from pprl.errors import UsageError
+from pprl.holder.schema import Schema
 
 Role = Literal["name", "birth", "address"]
 
@@ -64,15 +65,16 @@ class Setting:
     families: bool = False
     salted: bool = False
 
-    def of_group(self, group: str) -> int:
-        """Return the t of a group.
+    def of_groups(self, groups: Sequence[str]) -> dict[str, int]:
+        """Return the t of each group.
 
         In a file with families names and address are what most people share, so they have one
         more; elsewhere the whole record has one less, since two people share little of it.
         """
-        if self.families:
-            return self.t + (group == "names_address")
-        return max(2, self.t - (group == PERSON))
+        if len(groups) == 1:
+            return {groups[0]: self.t}
+        more = {"names_address": 1} if self.families else {PERSON: -1}
+        return {group: max(2, self.t + more.get(group, 0)) for group in groups}
 
     def weight(self, own: bool) -> float:
         """Return the factor of a field's weight: its own, or what a family shares."""
@@ -88,6 +90,30 @@ class Setting:
             self.families or other.families,
             self.salted or other.salted,
         )
+
+
+def setting_of(schema: Schema) -> Setting:
+    """Return the setting of a suggested schema, so that another is not made lighter.
+
+    Raises:
+        UsageError: The schema has other groups or another hardening than a suggested one.
+    """
+    made = {part.name: part for part in schema.parts}
+    t = {name: getattr(part.hardening, "t", 0) for name, part in made.items()}
+    first = next(iter(made))
+    found = Setting(
+        t[first],
+        made[first].bits,
+        t.get("names_address", 0) > t[first],
+        any(part.salts for part in made.values()),
+    )
+    usual = all(part.hardening.method == "minhash" for part in made.values())
+    if not usual or t != found.of_groups(list(made)):
+        raise UsageError(
+            f"the schema {schema.name!r} has other groups or another hardening than those that "
+            f"'pprl schema suggest' writes, so it cannot say how strict a schema must be."
+        )
+    return found
 
 
 def bits_for(records: int) -> int:
@@ -137,7 +163,7 @@ def setting_lines(setting: Setting, members: list[Member]) -> Iterator[str]:
             "beginning or the end. Take 'default' or 'strong'."
         )
     yield f"bits = {setting.bits}    # of each group's part of the CLK"
-    yield f"hardening = {_minhash(_usual(setting, members))}"
+    yield f"hardening = {_minhash(setting.t)}"
     yield f"presence_mask = true    # {MASK}"
     if len(members) == 1:
         yield "allow_field_level = true    # one field: its frequent values give themselves away"
@@ -148,14 +174,15 @@ def setting_lines(setting: Setting, members: list[Member]) -> Iterator[str]:
 def group_lines(setting: Setting, members: list[Member]) -> Iterator[str]:
     """Write the groups of a setting."""
     year = next((one for one in members if one.year is not None), None)
-    for group, roles in groups_of(members).items():
+    groups = groups_of(members)
+    t = setting.of_groups(list(groups))
+    for group, roles in groups.items():
         yield ""
         yield "[[groups]]"
         yield f'name = "{group}"'
         yield f"fields = {json.dumps([one.name for one in members if one.role in roles])}"
-        t = setting.of_group(group)
-        if t != _usual(setting, members):
-            yield f"hardening = {_minhash(t)}"
+        if t[group] != setting.t:
+            yield f"hardening = {_minhash(t[group])}"
         if setting.salted and year is not None and "name" in roles:
             yield f"salts = [{{ field = {json.dumps(year.name)}, characters = {year.year} }}]"
 
@@ -180,11 +207,6 @@ def field_group_lines(members: list[Member]) -> Iterator[str]:
         yield f'name = "f{number}_{name}"'
         yield f"fields = {json.dumps([one.name])}"
         yield f"bits = {max(_WORD, 1 << math.ceil(math.log2(one.bits / FIELD_FILL)))}"
-
-
-def _usual(setting: Setting, members: list[Member]) -> int:
-    """Return the t of the first group; the others say where theirs differs."""
-    return setting.of_group(next(iter(groups_of(members))))
 
 
 def _minhash(t: int) -> str:

@@ -23,7 +23,7 @@ import pyarrow.compute as pc
 from pprl.errors import EmptyInput, UsageError
 from pprl.holder.choices import SuggestHardening
 from pprl.holder.normalize import NORMALISERS, digits_only, postcode_nl, trim
-from pprl.holder.families import holds_families
+from pprl.holder.families import draw_dwellings, holds_families, whole_dwellings
 from pprl.holder.profiles import (
     MASK,
     STRONG,
@@ -287,6 +287,31 @@ def dwelling_of(found: Sequence[Suggestion]) -> list[str]:
     if not any(one.kind.label in ("street", "postcode") for one in found):
         return []
     return [one.column for one in found if one.kind.label in _DWELLING]
+
+
+def people_of_dwellings(
+    data: Records, study: Study, most: int, seed: int, csv_format: CsvFormat | None = None
+) -> pa.Table:
+    """Draw people by whole dwellings, for attacks on what their encodings would show.
+
+    Args:
+        data: The file that was studied.
+        study: What was found in it.
+        most: Number of people to draw at most.
+        seed: Of the draw.
+        csv_format: Delimiter and encoding of a CSV file.
+
+    Returns:
+        The columns of ``study.found``, as text.
+    """
+    names = [one.column for one in study.found]
+    dwelling = dwelling_of(study.found)
+    people = study.sample
+    if len(people) < study.records:
+        # The sample of a large file tears dwellings apart; half as many again make up for chance.
+        share = 1.5 * most / study.records
+        people = draw_dwellings(data, names, dwelling, share, seed, csv_format)
+    return people.take(pa.array(whole_dwellings(people, dwelling, most, seed)))
 
 
 def hardening_of(name: SuggestHardening, study: Study) -> Setting | Literal["fields", "none"]:

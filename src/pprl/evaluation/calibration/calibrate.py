@@ -1,0 +1,150 @@
+"""The lightest hardening that withstands attacks on a holder's own file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import get_args
+
+import pyarrow as pa
+
+from pprl.errors import UsageError
+from pprl.evaluation.calibration.trials import POPULATION, Case, Trial
+from pprl.holder.choices import Attacker
+from pprl.holder.profiles import Setting
+from pprl.holder.suggest import Study
+
+WITHSTAND = 0.01
+"""The share of people that attacks may name, unless another is given."""
+STEPS = (2, 3, 4, 5, 6, 7, 8, 10, 12)
+"""The values of t that are tried, the lightest first."""
+
+Tell = Callable[[str], None]
+_LISTS: dict[Attacker, str] = {
+    "exact": "a list of just these people, without an error",
+    "population": f"a list of {POPULATION} times as many people, one in ten values mistyped",
+}
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """The lightest setting that withstood, and all that was tried.
+
+    Attributes:
+        setting: The setting; the strictest one where none withstood.
+        trials: By t, the lightest first.
+        withstand: The share of people that attacks may name.
+        known_pairs: How many encodings' persons the attacker knew.
+        attacker: Which list the attacker had.
+        records: Records of the file.
+    """
+
+    setting: Setting
+    trials: tuple[Trial, ...]
+    withstand: float
+    known_pairs: int
+    attacker: Attacker
+    records: int
+
+    @property
+    def withstood(self) -> bool:
+        """Whether the setting withstood the attacks."""
+        return any(
+            one.setting == self.setting and one.withstood(self.withstand) for one in self.trials
+        )
+
+    def remarks(self) -> Iterator[str]:
+        """Say what was tried and found, in lines of comment for a schema."""
+        first = self.trials[0]
+        pairs = (
+            f"the persons behind {self.known_pairs} of the encodings"
+            if self.known_pairs
+            else "no known pairs"
+        )
+        yield ""
+        yield "Hardening calibrated by attacks on this file. The attacker has the encodings, this"
+        yield f"schema, {_LISTS[self.attacker]},"
+        yield f"{pairs}, and not the key. Attacked were {first.people:,} of {self.records:,}"
+        yield f"records, households whole, with a list of {first.listed:,} people."
+        for one in self.trials:
+            yield (
+                f"  t = {one.setting.t:2}: {one.named:7.2%} named; spread {one.spread:8.1f} of "
+                f"{one.limit:.1f}: {'withstood' if one.withstood(self.withstand) else 'fell'}"
+            )
+        yield "Named: the share of the encodings whose person was found. Spread: how many nats all"
+        yield "other people would tell of one if they were named, at the size of the whole file;"
+        yield "below the limit, people who are named do not give away others."
+        if not self.withstood:
+            yield f"NO SETTING WITHSTOOD a limit of {self.withstand:.1%}. Link where no party sees"
+            yield "an encoding, or encode fewer fields."
+        yield "It says what these attacks name, at this size; it does not prove that none is better."
+        yield ""
+
+
+def calibrate(
+    study: Study,
+    people: pa.Table,
+    usual: Setting,
+    *,
+    withstand: float = WITHSTAND,
+    known_pairs: int = 0,
+    attacker: Attacker = "exact",
+    at_least: Setting | None = None,
+    seed: int = 1,
+    tell: Tell | None = None,
+) -> Calibration:
+    """Find the lightest setting under which attacks name at most a share of the people.
+
+    Args:
+        study: What was found in the file's columns.
+        people: The columns of ``study.found``, of people drawn by whole dwellings.
+        usual: Bits, weights and salts of all that is tried.
+        withstand: The share of people that may be named, between 0 and 1.
+        known_pairs: How many of the encodings' persons the attacker knows.
+        attacker: ``exact``: a list of just these people, without an error. ``population``: the
+            encodings are of a tenth of the people on the list, where one in ten values is mistyped.
+        at_least: A setting that the result is not lighter than, say another holder's.
+        seed: Of everything that is drawn.
+        tell: Called with what is being done.
+
+    Raises:
+        UsageError: An option is out of range.
+    """
+    if not 0 < withstand < 1:
+        raise UsageError(f"withstand must be between 0 and 1, not {withstand!r}.")
+    if attacker not in get_args(Attacker):
+        raise UsageError(f"attacker must be one of {get_args(Attacker)}, not {attacker!r}.")
+    most = len(people) // (2 if attacker == "exact" else 2 * POPULATION)
+    if not 0 <= known_pairs <= most:
+        raise UsageError(
+            f"known pairs must be from 0 to {most:,}, half of the encodings that are attacked, "
+            f"not {known_pairs}."
+        )
+    if at_least is not None:
+        usual = usual.stricter(at_least)
+    lightest = at_least.t if at_least else STEPS[0]
+    steps = [lightest, *(t for t in STEPS if t > lightest)]
+    case = Case(study, people, known_pairs, attacker, seed)
+    trials: dict[int, Trial] = {}
+
+    def falls(t: int) -> bool:
+        if t not in trials:
+            trials[t] = case.attack(replace(usual, t=t))
+            if tell:
+                tell(f"t = {t}: {trials[t].named:.2%} of {trials[t].people:,} people named")
+        return not trials[t].withstood(withstand)
+
+    # Bisection: what withstands at one t withstands at every larger one.
+    low, high = 0, len(steps) - 1
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (middle + 1, high) if falls(steps[middle]) else (low, middle)
+    falls(steps[low])
+    return Calibration(
+        replace(usual, t=steps[low]),
+        tuple(trials[t] for t in sorted(trials)),
+        withstand,
+        known_pairs,
+        attacker,
+        study.records,
+    )

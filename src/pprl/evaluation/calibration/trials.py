@@ -1,0 +1,137 @@
+"""One trial: a setting, attacked on a sample of the holder's own file."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from pprl.evaluation.audit.agreement import ONE, expected_agreement
+from pprl.evaluation.audit.percolation import Observed, percolate
+from pprl.evaluation.audit.run import with_errors
+from pprl.holder.choices import Attacker
+from pprl.holder.families import whole_dwellings
+from pprl.holder.profiles import Setting
+from pprl.holder.schema import Schema
+from pprl.holder.suggest import Study, dwelling_of, write_schema
+
+POPULATION = 10
+"""The list of the attacker ``population`` holds so many times the people attacked."""
+MISTYPED = 0.1
+"""The share of that list's values that are typed otherwise than in the file."""
+VISIBLE = 4.0
+"""Standard deviations of noise above which a pair is seen by itself."""
+_ROWS = 512
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What the attacks made of one setting.
+
+    Attributes:
+        setting: What was attacked.
+        people: Encodings that were attacked.
+        listed: People on the attacker's list.
+        named: The share of these encodings whose person was named, known pairs aside.
+        spread: What all other people's encodings, if their persons were known, would tell of one
+            person, in nats, at the size of the whole file; pairs that are seen by
+            themselves do not count.
+        limit: Below so many nats, people who are named do not name others.
+        seconds: Processor time.
+    """
+
+    setting: Setting
+    people: int
+    listed: int
+    named: float
+    spread: float
+    limit: float
+    seconds: float
+
+    def withstood(self, share: float) -> bool:
+        """Tell whether attacks named at most this share and could not spread further."""
+        return self.named <= share and self.spread <= self.limit
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is attacked, whatever the setting.
+
+    Attributes:
+        study: What was found in the file's columns.
+        people: The fields of people drawn by whole dwellings.
+        known_pairs: How many encodings' persons the attacker knows.
+        attacker: Which list the attacker has.
+        seed: Of everything that is drawn.
+    """
+
+    study: Study
+    people: pa.Table
+    known_pairs: int
+    attacker: Attacker
+    seed: int
+
+    def attack(self, setting: Setting) -> Trial:
+        """Attack what encodings of these people under an unknown key would show.
+
+        What two encodings show of each other is drawn: what is expected, and the noise of a
+        mean over so many bits.
+        """
+        start = time.process_time()
+        rng = np.random.default_rng([self.seed, setting.t])
+        schema = Schema.from_toml(write_schema(self.study, "trial", setting))
+        bits = [part.bits for part in schema.parts]
+        victims = self._victims()
+        people = self.people
+        if self.attacker == "population":
+            typed = with_errors(people, schema, MISTYPED, self.seed)
+            people = pa.concat_tables([people.take(pa.array(victims)), typed])
+        expected = expected_agreement(people, schema)
+        own = len(victims) if self.attacker == "population" else 0
+        seen = expected[:own, :own] if own else expected
+        # The list is in an order of its own, so that no tie is broken in the attacker's favour.
+        order = rng.permutation(len(self.people))
+        listed = np.ascontiguousarray(expected[own:, own:][np.ix_(order, order)])
+        place = np.argsort(order)[victims]
+        known = np.full(len(victims), -1, np.int64)
+        told = rng.permutation(len(victims))[: self.known_pairs]
+        known[told] = place[told]
+        found = percolate(Observed.simulated(seen, bits, rng), listed, known=known)
+        others = np.flatnonzero(known < 0)
+        records = max(self.study.records, len(self.people))
+        return Trial(
+            setting,
+            len(victims),
+            len(listed),
+            float((found.guesses[others] == place[others]).mean()),
+            _spread(listed, bits) * records / len(self.people),
+            # An encoding must be told from so many people; half of that carries no further.
+            math.log(records) / 2,
+            time.process_time() - start,
+        )
+
+    def _victims(self) -> NDArray[np.int64]:
+        """Draw who is attacked: everybody, or whole dwellings of a tenth of the list."""
+        if self.attacker == "exact":
+            return np.arange(len(self.people))
+        most = len(self.people) // POPULATION
+        return whole_dwellings(self.people, dwelling_of(self.study.found), most, self.seed + 1)
+
+
+def _spread(expected: NDArray[np.int16], bits: list[int]) -> float:
+    """Add up what all other encodings tell of one, on average.
+
+    The likelihood of an agreement with noise of variance 1 / b that is expected to be k, against
+    none, is b k^2 / 2 nats on average.
+    """
+    total = 0.0
+    for group, length in enumerate(bits):
+        for start in range(0, len(expected), _ROWS):
+            block = expected[start : start + _ROWS, :, group].astype(np.float32) / ONE
+            block[np.abs(block) * math.sqrt(length) > VISIBLE] = 0
+            total += float((block * block).sum()) * length / 2
+    return total / len(expected)
