@@ -9,9 +9,18 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from pprl.cli.console import AsJson, app, out, pair, progress_bar, say_error, schema_app
+from pprl.cli.console import (
+    AsJson,
+    app,
+    out,
+    pair,
+    progress_bar,
+    say_error,
+    say_progress,
+    schema_app,
+)
 from pprl.errors import UsageError
-from pprl.holder.choices import OnInvalid, SuggestHardening
+from pprl.holder.choices import Attacker, OnInvalid, SuggestHardening
 
 SchemaFile = Annotated[
     Path, typer.Option("--schema", "-s", help="Linkage schema (pprl TOML/JSON, clkhash v1-v3).")
@@ -128,14 +137,52 @@ def schema_suggest(
     data: Annotated[Path, typer.Argument(help="People's records: CSV or Parquet.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Schema to write.")],
     hardening: Annotated[
-        SuggestHardening, typer.Option("--hardening", help="How filters will be hardened.")
+        SuggestHardening, typer.Option("--hardening", help="How encodings will be hardened.")
     ] = "default",
+    withstand: Annotated[
+        float,
+        typer.Option(
+            "--withstand",
+            help="Share of people that attacks on this file may name; the hardening is the "
+            "lightest that keeps to it. 0: run no attack, take a preset.",
+        ),
+    ] = 0.01,
+    known_pairs: Annotated[
+        int,
+        typer.Option(
+            "--withstand-pairs", help="How many encodings' persons the attacker is to know."
+        ),
+    ] = 0,
+    attacker: Annotated[
+        Attacker,
+        typer.Option(
+            "--attacker",
+            help="exact: has a list of just these people, without an error. population: of ten "
+            "times as many, with errors.",
+        ),
+    ] = "exact",
+    at_least: Annotated[
+        Path | None,
+        typer.Option(
+            "--at-least", help="Another holder's suggested schema: harden no less than it does."
+        ),
+    ] = None,
 ) -> None:
-    """Write a starting schema from the data's own columns."""
+    """Write a starting schema from the data's own columns, hardened as this file needs."""
+    from pprl.evaluation.calibration import suggest_schema
     from pprl.exchange.files import write_text
-    from pprl.holder.suggest import suggest_schema
 
-    write_text(suggest_schema(data, name=output.stem, hardening=hardening), output)
+    text = suggest_schema(
+        data,
+        name=output.stem,
+        hardening=hardening,
+        withstand=withstand or None,
+        known_pairs=known_pairs,
+        attacker=attacker,
+        at_least=at_least,
+        tell=say_progress,
+    )
+    write_text(text, output)
     out.print(f"{output}: read it, then check it with 'pprl schema check {output}'", soft_wrap=True)
 
 

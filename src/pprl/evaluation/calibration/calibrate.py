@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import get_args
 
 import pyarrow as pa
 
 from pprl.errors import UsageError
-from pprl.evaluation.calibration.trials import POPULATION, Case, Trial
+from pprl.evaluation.calibration.trials import Case, PeopleList, Trial
 from pprl.holder.choices import Attacker
 from pprl.holder.profiles import Setting
 from pprl.holder.suggest import Study
@@ -20,9 +20,13 @@ STEPS = (2, 3, 4, 5, 6, 7, 8, 10, 12)
 """The values of t that are tried, the lightest first."""
 
 Tell = Callable[[str], None]
-_LISTS: dict[Attacker, str] = {
+LISTS: Mapping[Attacker, PeopleList] = {
+    "exact": PeopleList(),
+    "population": PeopleList(times=10, mistyped=0.1),
+}
+_IN_WORDS: Mapping[Attacker, str] = {
     "exact": "a list of just these people, without an error",
-    "population": f"a list of {POPULATION} times as many people, one in ten values mistyped",
+    "population": "a list of ten times as many people, one in ten values mistyped",
 }
 
 
@@ -63,7 +67,7 @@ class Calibration:
         )
         yield ""
         yield "Hardening calibrated by attacks on this file. The attacker has the encodings, this"
-        yield f"schema, {_LISTS[self.attacker]},"
+        yield f"schema, {_IN_WORDS[self.attacker]},"
         yield f"{pairs}, and not the key. Attacked were {first.people:,} of {self.records:,}"
         yield f"records, households whole, with a list of {first.listed:,} people."
         for one in self.trials:
@@ -114,7 +118,8 @@ def calibrate(
         raise UsageError(f"withstand must be between 0 and 1, not {withstand!r}.")
     if attacker not in get_args(Attacker):
         raise UsageError(f"attacker must be one of {get_args(Attacker)}, not {attacker!r}.")
-    most = len(people) // (2 if attacker == "exact" else 2 * POPULATION)
+    has = LISTS[attacker]
+    most = len(people) // (2 * has.times)
     if not 0 <= known_pairs <= most:
         raise UsageError(
             f"known pairs must be from 0 to {most:,}, half of the encodings that are attacked, "
@@ -124,7 +129,7 @@ def calibrate(
         usual = usual.stricter(at_least)
     lightest = at_least.t if at_least else STEPS[0]
     steps = [lightest, *(t for t in STEPS if t > lightest)]
-    case = Case(study, people, known_pairs, attacker, seed)
+    case = Case(study, people, known_pairs, has, seed)
     trials: dict[int, Trial] = {}
 
     def falls(t: int) -> bool:

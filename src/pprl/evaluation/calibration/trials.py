@@ -13,16 +13,11 @@ from numpy.typing import NDArray
 from pprl.evaluation.audit.agreement import ONE, expected_agreement
 from pprl.evaluation.audit.percolation import Observed, percolate
 from pprl.evaluation.audit.run import with_errors
-from pprl.holder.choices import Attacker
 from pprl.holder.families import whole_dwellings
 from pprl.holder.profiles import Setting
 from pprl.holder.schema import Schema
 from pprl.holder.suggest import Study, dwelling_of, write_schema
 
-POPULATION = 10
-"""The list of the attacker ``population`` holds so many times the people attacked."""
-MISTYPED = 0.1
-"""The share of that list's values that are typed otherwise than in the file."""
 VISIBLE = 4.0
 """Standard deviations of noise above which a pair is seen by itself."""
 _ROWS = 512
@@ -58,6 +53,19 @@ class Trial:
 
 
 @dataclass(frozen=True)
+class PeopleList:
+    """The list of people that an attacker has.
+
+    Attributes:
+        times: How many times as many people it holds as encodings are attacked.
+        mistyped: The share of its values that are typed otherwise than in the file.
+    """
+
+    times: int = 1
+    mistyped: float = 0.0
+
+
+@dataclass(frozen=True)
 class Case:
     """What is attacked, whatever the setting.
 
@@ -65,14 +73,14 @@ class Case:
         study: What was found in the file's columns.
         people: The fields of people drawn by whole dwellings.
         known_pairs: How many encodings' persons the attacker knows.
-        attacker: Which list the attacker has.
+        has: The attacker's list.
         seed: Of everything that is drawn.
     """
 
     study: Study
     people: pa.Table
     known_pairs: int
-    attacker: Attacker
+    has: PeopleList
     seed: int
 
     def attack(self, setting: Setting) -> Trial:
@@ -87,11 +95,13 @@ class Case:
         bits = [part.bits for part in schema.parts]
         victims = self._victims()
         people = self.people
-        if self.attacker == "population":
-            typed = with_errors(people, schema, MISTYPED, self.seed)
+        own = 0
+        if self.has != PeopleList():
+            # First the victims as they are encoded, then the list as the attacker has it.
+            typed = with_errors(people, schema, self.has.mistyped, self.seed)
             people = pa.concat_tables([people.take(pa.array(victims)), typed])
+            own = len(victims)
         expected = expected_agreement(people, schema)
-        own = len(victims) if self.attacker == "population" else 0
         seen = expected[:own, :own] if own else expected
         # The list is in an order of its own, so that no tie is broken in the attacker's favour.
         order = rng.permutation(len(self.people))
@@ -115,10 +125,10 @@ class Case:
         )
 
     def _victims(self) -> NDArray[np.int64]:
-        """Draw who is attacked: everybody, or whole dwellings of a tenth of the list."""
-        if self.attacker == "exact":
+        """Draw who is attacked: everybody on the list, or whole dwellings of a part of it."""
+        if self.has.times == 1:
             return np.arange(len(self.people))
-        most = len(self.people) // POPULATION
+        most = len(self.people) // self.has.times
         return whole_dwellings(self.people, dwelling_of(self.study.found), most, self.seed + 1)
 
 
@@ -132,6 +142,8 @@ def _spread(expected: NDArray[np.int16], bits: list[int]) -> float:
     for group, length in enumerate(bits):
         for start in range(0, len(expected), _ROWS):
             block = expected[start : start + _ROWS, :, group].astype(np.float32) / ONE
-            block[np.abs(block) * math.sqrt(length) > VISIBLE] = 0
-            total += float((block * block).sum()) * length / 2
+            faint = np.abs(block) * math.sqrt(length) <= VISIBLE
+            # What all pairs have in common tells nobody apart.
+            block -= (block * faint).sum(axis=1, keepdims=True) / faint.sum(axis=1, keepdims=True)
+            total += float((block * block)[faint].sum()) * length / 2
     return total / len(expected)
