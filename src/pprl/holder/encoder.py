@@ -37,6 +37,8 @@ from pprl.holder.tokens import codes_below, number_distinct, tokenise
 from pprl.holder.values import Texts, distinct_texts
 from pprl.kernels.bits import merge_row_runs, merge_rows, merge_runs, set_bits, share_out
 
+_KEPT = 1 << 29
+"""Bytes of tokens' numbers that an encoder keeps at most, from one batch to the next."""
 _DATES = {"date_dmy", "date_mdy"}
 
 
@@ -330,6 +332,7 @@ def _minhasher(schema: Schema, part: Part, key: LinkageKey) -> MinHasher | None:
             key.derive(purpose, schema.fingerprint, field.name, *group, length=KEY_BYTES)
             for field in part.fields
         ],
+        _KEPT // sum(len(one.fields) for one in schema.parts),
     )
 
 

@@ -1,9 +1,8 @@
 """Min-hashing: for every slot the least of the numbers that a record's tokens draw there.
 
-Numbers are 16 bits, the lowest of which is what the slot gives. Slots stand in blocks of
-``b``: a table of numbers is (slots / b, rows, b), so that the rows of one block lie
-together. Bit k of packed word i of a block is the one of slot ``k * (b / 16) + i``: so packing
-is the same operation on whole vectors.
+Numbers are 16 bits, the lowest of which is what the slot gives. Slots are worked on in blocks
+of ``b``, a multiple of `WIDE`, so that the numbers in use stay near the processor: a table of
+numbers is (slots / b, rows, b), the rows of one block one after the other.
 """
 
 from __future__ import annotations
@@ -12,21 +11,37 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pprl.kernels._jit import kernel
+from pprl.kernels.numbers import (
+    WIDE,
+    alike,
+    fetch,
+    lesser,
+    minus,
+    plus,
+    read,
+    write,
+    write_low_bits,
+)
 
 NOTHING = 0xFFFE
 """The number of a slot for which there is no token: larger than any token's, its bit 0."""
 
-_ONE = np.uint16(1)
+LINE = 32
+"""Numbers that come from memory at a time."""
+AHEAD = 2
+"""Records between asking for numbers and using them: with more, the first are gone again."""
 
 
 @kernel
-def look_up(stream: NDArray[np.uint16], table: NDArray[np.uint16], out: NDArray[np.uint16]) -> None:
-    """Put ``table[stream[row, slot]]`` in its place of ``out``: (blocks, rows, b)."""
-    blocks, rows, wide = out.shape
-    for row in range(rows):
+def look_up(
+    stream: NDArray[np.uint16], table: NDArray[np.uint16], first: int, out: NDArray[np.uint16]
+) -> None:
+    """Put ``table[stream[row, slot]]`` in row ``first + row`` of ``out``: (blocks, rows, b)."""
+    blocks, _, wide = out.shape
+    for row in range(stream.shape[0]):
         for block in range(blocks):
             for at in range(wide):
-                out[block, row, at] = table[stream[row, block * wide + at]]
+                out[block, first + row, at] = table[stream[row, block * wide + at]]
 
 
 @kernel
@@ -34,79 +49,69 @@ def count_repeats(
     members: NDArray[np.int32],
     offsets: NDArray[np.int64],
     counts: NDArray[np.int32],
-    tokens: NDArray[np.int32],
-    repeats: NDArray[np.int32],
-    ends: NDArray[np.int64],
+    times: NDArray[np.int32],
 ) -> None:
-    """List the distinct members of each run, and how often each is there.
+    """Say for each member of a run how many of its kind the run has up to there.
 
-    Run r of ``members`` is from ``offsets[r]`` to ``offsets[r + 1]``; its distinct members
-    are written to ``tokens`` and ``repeats`` from ``ends[r]`` to ``ends[r + 1]``, in the order
-    in which they first appear. ``counts`` has an entry for every member, zeroed.
+    Run r of ``members`` is from ``offsets[r]`` to ``offsets[r + 1]``; ``times`` has an entry for
+    every place in ``members``, ``counts`` one for every distinct member, zeroed.
     """
-    ends[0] = 0
-    to = 0
     for run in range(offsets.shape[0] - 1):
         for at in range(offsets[run], offsets[run + 1]):
             counts[members[at]] += 1
+            times[at] = counts[members[at]]
         for at in range(offsets[run], offsets[run + 1]):
-            member = members[at]
-            if counts[member]:
-                tokens[to] = member
-                repeats[to] = counts[member]
-                counts[member] = 0
-                to += 1
-        ends[run + 1] = to
+            counts[members[at]] = 0
 
 
 @kernel
 def least_of_runs(
     numbers: NDArray[np.uint16],
-    tokens: NDArray[np.int32],
-    ends: NDArray[np.int64],
+    members: NDArray[np.int32],
+    offsets: NDArray[np.int64],
+    less: NDArray[np.uint16],
     added: NDArray[np.uint16],
     out: NDArray[np.uint16],
 ) -> None:
-    """Write to row r of ``out`` the least numbers of the tokens of run r.
+    """Write to row r of ``out`` the least numbers of run r, plus ``added[r]``.
 
-    ``numbers`` is (tokens, b) and ``out`` (runs, b): one block. To the numbers of token
-    ``tokens[at]`` is added ``added[at]``, modulo 2**16.
+    ``numbers`` is (tokens, b) and ``out`` (runs, b): one block. Run r of ``members`` is from
+    ``offsets[r]`` to ``offsets[r + 1]``, not empty; from the numbers of the member in place
+    ``at`` of all, ``less[at]`` is subtracted.
     """
-    for run in range(ends.shape[0] - 1):
-        for slot in range(out.shape[1]):
-            out[run, slot] = np.uint16(NOTHING)
-        for at in range(ends[run], ends[run + 1]):
-            token = tokens[at]
-            more = added[at]
-            for slot in range(out.shape[1]):
-                number = np.uint16(numbers[token, slot] + more)
-                out[run, slot] = min(out[run, slot], number)
+    wide = out.shape[1]
+    table = numbers.reshape(numbers.size)
+    made = out.reshape(out.size)
+    for run in range(out.shape[0]):
+        for slot in range(0, wide, WIDE):
+            least = alike(np.uint16(NOTHING))
+            for at in range(offsets[run], offsets[run + 1]):
+                mine = read(table, np.int64(members[at]) * wide + slot)
+                least = lesser(least, minus(mine, alike(less[at])))
+            write(made, run * wide + slot, plus(least, alike(added[run])))
 
 
 @kernel
 def least_of_rows(
-    rows: NDArray[np.int32], numbers: NDArray[np.uint16], out: NDArray[np.uint16]
+    rows: NDArray[np.int32], numbers: NDArray[np.uint16], first: int, out: NDArray[np.uint32]
 ) -> None:
-    """Pack the lowest bits of the least numbers of the rows of each record.
+    """Write the lowest bits of the least numbers of the rows of each record.
 
-    ``rows`` is (n, f): the rows of ``numbers``, (runs, b), of which record r has the least;
-    ``out`` is (n, b / 16), packed as the module says.
+    ``rows`` is (n, f): the rows of ``numbers``, (runs, b), that record r has; ``out`` is
+    (n, slots / 32), and slot ``32 first + i`` becomes bit ``i & 31`` of word ``first + (i >> 5)``.
+    Most rows come from far away in memory, so those of a later record are asked for beforehand.
     """
     wide = numbers.shape[1]
-    words = wide // 16
-    least = np.empty(wide, np.uint16)
+    table = numbers.reshape(numbers.size)
+    words = out.reshape(out.size)
     for record in range(rows.shape[0]):
-        first = rows[record, 0]
-        for slot in range(wide):
-            least[slot] = numbers[first, slot]
-        for at in range(1, rows.shape[1]):
-            row = rows[record, at]
-            for slot in range(wide):
-                least[slot] = min(least[slot], numbers[row, slot])
-        for word in range(words):
-            out[record, word] = 0
-        for bit in range(16):
-            shift = np.uint16(bit)
-            for word in range(words):
-                low = (least[bit * words + word] & _ONE) << shift
-                out[record, word] |= np.uint16(low)
+        later = min(record + AHEAD, rows.shape[0] - 1)
+        for at in range(rows.shape[1]):
+            for line in range(0, wide, LINE):
+                fetch(table, np.int64(rows[later, at]) * wide + line)
+        to = record * out.shape[1] + first
+        for slot in range(0, wide, WIDE):
+            least = read(table, np.int64(rows[record, 0]) * wide + slot)
+            for at in range(1, rows.shape[1]):
+                least = lesser(least, read(table, np.int64(rows[record, at]) * wide + slot))
+            write_low_bits(words, to + slot // 32, least)

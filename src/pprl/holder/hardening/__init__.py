@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from pprl.holder.hardening.diffusion import diffuse, index_sets
 from pprl.holder.hardening.draws import Draws
-from pprl.holder.hardening.minhash import places
 from pprl.holder.hardening.mixing import (
     balance,
     permutation,
@@ -69,8 +68,8 @@ def hardener(part: Part, derive: Derive) -> Harden:
             return lambda filters: diffuse(filters, sets)
         case MinHash():
             slots = index_sets(part.filter_bits, bits, hardening.t, Draws(derive("minhash-slots")))
-            where = places(part.filter_bits)[slots].astype(np.uint16)
-            return lambda filters: diffuse(filters, where)
+            # Slots stand in words with the lowest bit first, and bits in CLKs the other way.
+            return lambda filters: diffuse(filters, slots ^ np.uint16(7))
         case RecordLevel():
             weights = list(part.weights().values())
             chosen = sampled(part.slots, weights, bits, Draws(derive("sample")))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 from hashlib import blake2b
+from threading import Lock
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,7 +20,6 @@ from pprl.kernels.minhash import NOTHING, count_repeats, least_of_rows, least_of
 if TYPE_CHECKING:
     from pprl.holder.groups import Part
     from pprl.holder.salting import Pieces
-    from pprl.holder.schema import Field
 
 KEY_BYTES = 96
 """Of each field: 64 for the digests of its tokens, 32 for their streams."""
@@ -27,11 +28,15 @@ STEPS = 1024
 """Steps of the scale of race values in one unit of the natural logarithm."""
 CENTRE = 1 << 14
 """The race value of ln(-ln u) = 0 for the heaviest weight."""
-LEAST_ADDED, MOST_ADDED = -4 * STEPS, 13 * STEPS
+MOST_ADDED = 13 * STEPS
 """How far a weight can move a race value, which thus stays within 15 bits."""
+MOST_REPEATS = 128
+"""A token that is there more often in a value counts as if it were there so often."""
 LARGEST = 1 << 16
-"""Larger weights and numbers of tokens count as this one."""
+"""A value of more tokens counts as one of so many."""
 
+_AT_ONCE = 1 << 26
+"""Bytes of numbers of values, or of tokens of a field, that are worked on at a time."""
 _BLOCK = 16
 _NONCE = 12
 
@@ -40,7 +45,7 @@ _NONCE = 12
 def race_table() -> NDArray[np.uint16]:
     """Return what 16 random bits r draw: twice the race value of r >> 1, plus r & 1.
 
-    The race value is ``CENTRE`` + ln(-ln u) in steps, u = (r >> 1, + 1/2) / 2**15.
+    The race value is ``CENTRE`` + ln(-ln u) in steps, u = ((r >> 1) + 1/2) / 2**15.
     """
     u = (np.arange(1 << 15) + 0.5) / (1 << 15)
     race = CENTRE + np.rint(STEPS * np.log(-np.log(u))).astype(np.int64)
@@ -49,23 +54,88 @@ def race_table() -> NDArray[np.uint16]:
     return table
 
 
-def logarithm(numbers: NDArray[np.integer]) -> NDArray[np.int64]:
+def logarithm(numbers: NDArray[np.integer], largest: int = LARGEST) -> NDArray[np.int64]:
     """Return the natural logarithm of whole numbers from 1, in whole steps."""
-    return np.rint(STEPS * np.log(np.clip(numbers, 1, LARGEST))).astype(np.int64)
+    steps: NDArray[np.int64] = _logarithms()[np.minimum(numbers, largest)]
+    return steps
+
+
+@cache
+def _logarithms() -> NDArray[np.int64]:
+    numbers = np.maximum(np.arange(LARGEST + 1), 1)
+    return np.rint(STEPS * np.log(numbers)).astype(np.int64)
 
 
 def width_of_blocks(slots: int) -> int:
     """Return how many slots are worked on at a time: a divisor of ``slots``."""
-    return next(wide for wide in (256, 128, 64) if slots % wide == 0)
+    return next(wide for wide in (128, 64) if slots % wide == 0)
 
 
-def places(slots: int) -> NDArray[np.int64]:
-    """Return the bit at which `MinHasher.fill` puts each slot, counted as in a CLK."""
-    wide = width_of_blocks(slots)
-    block, at = np.divmod(np.arange(slots), wide)
-    bit, word = np.divmod(at, wide // 16)
-    # Bit i of a little-endian word of 16 bits is bit i ^ 7 as a CLK counts.
-    return block * wide + 16 * word + (bit ^ 7)
+class Runs:
+    """The tokens of a column's values, prepared for every group that has them.
+
+    Attributes:
+        less: (t,) uint16, for every token of every value twice the logarithm of how many of
+            its kind the value has up to there; the last of them counts.
+        lengths: (v,) logarithm of the number of tokens.
+    """
+
+    def __init__(self, pieces: Pieces) -> None:
+        times = np.empty(len(pieces.members), np.int32)
+        counts = np.zeros(len(pieces.texts), np.int32)
+        count_repeats(pieces.members, pieces.offsets, counts, times)
+        self.less = (2 * logarithm(times, MOST_REPEATS)).astype(np.uint16)
+        self.lengths = logarithm(np.diff(pieces.offsets))
+
+
+class Numbers:
+    """The numbers that the tokens of one field of one group draw.
+
+    Those of the tokens seen are kept for the next batch, within bounds.
+
+    Args:
+        key: `KEY_BYTES`.
+        slots: How many numbers for each token.
+        room: How many tokens' numbers are kept at most.
+    """
+
+    def __init__(self, key: bytes, slots: int, room: int) -> None:
+        self._keys = key[:64], key[64:]
+        self._slots = slots
+        self._room = room
+        self._lock = Lock()
+        self._known: dict[bytes, int] = {}
+        self._table = self._empty(0)
+
+    def of(self, tokens: Sequence[bytes]) -> tuple[NDArray[np.uint16], NDArray[np.int32]]:
+        """Return a table of numbers, (blocks, rows, width of a block), and each token's row."""
+        if len(tokens) > self._room:
+            table = self._empty(len(tokens))
+            self._draw(tokens, table, 0)
+            return table, np.arange(len(tokens), dtype=np.int32)
+        with self._lock:
+            new = [token for token in tokens if token not in self._known]
+            if len(self._known) + len(new) > self._room:
+                # Others may still read the table, so it is left to them.
+                self._known, self._table, new = {}, self._empty(0), list(tokens)
+            first = len(self._known)
+            if first + len(new) > self._table.shape[1]:
+                table = self._empty(min(max(2 * first, first + len(new)), self._room))
+                table[:, :first] = self._table[:, :first]
+                self._table = table
+            self._draw(new, self._table, first)
+            self._known.update(zip(new, range(first, first + len(new)), strict=True))
+            rows = np.fromiter((self._known[one] for one in tokens), np.int32, len(tokens))
+            return self._table, rows
+
+    def _empty(self, tokens: int) -> NDArray[np.uint16]:
+        wide = width_of_blocks(self._slots)
+        return np.empty((self._slots // wide, tokens, wide), np.uint16)
+
+    def _draw(self, tokens: Sequence[bytes], table: NDArray[np.uint16], first: int) -> None:
+        """Put the tokens' numbers in the rows of the table from the first on."""
+        stream = np.frombuffer(streams(tokens, 2 * self._slots, *self._keys), "<u2")
+        look_up(stream.reshape(len(tokens), self._slots), race_table(), first, table)
 
 
 class MinHasher:
@@ -74,13 +144,18 @@ class MinHasher:
     Args:
         part: Its fields and weights.
         keys: `KEY_BYTES` for each field.
+        room: How many bytes of numbers are kept for each field.
     """
 
-    def __init__(self, part: Part, keys: Sequence[bytes]) -> None:
-        self._fields = part.fields
+    def __init__(self, part: Part, keys: Sequence[bytes], room: int) -> None:
         self._slots = part.filter_bits
-        self._keys = [(key[:64], key[64:]) for key in keys]
-        self._heaviest = max(part.weights().values())
+        self._numbers = [Numbers(key, self._slots, room // (2 * self._slots)) for key in keys]
+        heaviest = np.array(max(part.weights().values()))
+        self._lighter = [
+            int(logarithm(heaviest) - logarithm(np.array(weight)))
+            for weight in part.weights().values()
+        ]
+        self._shared = [field.bits_per_feature is not None for field in part.fields]
 
     def fill(
         self, rows: Sequence[NDArray[np.int32]], pieces: Sequence[Pieces], out: NDArray[np.uint64]
@@ -90,54 +165,50 @@ class MinHasher:
         Args:
             rows: For each field, each record's place among the values; -1 without one.
             pieces: For each field, the tokens of its values.
-            out: (n, slots / 64), the slots' bits; the one of slot i is bit ``places[i]``. All
-                are 0 in a record without a token.
+            out: (n, slots / 64), the slots' bits; bit i of a little-endian word is the one
+                of its slot i. All are 0 in a record without a token.
         """
         wide = width_of_blocks(self._slots)
-        tables, lists = [], []
-        indices = np.empty((out.shape[0], len(rows)), np.int32)
+        values = sum(len(one.offsets) - 1 for one in pieces)
+        tokens = max(len(one.texts) for one in pieces)
+        if len(out) > 1 and 2 * max(values * wide, tokens * self._slots) > _AT_ONCE:
+            half = len(out) // 2
+            for some in (slice(0, half), slice(half, None)):
+                less = [one.of(own[some]) for own, one in zip(rows, pieces, strict=True)]
+                self.fill([own for own, _ in less], [one for _, one in less], out[some])
+            return
+        indices = np.empty((len(out), len(rows)), np.int32)
+        fields: list[_Column] = []
         first = 0
-        for at, (field, own, cut) in enumerate(zip(self._fields, rows, pieces, strict=True)):
-            values = len(cut.offsets) - 1
+        for at, (own, one) in enumerate(zip(rows, pieces, strict=True)):
             indices[:, at] = np.where(own < 0, -1, own + first)
-            lists.append((first, first + values, *self._added(field, cut)))
-            tables.append(self._numbers(cut.texts, *self._keys[at]))
-            first += values
+            table, places = self._numbers[at].of(one.texts)
+            penalty = self._lighter[at] + (one.runs.lengths if self._shared[at] else 0)
+            added = np.full(len(one.offsets) - 1, 2 * np.minimum(penalty, MOST_ADDED), np.uint16)
+            last = first + len(added)
+            fields.append(_Column(table, places[one.members], one, added, slice(first, last)))
+            first = last
         indices[indices < 0] = first
         least = np.empty((first + 1, wide), np.uint16)
         least[first] = NOTHING
-        packed = np.empty((len(out), wide // 16), np.uint16)
-        words = out.view(np.uint16)
+        words = out.view(np.uint32)
         for block in range(self._slots // wide):
-            for table, (begin, end, tokens, ends, added) in zip(tables, lists, strict=True):
-                least_of_runs(table[block], tokens, ends, added, least[begin:end])
-            least_of_rows(indices, least, packed)
-            words[:, block * (wide // 16) : (block + 1) * (wide // 16)] = packed
+            for one in fields:
+                numbers, to = one.table[block], least[one.rows]
+                less = one.pieces.runs.less
+                least_of_runs(numbers, one.members, one.pieces.offsets, less, one.added, to)
+            least_of_rows(indices, least, block * wide // 32, words)
 
-    def _numbers(self, tokens: list[bytes], name: bytes, secret: bytes) -> NDArray[np.uint16]:
-        """Draw the tokens' numbers: (blocks, tokens, width of a block)."""
-        wide = width_of_blocks(self._slots)
-        out = np.empty((self._slots // wide, len(tokens), wide), np.uint16)
-        stream = np.frombuffer(streams(tokens, 2 * self._slots, name, secret), "<u2")
-        look_up(stream.reshape(len(tokens), self._slots), race_table(), out)
-        return out
 
-    def _added(
-        self, field: Field, pieces: Pieces
-    ) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.uint16]]:
-        """Return the distinct tokens of each value, and what their weights add to numbers."""
-        tokens = np.empty(len(pieces.members), np.int32)
-        repeats = np.empty(len(pieces.members), np.int32)
-        ends = np.empty(len(pieces.offsets), np.int64)
-        counts = np.zeros(len(pieces.texts), np.int32)
-        count_repeats(pieces.members, pieces.offsets, counts, tokens, repeats, ends)
-        tokens, repeats = tokens[: ends[-1]], repeats[: ends[-1]]
-        weight = field.bits_per_feature or field.bits_per_token or 0
-        added = logarithm(np.array(self._heaviest)) - logarithm(np.array(weight))
-        added = added - logarithm(repeats)
-        if field.bits_per_feature is not None:
-            added = added + np.repeat(logarithm(np.diff(pieces.offsets)), np.diff(ends))
-        return tokens, ends, (2 * np.clip(added, LEAST_ADDED, MOST_ADDED)).astype(np.uint16)
+@dataclass(frozen=True)
+class _Column:
+    """One field of one batch: what its values are made of, and where they go."""
+
+    table: NDArray[np.uint16]
+    members: NDArray[np.int32]
+    pieces: Pieces
+    added: NDArray[np.uint16]
+    rows: slice
 
 
 def streams(tokens: Sequence[bytes], size: int, name: bytes, secret: bytes) -> bytes:
@@ -148,7 +219,8 @@ def streams(tokens: Sequence[bytes], size: int, name: bytes, secret: bytes) -> b
     """
     nonces = b"".join(blake2b(one, key=name, digest_size=_NONCE).digest() for one in tokens)
     blocks = np.empty((len(tokens), size // _BLOCK, 4), np.uint32)
-    blocks[:, :, :3] = np.frombuffer(nonces, np.uint32).reshape(len(tokens), 1, 3)
+    for word, column in enumerate(np.frombuffer(nonces, np.uint32).reshape(len(tokens), 3).T):
+        blocks[:, :, word] = column[:, None]
     blocks[:, :, 3] = np.arange(size // _BLOCK, dtype=">u4").view(np.uint32)
     # One block of the cipher for one distinct counter block: CTR, many streams in one call.
     return Cipher(AES(secret), ECB()).encryptor().update(blocks.tobytes())  # noqa: S305
