@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import pprl
-from conftest import SCHEMA_TOML, encode_by_id
+from conftest import SCHEMA_TOML, by_id, encode_by_id
 from pprl.errors import LengthMismatch, SchemaError, UnreadableFile, UsageError
 from pprl.holder.encoder import expected_fill
 
@@ -118,7 +118,7 @@ def test_files_have_a_column_for_each_group(
     assert table.column_names == ["record_id", "clk_who", "clk_where"]
     table = table.sort_by("record_id")
     assert table["clk_who"][0].as_py() == made.group("who")[0].tobytes()
-    loaded = pprl.Encodings.load(path)
+    loaded = by_id(pprl.Encodings.load(path))
     np.testing.assert_array_equal(loaded.clks, made.clks)
     assert list(loaded.info.groups) == ["who", "where"]
     loaded.save(tmp_path / "b.clk.parquet")
