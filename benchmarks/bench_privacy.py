@@ -45,7 +45,7 @@ from pprl.holder.profiles import PERSON, Diffused
 from pprl.holder.suggest import suggest_schema
 
 DOCS = Path(__file__).parent.parent / "docs" / "explanation"
-KEY = pprl.LinkageKey.from_secret("the holders' key of the privacy benchmark")
+KEY = pprl.LinkageKey.from_secret("the holders' key of the privacy benchmark", allow_weak=True)
 ERRORS = synthetic.Errors(
     keyboard=0.03,
     phonetic=0.01,

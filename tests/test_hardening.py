@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 import pprl
-from conftest import SCHEMA_TOML
+from conftest import SCHEMA_TOML, encode_by_id
 from pprl.cli import app
 from pprl.errors import SchemaError, UndoneHardening, UndoneHardeningWarning, UsageError
 from pprl.exchange.encodings import check_compatible
@@ -195,7 +195,7 @@ def test_record_level_filters_follow_their_definition(key: pprl.LinkageKey) -> N
     for length, inserted in zip(lengths, (60, 20), strict=True):
         assert 1 - (1 - 1 / length) ** inserted <= 0.5 < 1 - (1 - 1 / (length - 1)) ** inserted
     people = pd.DataFrame({"id": ["1", "2"], "a": ["Jansen", "Bakker"], "b": ["x", "y"]})
-    made = pprl.encode(people, schema, key, id_column="id")
+    made = encode_by_id(people, schema, key, id_column="id")
     draws = PlainDraws(key.derive("sample", schema.fingerprint, ""))
     places = []
     for field, share in ((0, 192), (1, 64)):
@@ -249,12 +249,12 @@ KEYED = '{ method = "randomised-response", f = 0.2, noise = "keyed" }'
 def test_noise_is_of_its_own_for_every_record(key: pprl.LinkageKey) -> None:
     """A generator seeded again for each row would put one fixed mask over all of them,
     with which the same bits flip in every record: constant columns, and no privacy."""
-    plain = pprl.encode(same_people(400), noisy_schema('{ method = "none" }'), key, id_column="id")
+    plain = encode_by_id(same_people(400), noisy_schema('{ method = "none" }'), key, id_column="id")
     for schema, noise_key in (
         (noisy_schema(RESPONSE), None),
         (noisy_schema(KEYED), pprl.LinkageKey.generate()),
     ):
-        made = pprl.encode(same_people(400), schema, key, id_column="id", noise_key=noise_key)
+        made = encode_by_id(same_people(400), schema, key, id_column="id", noise_key=noise_key)
         bits = np.unpackbits(made.clks, axis=1)
         assert len({row.tobytes() for row in made.clks}) == 400
         ones = bits.mean(axis=0)
@@ -272,7 +272,7 @@ def test_fresh_noise_changes_and_keyed_noise_stays(key: pprl.LinkageKey) -> None
     people = same_people(5)
 
     def made(schema: pprl.Schema, noise_key: pprl.LinkageKey | None) -> np.ndarray:
-        return pprl.encode(people, schema, key, id_column="id", noise_key=noise_key).clks
+        return encode_by_id(people, schema, key, id_column="id", noise_key=noise_key).clks
 
     own = pprl.LinkageKey.generate()
     fresh, keyed = noisy_schema(RESPONSE), noisy_schema(KEYED)
@@ -344,16 +344,16 @@ def test_every_method_encodes(
 ) -> None:
     schema = noisy_schema(method, bits)
     assert schema.parts[0].filter_bits == before
-    made = pprl.encode(people, schema, key, id_column="id")
+    made = encode_by_id(people, schema, key, id_column="id")
     assert made.clks.shape == (len(people), bits // 8)
-    again = pprl.encode(people, schema, key, id_column="id")
+    again = encode_by_id(people, schema, key, id_column="id")
     np.testing.assert_array_equal(made.clks, again.clks)
     assert made.info.hardening["method"] in method
     if "diffusion" in method:
         said = made.info.hardening
         assert 0.15 < said["fill"] < 0.5
         assert said["c"] == pytest.approx((1 - 2 * said["fill"]) ** 10, abs=1e-3)
-        other = pprl.encode(people, schema, pprl.LinkageKey.generate(), id_column="id")
+        other = encode_by_id(people, schema, pprl.LinkageKey.generate(), id_column="id")
         assert (other.clks != made.clks).mean() > 0.9
 
 
@@ -389,7 +389,7 @@ OVERLONG = '{ method = "diffusion", t = 3, filter_bits = 512 }'
 
 def old_file(path: Path, schema: pprl.Schema, key: pprl.LinkageKey, people: pd.DataFrame) -> Path:
     """Write encodings as versions before the refusal did: diffusion into more bits."""
-    square = pprl.encode(people, noisy_schema('{ method = "none" }'), key, id_column="id")
+    square = encode_by_id(people, noisy_schema('{ method = "none" }'), key, id_column="id")
     encoder = Encoder(schema, key)
     clks = encoder.encode(pa.RecordBatch.from_pandas(people.drop(columns="id"))).clks
     told = {
@@ -410,10 +410,10 @@ def test_diffusion_into_more_bits_is_refused(
     method = OVERLONG.replace("512", str(filter_bits))
     schema = noisy_schema(method)
     if filter_bits >= 1024:
-        assert len(pprl.encode(people, schema, key, id_column="id")) == len(people)
+        assert len(encode_by_id(people, schema, key, id_column="id")) == len(people)
         return
     with pytest.raises(UndoneHardening, match=r"about 528 encodings.* 2 times as many"):
-        pprl.encode(people, schema, key, id_column="id")
+        encode_by_id(people, schema, key, id_column="id")
     with pytest.raises(UndoneHardening):
         pprl.encode_file(people, schema, key, tmp_path / "out", id_column="id")
     assert not list(tmp_path.iterdir())
@@ -431,7 +431,7 @@ def test_one_overlong_group_is_refused(people: pd.DataFrame, key: pprl.LinkageKe
     """
     schema = pprl.Schema.from_toml(SCHEMA_TOML + groups)
     with pytest.raises(UndoneHardening, match="group 'where'"):
-        pprl.encode(people, schema, key, id_column="id")
+        encode_by_id(people, schema, key, id_column="id")
 
 
 def test_old_files_load_and_link_with_a_warning(

@@ -237,6 +237,13 @@ def encode(
             help="Encrypt to this age recipient; several are allowed.",
         ),
     ] = None,
+    keep_order: Annotated[
+        bool, typer.Option("--keep-order", help="Keep the data's order; it tells who is who.")
+    ] = False,
+    shared_by: Annotated[
+        int,
+        typer.Option("--shared-by", help="Records that must share a pattern of filled fields."),
+    ] = 10,
     as_json: AsJson = False,
 ) -> None:
     """Encode people's records into a file of CLKs (data holder)."""
@@ -266,9 +273,13 @@ def encode(
             consent=consent,
             provenance=provenance,
             noise_key=read_key(noise_key) if noise_key else None,
+            keep_order=keep_order,
+            shared_by=shared_by,
             seal_to=seal_to or (),
             progress=progress,
         )
+    for line in info.exposure.lines(info.records) if info.exposure else ():
+        say_error("lies open", line)
     if as_json:
         print(info.model_dump_json())
         return
