@@ -17,7 +17,11 @@ from pprl.holder.suggest import Study
 WITHSTAND = 0.01
 """The share of people that attacks may name, unless another is given."""
 STEPS = (2, 3, 4, 5, 6, 7, 8, 10, 12)
-"""The values of t that are tried, the lightest first."""
+"""The values of t that are tried. Each is tried with the file's usual bits first, then with
+half of them, which hides more than the same t and links more than the next."""
+
+FEWEST_BITS = 2048
+"""With fewer the noise of an agreement hides dirty records whatever t is."""
 
 Tell = Callable[[str], None]
 LISTS: Mapping[Attacker, PeopleList] = {
@@ -36,7 +40,7 @@ class Calibration:
 
     Attributes:
         setting: The setting; the strictest one where none withstood.
-        trials: By t, the lightest first.
+        trials: The lightest first.
         withstand: The share of people that attacks may name.
         known_pairs: How many encodings' persons the attacker knew.
         attacker: Which list the attacker had.
@@ -72,8 +76,9 @@ class Calibration:
         yield f"records, households whole, with a list of {first.listed:,} people."
         for one in self.trials:
             yield (
-                f"  t = {one.setting.t:2}: {one.named:7.2%} named; spread {one.spread:8.1f} of "
-                f"{one.limit:.1f}: {'withstood' if one.withstood(self.withstand) else 'fell'}"
+                f"  t = {one.setting.t:2}, {one.setting.bits} bits: {one.named:7.2%} named; spread "
+                f"{one.spread:8.1f} of {one.limit:.1f}: "
+                f"{'withstood' if one.withstood(self.withstand) else 'fell'}"
             )
         yield "Named: the share of the encodings whose person was found. Spread: how many nats all"
         yield "other people would tell of one if they were named, at the size of the whole file;"
@@ -127,29 +132,42 @@ def calibrate(
         )
     if at_least is not None:
         usual = usual.stricter(at_least)
-    lightest = at_least.t if at_least else STEPS[0]
-    steps = [lightest, *(t for t in STEPS if t > lightest)]
+    steps = _steps(usual, at_least)
     case = Case(study, people, known_pairs, has, seed)
-    trials: dict[int, Trial] = {}
+    trials: dict[Setting, Trial] = {}
 
-    def falls(t: int) -> bool:
-        if t not in trials:
-            trials[t] = case.attack(replace(usual, t=t))
+    def falls(setting: Setting) -> bool:
+        if setting not in trials:
+            made = trials[setting] = case.attack(setting)
             if tell:
-                tell(f"t = {t}: {trials[t].named:.2%} of {trials[t].people:,} people named")
-        return not trials[t].withstood(withstand)
+                tell(
+                    f"t = {setting.t}, {setting.bits:,} bits: {made.named:.2%} of "
+                    f"{made.people:,} people named"
+                )
+        return not trials[setting].withstood(withstand)
 
-    # Bisection: what withstands at one t withstands at every larger one.
+    # Bisection: what withstands at one step withstands at every stricter one.
     low, high = 0, len(steps) - 1
     while low < high:
         middle = (low + high) // 2
         low, high = (middle + 1, high) if falls(steps[middle]) else (low, middle)
     falls(steps[low])
     return Calibration(
-        replace(usual, t=steps[low]),
-        tuple(trials[t] for t in sorted(trials)),
+        steps[low],
+        tuple(trials[one] for one in steps if one in trials),
         withstand,
         known_pairs,
         attacker,
         study.records,
     )
+
+
+def _steps(usual: Setting, at_least: Setting | None) -> list[Setting]:
+    """List what may be tried, the lightest first."""
+    lightest = at_least.t if at_least else STEPS[0]
+    lengths = [bits for bits in (usual.bits, usual.bits // 2) if bits >= FEWEST_BITS]
+    return [
+        replace(usual, t=t, bits=bits)
+        for t in (lightest, *(t for t in STEPS if t > lightest))
+        for bits in lengths
+    ]
