@@ -59,7 +59,7 @@ def test_a_store_gives_everything_back(
     with RowStore(tmp_path, shuffle=shuffle, encrypt=encrypt) as store:
         for first in range(0, 300, 60):
             store.add(rows(60, first, variants))
-        made = list(store.batches())
+        made = [part.take(np.arange(len(part))) for part in store.batches()]
     found = [number for part in made for number in numbers(part)]
     assert [int(v) for part in made for v in part.variants] == 300 * list(range(variants))
     assert found[::variants] == found[variants - 1 :: variants]

@@ -56,11 +56,18 @@ class Rows:
         )
 
     @classmethod
-    def taken(cls, parts: Sequence[Rows], order: NDArray[np.int64]) -> Rows:
-        """Take rows by their numbers from parts that are counted one after the other."""
+    def taken(
+        cls, parts: Sequence[Rows], order: NDArray[np.int64], clks: NDArray[np.uint8]
+    ) -> Rows:
+        """Take rows by their numbers from parts that are counted one after the other.
+
+        Args:
+            parts: The rows.
+            order: (n,) numbers of rows.
+            clks: (n, bytes) where the CLKs are put.
+        """
         from pprl.kernels.bits import copy_rows
 
-        clks = np.empty((len(order), parts[0].clks.shape[1]), np.uint8)
         ends = np.cumsum([len(part) for part in parts])
         owner = np.searchsorted(ends, order, side="right")
         pieces = []

@@ -78,15 +78,18 @@ class RowStore:
                 self._spill(part, self._file)
 
     def batches(self) -> Iterator[Rows]:
-        """Give back all rows, in batches, once."""
+        """Give back all rows, in batches, once; a batch lasts until the next is asked for."""
         if self._file is not None:
             yield from self._from_file(self._file)
         elif self._parts and not self._shuffle:
             yield from drained(self._parts)
         elif self._parts:
             order = random_rows(np.concatenate([part.variants for part in self._parts]))
+            width = self._parts[0].clks.shape[1]
+            room = np.empty((min(len(order), _BATCH_ROWS), width), np.uint8)
             for start in range(0, len(order), _BATCH_ROWS):
-                yield Rows.taken(self._parts, order[start : start + _BATCH_ROWS])
+                some = order[start : start + _BATCH_ROWS]
+                yield Rows.taken(self._parts, some, room[: len(some)])
 
     def _spill(self, rows: Rows, file: _RowFile) -> None:
         if not self._shuffle:
