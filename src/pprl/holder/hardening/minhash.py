@@ -35,7 +35,7 @@ MOST_REPEATS = 128
 LARGEST = 1 << 16
 """A value of more tokens counts as one of so many."""
 
-_AT_ONCE = 1 << 26
+AT_ONCE = 1 << 26
 """Bytes of numbers of values, or of tokens of a field, that are worked on at a time."""
 _BLOCK = 16
 _NONCE = 12
@@ -63,7 +63,8 @@ def logarithm(numbers: NDArray[np.integer], largest: int = LARGEST) -> NDArray[n
 @cache
 def _logarithms() -> NDArray[np.int64]:
     numbers = np.maximum(np.arange(LARGEST + 1), 1)
-    return np.rint(STEPS * np.log(numbers)).astype(np.int64)
+    steps: NDArray[np.int64] = np.rint(STEPS * np.log(numbers)).astype(np.int64)
+    return steps
 
 
 def width_of_blocks(slots: int) -> int:
@@ -171,7 +172,7 @@ class MinHasher:
         wide = width_of_blocks(self._slots)
         values = sum(len(one.offsets) - 1 for one in pieces)
         tokens = max(len(one.texts) for one in pieces)
-        if len(out) > 1 and 2 * max(values * wide, tokens * self._slots) > _AT_ONCE:
+        if len(out) > 1 and 2 * max(values * wide, tokens * self._slots) > AT_ONCE:
             half = len(out) // 2
             for some in (slice(0, half), slice(half, None)):
                 less = [one.of(own[some]) for own, one in zip(rows, pieces, strict=True)]
@@ -193,10 +194,15 @@ class MinHasher:
         least[first] = NOTHING
         words = out.view(np.uint32)
         for block in range(self._slots // wide):
-            for one in fields:
-                numbers, to = one.table[block], least[one.rows]
-                less = one.pieces.runs.less
-                least_of_runs(numbers, one.members, one.pieces.offsets, less, one.added, to)
+            for field in fields:
+                least_of_runs(
+                    field.table[block],
+                    field.members,
+                    field.pieces.offsets,
+                    field.pieces.runs.less,
+                    field.added,
+                    least[field.rows],
+                )
             least_of_rows(indices, least, block * wide // 32, words)
 
 
