@@ -19,7 +19,7 @@ import independent
 import pprl
 from pprl.errors import SchemaError
 from pprl.holder.hardening import minhash
-from pprl.holder.hardening.minhash import MinHasher, Numbers, logarithm, race_table, streams
+from pprl.holder.hardening.minhash import MinHasher, Numbers, Runs, logarithm, race_table, streams
 from pprl.holder.salting import Pieces
 from pprl.holder.schema import Field
 from pprl.holder.tokens import tokenise
@@ -147,22 +147,38 @@ def test_kernels_against_numpy(compiled: bool) -> None:
     assert times.tolist() == [1, 1, 2, 3, 1, 1, 2, 1, 1]
 
     less = rng.integers(0, 50, 9).astype(np.uint16)
-    added = rng.integers(0, 50, 3).astype(np.uint16)
-    least = np.full((4, 128), kernels.NOTHING, np.uint16)
-    of(kernels.least_of_runs)(table[1], members, offsets, less, added, least[:3])
+    least = np.empty((3, 128), np.uint16)
+    of(kernels.least_of_runs)(table[1], members, offsets, less, least)
     for run in range(3):
         some = slice(offsets[run], offsets[run + 1])
         numbers_ = table[1][members[some]].astype(int) - less[some, None]
-        assert (least[run] == numbers_.min(axis=0) + added[run]).all()
+        assert (least[run] == numbers_.min(axis=0)).all()
 
-    rows = rng.integers(0, 4, (7, 3)).astype(np.int32)
-    rows[2] = 3
-    words = np.zeros((7, 12), np.uint32)
-    of(kernels.least_of_rows)(rows, least, 4, words)
-    low = np.packbits(least[rows].min(axis=1) & 1, axis=1, bitorder="little").view(np.uint32)
-    np.testing.assert_array_equal(words[:, 4:8], low)
+    codes = np.empty(5, np.uint64)
+    of(kernels.stretch_codes)(members, offsets, 3, 100, codes)
+    assert codes.tolist() == [40504, 40000, 40000, 80806, 50000]
+
+    # Value 0 is made of rows 1 and 2, value 1 of row 0.
+    values = np.array([[0, 1], [-1, -1], [1, -1], [-1, 0]], np.int32)
+    added = np.array([4, 9], np.uint16)
+    ends, own = np.empty(5, np.int64), np.empty(6, np.int32)
+    more = np.empty(6, np.uint16)
+    rows = np.array([1, 2, 0], np.int32)
+    of(kernels.rows_of_records)(values, np.array([0, 2, 3]), rows, added, ends, own, more)
+    assert ends.tolist() == [0, 3, 3, 4, 6]
+    assert own.tolist() == [1, 2, 0, 0, 1, 2]
+    assert more.tolist() == [4, 4, 9, 9, 4, 4]
+
+    more = rng.integers(0, 50, 6).astype(np.uint16)
+    words = np.zeros((4, 12), np.uint32)
+    of(kernels.least_of_rows)(ends, own, more, least, 4, words)
+    for record in range(4):
+        some = slice(ends[record], ends[record + 1])
+        expected = (least[own[some]] + more[some, None]).min(axis=0, initial=kernels.NOTHING) & 1
+        low = np.packbits(expected, bitorder="little").view(np.uint32)
+        assert words[record, 4:8].tolist() == low.tolist()
     assert not words[:, [0, 3, 8, 11]].any()
-    assert not words[2].any()
+    assert not words[1].any()
 
 
 def test_vectors_in_plain_python() -> None:
@@ -170,6 +186,30 @@ def test_vectors_in_plain_python() -> None:
     assert (numbers.plus(a, b) == a + b).all()
     assert (numbers.lesser(a, b) == np.minimum(a, b)).all()
     assert numbers.alike(np.uint16(5)).tolist() == [5] * 64
+
+
+def test_values_made_of_stretches_give_the_same_bits() -> None:
+    """Dates share stretches and are cut; alone, or few, they are not."""
+    field = Field(name="born", bits_per_feature=9, tokens={"type": "ngram", "positional": True})
+    dates = [
+        f"19{y}{m:02}{d:02}" for y in range(60, 80) for m in range(1, 13) for d in range(1, 20)
+    ]
+    _, pieces = cuts([field], [[date] for date in dates])
+    made = Runs(pieces[0], len(dates))
+    assert len(made.offsets) - 1 < len(dates) / 5
+    assert len(made.rows) == 2 * len(dates)
+    for value in (0, 1, len(dates) - 1):
+        tokens = np.concatenate(
+            [
+                made.members[made.offsets[row] : made.offsets[row + 1]]
+                for row in made.rows[made.ends[value] : made.ends[value + 1]]
+            ]
+        )
+        begin, end = pieces[0].offsets[value : value + 2]
+        assert tokens.tolist() == pieces[0].members[begin:end].tolist()
+    together = slots_of([field], [[date] for date in dates])
+    for at in (0, 7, len(dates) - 1):
+        np.testing.assert_array_equal(slots_of([field], [[dates[at]]])[0], together[at])
 
 
 # ---- The chances
