@@ -236,6 +236,16 @@ HARDENED: dict[str, dict[str, Any]] = {
         "bits": 2048,
         "groups": groups(diffused=True),
     },
+    "four groups of 2,048 bits, minhash, t = 4": {
+        "hardening": {"method": "minhash", "t": 4},
+        "bits": 2048,
+        "groups": groups(diffused=False),
+    },
+    "four groups of 2,048 bits, minhash, t = 6": {
+        "hardening": {"method": "minhash", "t": 6},
+        "bits": 2048,
+        "groups": groups(diffused=False),
+    },
 }
 
 

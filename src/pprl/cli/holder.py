@@ -112,6 +112,10 @@ def schema_check(
             highlight=False,
             soft_wrap=True,
         )
+        if method == "minhash":
+            weights = ", ".join(f"{name} {weight}" for name, weight in part.weights().items())
+            out.print(f"weights      {weights}", highlight=False, soft_wrap=True)
+            continue
         out.print(
             f"fill         about {fill[part.name]:.2f} before hardening, every field filled",
             highlight=False,

@@ -58,7 +58,7 @@ class EncodedBatch:
     Attributes:
         clks: (n, total bits / 8) uint8, the schema's parts side by side.
         present: (n, fields) bool, whether each encoded field has a value.
-        inserted: (n, parts) int64, bits set in each filter before hardening.
+        inserted: (n, parts) int64, bits set in each filter before hardening; with minhash, slots.
         block_keys: (n, passes) uint64, 0 where a record has no key.
         problems: Values that break a rule, by row of the batch; they set no bits.
         unread: (fields,) int64, values that were to be read as dates and are none.
@@ -191,7 +191,9 @@ def expected_fill(schema: Schema) -> dict[str, float]:
     for part, mean in zip(schema.parts, means.tolist(), strict=True):
         length = part.filter_bits
         by_value = [field.bits_per_feature for field in part.fields]
-        if all(by_value) and part.slots[-1] == (0, length):
+        if isinstance(part.hardening, MinHash):
+            fills[part.name] = mean / length
+        elif all(by_value) and part.slots[-1] == (0, length):
             fills[part.name] = 1 - (1 - 1 / length) ** sum(bits or 0 for bits in by_value)
         else:
             fills[part.name] = mean / length
@@ -212,7 +214,7 @@ def _fill(
     pieces: Mapping[str, Pieces],
     filters: NDArray[np.uint64],
 ) -> None:
-    """Insert the fields of one part into (records, words) filters before hardening."""
+    """Make the (records, words) filters of one part before hardening; with minhash, its slots."""
     part = one.part
     salts = salts_of(part.salts, texts) if part.salts else None
     all_rows, all_pieces = [], []

@@ -32,9 +32,14 @@ class Pieces:
     offsets: NDArray[np.int64]
 
     @cached_property
-    def runs(self) -> Runs:
-        """The tokens prepared for min-hashing."""
-        return Runs(self)
+    def _prepared(self) -> list[Runs]:
+        return []
+
+    def runs(self, records: int) -> Runs:
+        """Return the tokens prepared for min-hashing the values of so many records."""
+        if not self._prepared:
+            self._prepared.append(Runs(self, records))
+        return self._prepared[0]
 
     def of(self, rows: NDArray[np.int32]) -> tuple[NDArray[np.int32], Pieces]:
         """Keep what some rows need: return their places among the values kept, and these."""

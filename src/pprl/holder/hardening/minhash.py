@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
 from hashlib import blake2b
 from threading import Lock
@@ -15,7 +14,15 @@ from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import ECB
 from numpy.typing import NDArray
 
-from pprl.kernels.minhash import NOTHING, count_repeats, least_of_rows, least_of_runs, look_up
+from pprl.holder.tokens import number_distinct
+from pprl.kernels.minhash import (
+    count_repeats,
+    least_of_rows,
+    least_of_runs,
+    look_up,
+    rows_of_records,
+    stretch_codes,
+)
 
 if TYPE_CHECKING:
     from pprl.holder.groups import Part
@@ -35,8 +42,10 @@ MOST_REPEATS = 128
 LARGEST = 1 << 16
 """A value of more tokens counts as one of so many."""
 
-_AT_ONCE = 1 << 26
+AT_ONCE = 1 << 26
 """Bytes of numbers of values, or of tokens of a field, that are worked on at a time."""
+_STRETCH = 5
+"""Tokens of a stretch: with fewer, records have more of them; with more, fewer are the same."""
 _BLOCK = 16
 _NONCE = 12
 
@@ -63,7 +72,8 @@ def logarithm(numbers: NDArray[np.integer], largest: int = LARGEST) -> NDArray[n
 @cache
 def _logarithms() -> NDArray[np.int64]:
     numbers = np.maximum(np.arange(LARGEST + 1), 1)
-    return np.rint(STEPS * np.log(numbers)).astype(np.int64)
+    steps: NDArray[np.int64] = np.rint(STEPS * np.log(numbers)).astype(np.int64)
+    return steps
 
 
 def width_of_blocks(slots: int) -> int:
@@ -72,20 +82,59 @@ def width_of_blocks(slots: int) -> int:
 
 
 class Runs:
-    """The tokens of a column's values, prepared for every group that has them.
+    """What the values of a column are made of, for every group that has the column.
+
+    Values are made of stretches of tokens where that is less work: 30,000 dates are 600
+    stretches, each date two of them. Elsewhere each is made of its own tokens.
 
     Attributes:
-        less: (t,) uint16, for every token of every value twice the logarithm of how many of
-            its kind the value has up to there; the last of them counts.
+        members: (t,) int32, tokens; stretch s has ``members[offsets[s]:offsets[s + 1]]``.
+        offsets: (s + 1,) int64.
+        less: (t,) uint16, for every token twice the logarithm of how many of its kind the
+            value has up to there; the last of them counts.
+        rows: (r,) int32, stretches; value v has ``rows[ends[v]:ends[v + 1]]``.
+        ends: (v + 1,) int64.
         lengths: (v,) logarithm of the number of tokens.
     """
 
-    def __init__(self, pieces: Pieces) -> None:
+    def __init__(self, pieces: Pieces, records: int) -> None:
         times = np.empty(len(pieces.members), np.int32)
         counts = np.zeros(len(pieces.texts), np.int32)
         count_repeats(pieces.members, pieces.offsets, counts, times)
         self.less = (2 * logarithm(times, MOST_REPEATS)).astype(np.uint16)
         self.lengths = logarithm(np.diff(pieces.offsets))
+        self.members, self.offsets = pieces.members, pieces.offsets
+        self.ends = np.arange(len(pieces.offsets))
+        self.rows = self.ends[:-1].astype(np.int32)
+        self._stretch(times, records)
+
+    def _stretch(self, times: NDArray[np.int32], records: int) -> None:
+        """Make values of stretches, if that is less work for so many records."""
+        kinds = self.members.astype(np.uint64) * np.uint64(MOST_REPEATS + 1) + np.minimum(
+            times, MOST_REPEATS
+        ).astype(np.uint64)
+        symbols, firsts = number_distinct(kinds)
+        base = len(firsts) + 2
+        tokens = np.diff(self.offsets)
+        parts = -(-tokens // _STRETCH)
+        if base**_STRETCH >= 1 << 64 or not len(tokens):
+            return
+        codes = np.empty(parts.sum(), np.uint64)
+        stretch_codes(symbols, self.offsets, _STRETCH, base, codes)
+        rows, first = number_distinct(codes)
+        ends = np.concatenate(([0], np.cumsum(parts)))
+        value = np.repeat(np.arange(len(parts)), parts)[first]
+        begin = self.offsets[value] + _STRETCH * (first - ends[value])
+        length = np.minimum(self.offsets[value + 1] - begin, _STRETCH)
+        # Steps of each way: tokens read, a row written and brought back, and rows of records.
+        whole = len(self.members) + 3 * len(tokens) + records
+        cut = length.sum() + 3 * len(first) + records * parts.mean()
+        if cut >= whole:
+            return
+        offsets = np.concatenate(([0], np.cumsum(length)))
+        at = np.arange(offsets[-1]) + np.repeat(begin - offsets[:-1], length)
+        self.members, self.less, self.offsets = self.members[at], self.less[at], offsets
+        self.rows, self.ends = rows, ends
 
 
 class Numbers:
@@ -169,46 +218,61 @@ class MinHasher:
                 of its slot i. All are 0 in a record without a token.
         """
         wide = width_of_blocks(self._slots)
-        values = sum(len(one.offsets) - 1 for one in pieces)
+        runs = [one.runs(len(out)) for one in pieces]
+        stretches = sum(len(one.offsets) - 1 for one in runs)
         tokens = max(len(one.texts) for one in pieces)
-        if len(out) > 1 and 2 * max(values * wide, tokens * self._slots) > _AT_ONCE:
+        if len(out) > 1 and 2 * max(stretches * wide, tokens * self._slots) > AT_ONCE:
             half = len(out) // 2
             for some in (slice(0, half), slice(half, None)):
                 less = [one.of(own[some]) for own, one in zip(rows, pieces, strict=True)]
                 self.fill([own for own, _ in less], [one for _, one in less], out[some])
             return
-        indices = np.empty((len(out), len(rows)), np.int32)
-        fields: list[_Column] = []
-        first = 0
-        for at, (own, one) in enumerate(zip(rows, pieces, strict=True)):
-            indices[:, at] = np.where(own < 0, -1, own + first)
-            table, places = self._numbers[at].of(one.texts)
-            penalty = self._lighter[at] + (one.runs.lengths if self._shared[at] else 0)
-            added = np.full(len(one.offsets) - 1, 2 * np.minimum(penalty, MOST_ADDED), np.uint16)
-            last = first + len(added)
-            fields.append(_Column(table, places[one.members], one, added, slice(first, last)))
-            first = last
-        indices[indices < 0] = first
-        least = np.empty((first + 1, wide), np.uint16)
-        least[first] = NOTHING
+        ends, own, more = self._rows(rows, runs)
+        made = [numbers.of(one.texts) for numbers, one in zip(self._numbers, pieces, strict=True)]
+        columns = [
+            (table, places[one.members], one)
+            for (table, places), one in zip(made, runs, strict=True)
+        ]
+        least = np.empty((stretches, wide), np.uint16)
         words = out.view(np.uint32)
         for block in range(self._slots // wide):
-            for one in fields:
-                numbers, to = one.table[block], least[one.rows]
-                less = one.pieces.runs.less
-                least_of_runs(numbers, one.members, one.pieces.offsets, less, one.added, to)
-            least_of_rows(indices, least, block * wide // 32, words)
+            first = 0
+            for table, members, one in columns:
+                last = first + len(one.offsets) - 1
+                least_of_runs(table[block], members, one.offsets, one.less, least[first:last])
+                first = last
+            least_of_rows(ends, own, more, least, block * wide // 32, words)
 
-
-@dataclass(frozen=True)
-class _Column:
-    """One field of one batch: what its values are made of, and where they go."""
-
-    table: NDArray[np.uint16]
-    members: NDArray[np.int32]
-    pieces: Pieces
-    added: NDArray[np.uint16]
-    rows: slice
+    def _rows(
+        self, rows: Sequence[NDArray[np.int32]], runs: Sequence[Runs]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.uint16]]:
+        """List each record's stretches, of all fields, and what is added to their numbers."""
+        values = np.empty((len(rows[0]), len(rows)), np.int32)
+        starts, stretches, added = [np.zeros(1, np.int64)], [], []
+        at_value = at_row = at_stretch = 0
+        size = 0
+        for at, (own, one) in enumerate(zip(rows, runs, strict=True)):
+            values[:, at] = np.where(own < 0, -1, own + at_value)
+            starts.append(one.ends[1:] + at_row)
+            stretches.append(one.rows + np.int32(at_stretch))
+            penalty = self._lighter[at] + (one.lengths if self._shared[at] else 0)
+            added.append(np.full(len(one.lengths), 2 * np.minimum(penalty, MOST_ADDED), np.uint16))
+            size += int(np.diff(one.ends)[own[own >= 0]].sum())
+            at_value += len(one.lengths)
+            at_row += len(one.rows)
+            at_stretch += len(one.offsets) - 1
+        ends, mine = np.empty(len(values) + 1, np.int64), np.empty(size, np.int32)
+        more = np.empty(size, np.uint16)
+        rows_of_records(
+            values,
+            np.concatenate(starts),
+            np.concatenate(stretches),
+            np.concatenate(added),
+            ends,
+            mine,
+            more,
+        )
+        return ends, mine, more
 
 
 def streams(tokens: Sequence[bytes], size: int, name: bytes, secret: bytes) -> bytes:
