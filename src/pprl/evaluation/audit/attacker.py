@@ -143,8 +143,13 @@ class Attacker:
         return self._known[plain, number]
 
     def _key(self, purpose: str) -> LinkageKey:
-        text = f"pprl audit, the attacker's own key: {self._seed} {purpose}"
-        return LinkageKey(hashlib.sha256(text.encode()).digest())
+        return own_key(self._seed, purpose)
+
+
+def own_key(seed: int, purpose: str) -> LinkageKey:
+    """Make a key of the attacker's own."""
+    text = f"pprl audit, the attacker's own key: {seed} {purpose}"
+    return LinkageKey(hashlib.sha256(text.encode()).digest())
 
 
 def undiffused(schema: Schema) -> Schema:

@@ -31,13 +31,15 @@ class Settings:
         keep: Persons that are kept for each encoding.
         rounds: At most so many.
         anchors: Anchors that are compared with at most; the most certain.
+        heat: Divides the log-likelihoods of the field, since some anchors are wrong.
     """
 
     cluster: int = 6
     beam: int = 96
     keep: int = 40
-    rounds: int = 16
+    rounds: int = 24
     anchors: int = 4_000
+    heat: float = 1.3
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,7 @@ def percolate(
             tell(f"round {number}: {int((np.diff(anchors.indptr) > 0).sum())} anchors")
         if anchors.nnz == 0:
             break
-        now = mean_field(observed, expected, anchors, members, allowed, settings.keep, 1.0)
+        now = mean_field(observed, expected, anchors, members, allowed, settings.keep, settings.heat)
         _fix(now, known)
         named, chances = search(now.persons, now.scores, now.floors)
         before = belief
