@@ -16,6 +16,7 @@ Results are added to OUT.json; what is there already is not run again.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import time
 from collections.abc import Iterator
@@ -45,7 +46,8 @@ from pprl.synthetic.registers import Register, register_table
 HOUSEHOLDS = "households"
 SETS = ("febrl3", "febrl4_ov50", "gecko_de", "dupehell_kyc", "pp_census_replicate",
         "splink_fake1000", "clkhash_dirty1000")  # fmt: skip
-T = (2, 3, 4, 5, 6, 7, 8, 10)
+STEPS = ("2:4096", "3:4096", "4:4096", "4:2048", "5:4096", "6:4096", "7:4096", "8:2048")
+"""Settings, t and bits of a group."""
 SIZES = (2_000, 5_000, 20_000)
 LISTS = {"exact": PeopleList(), "three times, a tenth mistyped": PeopleList(3, 0.1)}
 PAIRS = (50, 200, 1_000)
@@ -91,12 +93,12 @@ def calibrated(data: Path, names: list[str], known: list[int]) -> Iterator[dict[
             }  # fmt: skip
 
 
-def links(data: Path, names: list[str], chosen: list[int]) -> Iterator[dict[str, Any]]:
+def links(data: Path, names: list[str], steps: list[str]) -> Iterator[dict[str, Any]]:
     for name, a, b in tables_of(data, names):
         study = study_columns(a.drop(columns=NOT_FIELDS, errors="ignore"))
         usual = preset(study.records, study.families)
         settings = {"none": "none", "strong": STRONG}
-        settings |= {f"t={t}": replace(usual, t=t) for t in chosen}
+        settings |= {step: _at(usual, step) for step in steps}
         for label, setting in settings.items():
             f1 = []
             for number in range(KEYS):
@@ -108,7 +110,8 @@ def links(data: Path, names: list[str], chosen: list[int]) -> Iterator[dict[str,
 
 
 def _f1(a: pd.DataFrame, b: pd.DataFrame, schema: str, number: int) -> float:
-    key = pprl.LinkageKey.from_secret(f"benchmark secret number {number} of the frontier")
+    secret = f"benchmark secret number {number} of the frontier"
+    key = pprl.LinkageKey(hashlib.sha256(secret.encode()).digest())
     left, right = (
         pprl.encode(
             x.drop(columns=NOT_FIELDS[1:], errors="ignore"), pprl.Schema.from_toml(schema), key,
@@ -123,19 +126,19 @@ def _f1(a: pd.DataFrame, b: pd.DataFrame, schema: str, number: int) -> float:
 
 
 def attacks(
-    data: Path, names: list[str], chosen: list[int], sizes: list[int]
+    data: Path, names: list[str], steps: list[str], sizes: list[int]
 ) -> Iterator[dict[str, Any]]:
     for name, people, study, size in _attacked(data, names, sizes):
-        for setting in _settings(study, chosen):
+        for setting in _settings(study, steps):
             for label, has in LISTS.items():
                 yield _attack(name, study, people, size, setting, 0, label, has)
 
 
 def pairs(
-    data: Path, names: list[str], chosen: list[int], sizes: list[int]
+    data: Path, names: list[str], steps: list[str], sizes: list[int]
 ) -> Iterator[dict[str, Any]]:
     for name, people, study, size in _attacked(data, names, sizes):
-        for setting in _settings(study, chosen):
+        for setting in _settings(study, steps):
             for number in PAIRS:
                 yield _attack(name, study, people, size, setting, number, "exact", PeopleList())
 
@@ -153,9 +156,14 @@ def _attacked(
                 yield name, people, study, size
 
 
-def _settings(study: Study, chosen: list[int]) -> Iterator[Setting]:
+def _settings(study: Study, steps: list[str]) -> Iterator[Setting]:
     usual = preset(study.records, study.families)
-    yield from (replace(usual, t=t) for t in chosen)
+    yield from (_at(usual, step) for step in steps)
+
+
+def _at(usual: Setting, step: str) -> Setting:
+    t, bits = map(int, step.split(":"))
+    return replace(usual, t=t, bits=bits)
 
 
 def _attack(
@@ -184,7 +192,7 @@ def run() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("parts", nargs="*", choices=["calibrate", "links", "attacks", "pairs", []])
     parser.add_argument("--sets", nargs="*", default=[*SETS, MADE_UP, HOUSEHOLDS])
-    parser.add_argument("--t", type=int, nargs="*", default=list(T))
+    parser.add_argument("--steps", nargs="*", default=list(STEPS))
     parser.add_argument("--sizes", type=int, nargs="*", default=list(SIZES))
     parser.add_argument("--pairs", type=int, nargs="*", default=[0, 50, 200])
     parser.add_argument("--docs", type=Path)
@@ -194,9 +202,9 @@ def run() -> None:
         linked = [name for name in given.sets if name != HOUSEHOLDS]
         made = {
             "calibrate": lambda: calibrated(given.data, given.sets, given.pairs),
-            "links": lambda linked=linked: links(given.data, linked, given.t),
-            "attacks": lambda: attacks(given.data, given.sets, given.t, given.sizes),
-            "pairs": lambda: pairs(given.data, given.sets, given.t, given.sizes),
+            "links": lambda linked=linked: links(given.data, linked, given.steps),
+            "attacks": lambda: attacks(given.data, given.sets, given.steps, given.sizes),
+            "pairs": lambda: pairs(given.data, given.sets, given.steps, given.sizes),
         }[part]()
         for row in made:
             print(json.dumps(row), flush=True)

@@ -29,7 +29,7 @@ from pprl.synthetic.registers import Register, register_table
 def town() -> pd.DataFrame:
     """Everybody of a made-up town, households whole."""
     people, _ = register_table(
-        population_table(900, seed=3), Register(name="town", coverage=1.0), seed=3
+        population_table(600, seed=3), Register(name="town", coverage=1.0), seed=3
     )
     return people.to_pandas().astype(str).replace({"None": ""})
 
@@ -43,7 +43,7 @@ def study(town: pd.DataFrame) -> Study:
 
 @pytest.fixture(scope="module")
 def people(town: pd.DataFrame, study: Study) -> pa.Table:
-    return people_of_dwellings(town, study, 600, seed=1)
+    return people_of_dwellings(town, study, 400, seed=1)
 
 
 def test_what_is_too_light_falls_to_the_attack(study: Study, people: pa.Table) -> None:
@@ -82,11 +82,7 @@ def test_a_larger_file_needs_no_less(study: Study, people: pa.Table) -> None:
 
 
 def test_where_nothing_withstands_it_is_said(study: Study, people: pa.Table) -> None:
-    few = people.slice(0, 150)
-    hopeless = calibrate(study, few, Setting(7, 2048, families=True), withstand=1e-9)
-    if not hopeless.withstood:
-        assert hopeless.setting.t == 12
-        assert "NO SETTING WITHSTOOD" in "\n".join(hopeless.remarks())
+    hopeless = calibrate(study, people, Setting(7, 2048, families=True))
     impossible = replace(hopeless, trials=tuple(replace(one, named=0.5) for one in hopeless.trials))
     assert not impossible.withstood
     assert "NO SETTING WITHSTOOD" in "\n".join(impossible.remarks())
@@ -95,12 +91,12 @@ def test_where_nothing_withstands_it_is_said(study: Study, people: pa.Table) -> 
 def test_known_pairs_name_more(study: Study, people: pa.Table) -> None:
     setting = Setting(4, 2048)
     without = Case(study, people, 0, PeopleList(), 1).attack(setting)
-    with_them = Case(study, people, 200, PeopleList(), 1).attack(setting)
+    with_them = Case(study, people, 150, PeopleList(), 1).attack(setting)
     assert with_them.named > without.named + 0.05
 
 
 def test_a_list_of_many_more_with_errors_names_fewer(study: Study, people: pa.Table) -> None:
-    setting = Setting(2, 2048, families=True)
+    setting = Setting(3, 2048, families=True)
     exact = Case(study, people, 0, PeopleList(), 1).attack(setting)
     other = Case(study, people, 0, PeopleList(3, 0.1), 1).attack(setting)
     assert other.listed == len(people)
