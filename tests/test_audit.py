@@ -241,7 +241,12 @@ def test_the_gate_refuses_an_unhardened_file_and_reports(
     needed |= {"n_victims", "n_reference", "known_pairs", "seed", "seconds", "overlap", "noise"}
     assert all(needed <= set(one) for one in found["attacks"])
     assert {one["overlap"] for one in found["attacks"]} >= {1.0, 0.5}
-    assert {one["noise"] for one in found["attacks"]} == {0.0, 0.3}
+    assert {one["noise"] for one in found["attacks"]} == {0.0, 0.1, 0.3}
+    assert {"percolation", "order of rows beside a sorted list"} <= {
+        one["name"] for one in found["attacks"]
+    }
+    assert found["broken"]
+    assert "This file is broken" in (out / "audit.html").read_text()
     assert {one["known_pairs"] for one in found["attacks"]} == {0, 50, 200}
     assert len(found["does_not_protect_against"]) == 6
     assert "distances show who is like whom" in {one["weakness"] for one in found["weaknesses"]}

@@ -1,4 +1,4 @@
-"""Percolation, information-set decoding and what lies in the clear: each must break what is weak."""
+"""Percolation, information-set decoding, what lies in the clear: each breaks what is weak."""
 
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ FIELDS = {
 
 def schema_of(hardening: str, extra: str = "", bits: int = 1024) -> pprl.Schema:
     fields = "".join(
-        f'[[fields]]\nname = "{name}"\nbits_per_feature = {share}\n' for name, share in FIELDS.items()
+        f'[[fields]]\nname = "{name}"\nbits_per_feature = {share}\n'
+        for name, share in FIELDS.items()
     )
     return pprl.Schema.from_toml(
         f'version = 1\nname = "s"\nbits = {bits}\nhardening = {hardening}\n{extra}{fields}'
@@ -196,9 +197,7 @@ def test_clusters_are_sampled_whole(people: pa.Table) -> None:
     kin = clusters(bare)
     home = [
         f"{a} {b}"
-        for a, b in zip(
-            bare["postcode"].to_pylist(), bare["house_number"].to_pylist(), strict=True
-        )
+        for a, b in zip(bare["postcode"].to_pylist(), bare["house_number"].to_pylist(), strict=True)
     ]
     for address in {one for one in home if home.count(one) == 2 and "None" not in one}:
         first, second = (at for at, one in enumerate(home) if one == address)

@@ -21,7 +21,7 @@ def _popcount(x: np.uint64) -> int:
     x = x - ((x >> np.uint64(1)) & np.uint64(0x5555555555555555))
     x = (x & np.uint64(0x3333333333333333)) + ((x >> np.uint64(2)) & np.uint64(0x3333333333333333))
     x = (x + (x >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
-    return (x * np.uint64(0x0101010101010101)) >> np.uint64(56)
+    return np.int64((x * np.uint64(0x0101010101010101)) >> np.uint64(56))  # type: ignore[return-value]
 
 
 @kernel
@@ -84,7 +84,8 @@ def light_words(
 
     Stern's algorithm (1989): the rows of a reduced basis are dealt into halves; sums of up to two
     rows of each half that agree on a window of columns are light on it and may be light as a
-    whole. Between rounds some columns of the information set are exchanged (Canteaut and Chabaud 1998).
+    whole. Between rounds some columns of the information set are exchanged (Canteaut and
+    Chabaud 1998).
 
     Args:
         basis: (k, w) reduced rows; changed.

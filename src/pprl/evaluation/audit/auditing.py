@@ -94,8 +94,8 @@ class Audit:
             "limit": self.limit,
             "sampling": self.sampling,
             "broken": [
-                f"{one.name}: {one.reidentification_rate:.0%} of {one.n_victims:,} people were named "
-                "without the key and without known pairs"
+                f"{one.name}: {one.reidentification_rate:.0%} of {one.n_victims:,} people were "
+                "named without the key and without known pairs"
                 for one in self.succeeded
             ],
             "does_not_protect_against": list(DOES_NOT_PROTECT),
@@ -267,8 +267,8 @@ def audit(
     sampling = (
         "every encoding whose person is on the list was attacked"
         if len(case.clks) == len(whole.clks)
-        else f"{len(case.clks):,} of {len(whole.clks):,} encodings were attacked, drawn together with "
-        "those who share their address or family; on a larger file such attacks name more"
+        else f"{len(case.clks):,} of {len(whole.clks):,} encodings were attacked, drawn together "
+        "with those who share their address or family; on a larger file attacks name more"
     )
     return Audit(about, metrics, named, measured, tuple(attacks), tuple(against), limit, sampling)
 

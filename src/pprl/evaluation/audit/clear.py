@@ -90,7 +90,7 @@ def _refine(colours: Rows, ours: NDArray[np.uint64], theirs: NDArray[np.uint64])
 
 
 def guess_inside(ours: Rows, theirs: Rows, rng: np.random.Generator) -> Rows:
-    """Name somebody of the same class, each person once; who is alone in a class is named rightly."""
+    """Name somebody of the same class, each person once; who is alone in it is named rightly."""
     guesses = np.full(len(ours), -1, np.int64)
     rows, people = rng.permutation(len(ours)), rng.permutation(len(theirs))
     rows = rows[np.argsort(ours[rows], kind="stable")]

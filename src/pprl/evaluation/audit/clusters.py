@@ -51,4 +51,5 @@ def clusters(people: pa.Table) -> Rows:
         second.append(both[small])
     rows, columns = np.concatenate(first), np.concatenate(second)
     graph = csr_matrix((np.ones(len(rows), bool), (rows, columns)), shape=(n, n))
-    return connected_components(graph, directed=False)[1].astype(np.int64)
+    numbers: Rows = connected_components(graph, directed=False)[1].astype(np.int64)
+    return numbers

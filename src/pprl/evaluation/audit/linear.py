@@ -1,10 +1,10 @@
 """Undoing linear hardening from the encodings alone, without key, list or known pairs.
 
 A diffused filter is a linear map over GF(2). Where it has more output bits than the filter has,
-the encodings of some thousand records span only a part of all words: a code whose lightest words are
-the columns of the secret map, since each position of the filter is XORed into few bits. They are
-found one by one by information-set decoding, and the plain filters with them, in an unknown order
-of positions that is the same for every record.
+the encodings of some thousand records span only a part of all words. This part is a code, and its
+lightest words are the columns of the secret map, since each position of the filter goes into few
+bits. Information-set decoding finds them one by one, and with them the plain filters, in an
+unknown order of positions that is the same for every record.
 
 Source: Stern, A method for finding codewords of small weight (1989); Canteaut and Chabaud (1998).
 """

@@ -8,14 +8,13 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from pprl.evaluation.audit.agreement import expected_agreement, key_spread
-from pprl.evaluation.audit.attacker import Attacker, targets_of, undiffused
-from pprl.evaluation.audit.bits import dice
+from pprl.evaluation.audit.attacker import targets_of, undiffused
 from pprl.evaluation.audit.clear import colours_of
 from pprl.evaluation.audit.linear import FULL, undo
 from pprl.evaluation.audit.percolation import Observed, percolate
 from pprl.evaluation.audit.results import Attack
 from pprl.evaluation.audit.run import Case, with_errors
-from pprl.evaluation.audit.spectral import match_graphs
+from pprl.holder.hardening.options import Diffusion
 
 SECONDS = 240.0
 """Processor time that information-set decoding gets at most."""
@@ -64,32 +63,34 @@ def percolations(
 
 
 def decoding_attack(case: Case, seconds: float = SECONDS) -> Attack | None:
-    """Undo the diffusion of the group with the lowest t, then match plain filters with the list's.
+    """Undo the diffusion of the group with the lowest t, then percolate over plain filters.
 
     Returns:
         None where no group is diffused into more bits than its filter has.
     """
     start = time.perf_counter()
     open_ = [
-        (part.hardening.t * part.bits / part.filter_bits, -len(part.fields), at)
+        (part.hardening.t * part.bits / part.filter_bits, -len(part.fields), at, part.hardening.t)
         for at, part in enumerate(case.schema.parts)
-        if part.hardening.method == "diffusion" and part.bits > part.filter_bits + FULL
+        if isinstance(part.hardening, Diffusion) and part.bits > part.filter_bits + FULL
     ]
     if not open_:
         return None
-    at = min(open_)[2]
+    _, _, at, t = min(open_)
     part, target = case.schema.parts[at], targets_of(case.schema)[at]
     victims = np.ascontiguousarray(case.clks[:, target.columns])
-    undone = undo(victims, part.hardening.t, part.filter_bits, seconds=seconds, seed=case.seed)
+    undone = undo(victims, t, part.filter_bits, seconds=seconds, seed=case.seed)
     guesses = np.full(len(victims), -1, np.int64)
     if undone.filters is not None:
         plain = undiffused(case.schema)
-        own = Attacker(case.people, plain, case.seed).encodings()
-        theirs = own[:, targets_of(plain)[at].columns]
+        expected = expected_agreement(case.people, plain)[:, :, at : at + 1]
         filters = np.packbits(undone.filters, axis=1)
-        guesses = match_graphs(dice(filters), dice(theirs))
+        spread = key_spread(plain)[at : at + 1]
+        guesses = percolate(
+            Observed.of_clks([filters]), np.ascontiguousarray(expected), spread=spread
+        ).guesses
     return Attack.of(
-        f"information-set decoding and graph matching{target.label}",
+        f"information-set decoding, percolation{target.label}",
         guesses,
         case.who,
         len(case.people),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from dataclasses import field as kept
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -96,7 +97,7 @@ def percolate(
     members = ego_clusters(victims, settings.cluster)
     seen = _seen(observed, members)
 
-    def search(persons: NDArray[np.int32], scores: Floats, floors: Floats) -> tuple[Rows, Floats]:
+    def search(persons: NDArray[np.int32], scores: Floats, floors: Floats) -> tuple[Any, Any]:
         from pprl.kernels.graph_beam import match_clusters
 
         named = np.full((n, 8), -1, np.int32)
