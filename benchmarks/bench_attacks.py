@@ -20,9 +20,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from bench_privacy import registers, suggested
 
 import pprl
-from bench_privacy import registers, suggested
 from pprl.evaluation.audit.agreement import expected_agreement
 from pprl.evaluation.audit.percolation import predict
 from pprl.evaluation.audit.run import Case

@@ -27,9 +27,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from bench_quality import MADE_UP, NOT_FIELDS, registers, tables_of
 
 import pprl
+from bench_quality import MADE_UP, NOT_FIELDS, registers, tables_of
 from pprl.evaluation.calibration.calibrate import calibrate
 from pprl.evaluation.calibration.trials import Case, PeopleList
 from pprl.holder.profiles import STRONG, Setting, preset
@@ -85,11 +85,14 @@ def calibrated(data: Path, names: list[str], known: list[int]) -> Iterator[dict[
             assert isinstance(usual, Setting)
             limit = {0: 0.01, 50: 0.02, 200: 0.1 if study.families else 0.05}[pairs]
             found = calibrate(study, drawn, usual, withstand=limit, known_pairs=pairs)
+            trials = [
+                [one.setting.t, one.setting.bits, one.named, one.spread] for one in found.trials
+            ]
             yield {
                 "part": "calibrate", "set": name, "pairs": pairs, "records": study.records,
                 "families": study.families, "t": found.setting.t, "bits": found.setting.bits,
                 "withstood": found.withstood, "seconds": time.process_time() - start,
-                "trials": [[one.setting.t, one.setting.bits, one.named, one.spread] for one in found.trials],
+                "trials": trials,
             }  # fmt: skip
 
 
@@ -100,12 +103,12 @@ def links(data: Path, names: list[str], steps: list[str]) -> Iterator[dict[str, 
         settings = {"none": "none", "strong": STRONG}
         settings |= {step: _at(usual, step) for step in steps}
         for label, setting in settings.items():
-            f1 = []
-            for number in range(KEYS):
-                f1.append(_f1(a, b, write_schema(study, "s", setting), number))
+            schema = write_schema(study, "s", setting)
+            f1 = [_f1(a, b, schema, number) for number in range(KEYS)]
+            bits = getattr(setting, "bits", 1024)
             yield {
                 "part": "links", "set": name, "setting": label, "families": study.families,
-                "bits": getattr(setting, "bits", 1024), "f1": float(np.median(f1)), "worst": min(f1),
+                "bits": bits, "f1": float(np.median(f1)), "worst": min(f1),
             }  # fmt: skip
 
 

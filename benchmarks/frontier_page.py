@@ -56,9 +56,7 @@ def _table(head: Sequence[str], body: Iterator[Sequence[str]]) -> Iterator[str]:
 
 def chosen(rows: Rows, pairs: int = 0) -> dict[str, dict[str, Any]]:
     """Return what was calibrated for each set."""
-    return {
-        row["set"]: row for row in rows if row["part"] == "calibrate" and row["pairs"] == pairs
-    }
+    return {row["set"]: row for row in rows if row["part"] == "calibrate" and row["pairs"] == pairs}
 
 
 def _calibrated(rows: Rows) -> Iterator[str]:
@@ -98,7 +96,10 @@ def _links(rows: Rows) -> Iterator[str]:
     yield from _table(
         ("file", *settings),
         (
-            (NAMES[name], *(f"{100 * f1[name, s]:.1f}" if (name, s) in f1 else "" for s in settings))
+            (
+                NAMES[name],
+                *(f"{100 * f1[name, s]:.1f}" if (name, s) in f1 else "" for s in settings),
+            )
             for name in sets
         ),
     )
@@ -114,9 +115,7 @@ def _pairs(rows: Rows) -> Iterator[str]:
 
 
 def _named(found: Rows, by: str, columns: dict[Any, str]) -> Iterator[str]:
-    named = {
-        (row["set"], row["size"], row["t"], row["bits"], row[by]): row for row in found
-    }
+    named = {(row["set"], row["size"], row["t"], row["bits"], row[by]): row for row in found}
     lines = dict.fromkeys(key[:4] for key in named)
 
     def body() -> Iterator[Sequence[str]]:
@@ -136,12 +135,12 @@ def _named(found: Rows, by: str, columns: dict[Any, str]) -> Iterator[str]:
 
 def _draw(rows: Rows, file: Path) -> None:
     """Draw F1 lost against the share named without key and pairs, a line for each file."""
-    import matplotlib
+    import matplotlib as mpl
 
-    matplotlib.use("svg")
+    mpl.use("svg")
     import matplotlib.pyplot as plt
 
-    matplotlib.rcParams["svg.hashsalt"] = "pprl"
+    mpl.rcParams["svg.hashsalt"] = "pprl"
     f1 = {(row["set"], row["setting"]): row["f1"] for row in rows if row["part"] == "links"}
     found = [row for row in rows if row["part"] == "attacks" and row["list"] == "exact"]
     figure, axes = plt.subplots(figsize=(8, 5), layout="constrained")

@@ -176,9 +176,7 @@ def test_the_command_calibrates_and_obeys_another_schema(
     assert "Hardening calibrated by attacks on this file" in text
     assert "zzq" not in text
     ours = setting_of(pprl.Schema.load(first))
-    stricter = pprl.suggest_schema(
-        town, hardening="strong", withstand=None
-    )
+    stricter = pprl.suggest_schema(town, hardening="strong", withstand=None)
     (tmp_path / "other.toml").write_text(stricter)
     args = ["-o", str(second), "--at-least", str(tmp_path / "other.toml"), "--withstand", "0"]
     said = run.invoke(app, ["schema", "suggest", str(tmp_path / "people.csv"), *args])

@@ -52,9 +52,7 @@ def holds_families(people: pa.Table, columns: Sequence[str]) -> bool:
     """
     if not columns or not len(people):
         return False
-    _, place, count = np.unique(
-        dwellings(people, columns), return_inverse=True, return_counts=True
-    )
+    _, place, count = np.unique(dwellings(people, columns), return_inverse=True, return_counts=True)
     return bool((count[place] > 1).mean() >= SHARING)
 
 

@@ -22,8 +22,8 @@ import pyarrow.compute as pc
 
 from pprl.errors import EmptyInput, UsageError
 from pprl.holder.choices import SuggestHardening
-from pprl.holder.normalize import NORMALISERS, digits_only, postcode_nl, trim
 from pprl.holder.families import draw_dwellings, holds_families, whole_dwellings
+from pprl.holder.normalize import NORMALISERS, digits_only, postcode_nl, trim
 from pprl.holder.profiles import (
     MASK,
     STRONG,

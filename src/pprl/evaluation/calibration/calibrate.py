@@ -86,7 +86,7 @@ class Calibration:
         if not self.withstood:
             yield f"NO SETTING WITHSTOOD a limit of {self.withstand:.1%}. Link where no party sees"
             yield "an encoding, or encode fewer fields."
-        yield "It says what these attacks name, at this size; it does not prove that none is better."
+        yield "This says what these attacks name, at this size. Others may name more."
         yield ""
 
 

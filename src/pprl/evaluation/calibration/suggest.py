@@ -44,15 +44,15 @@ def suggest_schema(
     Args:
         data: What `pprl.encode` takes.
         name: The schema's name.
-        hardening: ``default``; ``strong``, for whole households and an attacker who knows 200 of the
-            people; ``salted``; ``fields`` and ``none`` protect least. Only ``default`` and ``salted``
-            are calibrated.
+        hardening: ``default``; ``strong``, for whole households and an attacker who knows 200
+            of the people; ``salted``; ``fields`` and ``none`` protect least. Only ``default`` and
+            ``salted`` are calibrated.
         withstand: The share of people that attacks may name. None: no attack is run, and the
             hardening is a preset.
         known_pairs: How many of the encodings' persons the attacker knows.
         attacker: ``exact``: a list of just these people, without an error. ``population``: a
             list of ten times as many people, one in ten values mistyped.
-        at_least: Another holder's suggested schema, which the hardening is not to be lighter than.
+        at_least: Another holder's suggested schema; the hardening is never lighter than there.
         csv_format: Delimiter and encoding of a CSV file.
         seed: Of the sample and the attacks.
         tell: Called with what is being done.

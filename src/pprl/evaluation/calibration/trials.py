@@ -110,9 +110,7 @@ class Case:
         expected = expected_agreement(people, schema)
         seen = expected[:own, :own] if own else expected
         listed = expected[own:, own:]
-        named = max(
-            self._named(seen, listed, victims, bits, rng) for _ in range(KEYS)
-        )
+        named = max(self._named(seen, listed, victims, bits, rng) for _ in range(KEYS))
         records = max(self.study.records, len(self.people))
         return Trial(
             setting,
