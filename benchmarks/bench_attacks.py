@@ -24,6 +24,7 @@ from bench_privacy import registers, suggested
 
 import pprl
 from pprl.evaluation.audit.agreement import expected_agreement
+from pprl.evaluation.audit.attacker import Attacker
 from pprl.evaluation.audit.percolation import predict
 from pprl.evaluation.audit.run import Case
 from pprl.evaluation.audit.strong import percolations
@@ -71,8 +72,9 @@ def main() -> None:
     )
     clks = np.zeros((len(table), schema.total_bits // 8), np.uint8)
     if options.real:
+        # Not by `encode`, which shuffles, and refuses what old files were made with.
         key = pprl.LinkageKey.generate()
-        clks = pprl.encode(records, schema, key, id_column=id_column, on_invalid="warn").clks
+        clks = Attacker(table, schema, options.seed, key).encodings()
     case = Case(clks, table, np.arange(len(table)), schema, options.seed)
     case = case.sample_clusters(options.records)
     known = [int(one) for one in options.known.split(",")]

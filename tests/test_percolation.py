@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 
 import pprl
+from conftest import key_of
 from pprl import synthetic
 from pprl.evaluation.audit.agreement import ONE, expected_agreement, jaccard, token_weights
 from pprl.evaluation.audit.clear import clear_attacks, guess_inside, order_attack
@@ -17,10 +18,11 @@ from pprl.evaluation.audit.linear import span, undo
 from pprl.evaluation.audit.percolation import Observed, predict
 from pprl.evaluation.audit.run import Case
 from pprl.evaluation.audit.strong import decoding_attack, percolations
+from pprl.holder.encoder import Encoder
 from pprl.holder.hardening.diffusion import diffuse, index_sets
 from pprl.holder.hardening.draws import Draws
 
-KEY = pprl.LinkageKey.from_secret(b"the holders' key, never the attacker's")
+KEY = key_of(b"the holders' key, never the attacker's")
 N = 300
 FIELDS = {
     "first_names": 60,
@@ -55,11 +57,11 @@ def people() -> pa.Table:
 
 def case_of(people: pa.Table, schema: pprl.Schema) -> Case:
     order = np.random.default_rng(2).permutation(len(people))
-    made = pprl.encode(
-        people.take(pa.array(order)), schema, KEY, id_column="record_id", on_invalid="warn"
-    )
+    (batch,) = people.take(pa.array(order)).combine_chunks().to_batches()
+    made = Encoder(schema, KEY).encode(batch)
     bare = people.drop_columns("record_id")
-    return Case(made.clks, bare, order, schema, 1, made.present, made.block_keys)
+    present = np.packbits(made.present, axis=1)
+    return Case(made.clks, bare, order, schema, 1, present, made.block_keys)
 
 
 def test_what_is_expected_of_min_hashes_is_what_another_key_shows(people: pa.Table) -> None:

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Iterator
 
 import numpy as np
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from pprl.errors import PprlWarning
 from pprl.evaluation.audit.attacker import own_key
 from pprl.evaluation.audit.bits import Rows
 from pprl.evaluation.audit.results import Attack
 from pprl.evaluation.audit.run import Case
-from pprl.holder.encode import encode
+from pprl.holder.encoder import Encoder
+from pprl.holder.records import read_batches
 
 _ROUNDS = 6
-_ID = "audit record id"
 
 
 def colours_of(case: Case, *, blocks: bool = True) -> tuple[Rows, Rows] | None:
@@ -38,24 +36,28 @@ def colours_of(case: Case, *, blocks: bool = True) -> tuple[Rows, Rows] | None:
     use = blocks and case.block_keys is not None
     if case.present is None and not use:
         return None
-    schema = case.schema.model_copy(update={"variants": ()})
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", PprlWarning)
-        made = encode(
-            case.people.append_column(_ID, pc.cast(np.arange(len(case.people)), "string")),
-            schema,
-            own_key(case.seed, "in the clear"),
-            id_column=_ID,
-            on_invalid="warn",
-        )
+    encoder = Encoder(case.schema, own_key(case.seed, "in the clear"))
+    names = [field.name for field in case.schema.encoded_fields]
+    made = [encoder.encode(batch) for batch in read_batches(case.people, names)]
     n = len(case.clks)
     colours = np.zeros(n + len(case.people), np.int64)
-    if case.present is not None and made.present is not None:
-        both = np.vstack([case.present, made.present])
+    if case.present is not None:
+        theirs = np.packbits(np.concatenate([one.present for one in made]), axis=1)
+        both = np.vstack([case.present, _nearest(theirs, case.present)])
         colours = np.unique(both, axis=0, return_inverse=True)[1].reshape(-1).astype(np.int64)
-    if use and made.block_keys is not None and case.block_keys is not None:
-        colours = _refine(colours, case.block_keys, made.block_keys)
+    if use and case.block_keys is not None:
+        keys = np.concatenate([one.block_keys for one in made])
+        colours = _refine(colours, case.block_keys, keys)
     return colours[:n], colours[n:]
+
+
+def _nearest(masks: NDArray[np.uint8], seen: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Replace masks that no encoding has by the nearest one: encoding makes rare masks coarser."""
+    own, which = np.unique(masks, axis=0, return_inverse=True)
+    there = np.unique(seen, axis=0)
+    differ = np.unpackbits(own[:, None] ^ there[None], axis=2).sum(axis=2)
+    nearest: NDArray[np.uint8] = there[differ.argmin(axis=1)][which.reshape(-1)]
+    return nearest
 
 
 def _refine(colours: Rows, ours: NDArray[np.uint64], theirs: NDArray[np.uint64]) -> Rows:
