@@ -21,6 +21,7 @@
     │   │   ├── WrongRecipient           sealed for somebody else
     │   │   ├── TruncatedFile            sealed, and cut short
     │   │   └── TamperedFile             sealed, and altered
+    │   ├── UnwritableFile               a file cannot be written: disk full, read-only, no folder
     │   ├── InvalidValues                values break the rules of their field
     │   ├── TooManyPairs                 more pairs qualify than the caller allowed
     │   └── AuditFailed                  an attack got further than the caller allowed
@@ -63,6 +64,7 @@ __all__ = [
     "TooManyPairs",
     "TruncatedFile",
     "UnreadableFile",
+    "UnwritableFile",
     "UsageError",
     "WrongRecipient",
 ]
@@ -148,6 +150,10 @@ class TruncatedFile(UnreadableFile):
 
 class TamperedFile(UnreadableFile):
     """A sealed file was altered."""
+
+
+class UnwritableFile(DataError):
+    """A file cannot be written: the disk is full or read-only, or there is no folder."""
 
 
 class InvalidValues(DataError):
