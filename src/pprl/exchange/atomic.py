@@ -22,13 +22,16 @@ from contextlib import ExitStack, contextmanager
 from os import PathLike
 from pathlib import Path
 
-from pprl.errors import OutputExists, UnwritableFile
+from pprl.errors import OutputExists, UnwritableFile, UsageError
+from pprl.exchange.untrusted.text import shown
 
 _MARKER = ".unfinished"
 _LARGEST_MARKER = 1 << 20
-_FULL = {errno.ENOSPC: "is full", errno.EROFS: "is read-only"} | (
-    {errno.EDQUOT: "has no more room for you (quota)"} if hasattr(errno, "EDQUOT") else {}
-)
+_FULL = {
+    errno.ENOSPC: "is full",
+    errno.EROFS: "is read-only",
+    errno.EFBIG: "takes no file so large",
+} | ({errno.EDQUOT: "has no more room for you (quota)"} if hasattr(errno, "EDQUOT") else {})
 
 
 @contextmanager
@@ -68,6 +71,26 @@ def whole_files(*paths: str | PathLike[str], private: bool = False) -> Iterator[
         with writing(targets[0] if len(targets) == 1 else targets[0].parent):
             yield temporaries
         commit(dict(zip(temporaries, targets, strict=True)))
+
+
+@contextmanager
+def staged_files(*paths: str | PathLike[str]) -> Iterator[list[Path]]:
+    """As `whole_files`, for writers that want to make their file themselves.
+
+    Raises:
+        What `whole_file` raises.
+    """
+    targets = [Path(path) for path in paths]
+    refuse_existing(*targets)
+    mark = uuid.uuid4().hex
+    names = [target.with_name(f".{target.name}.{mark}.part") for target in targets]
+    try:
+        with writing(targets[0]):
+            yield names
+        commit(dict(zip(names, targets, strict=True)))
+    finally:
+        for name in names:
+            _remove_quietly(name)
 
 
 @contextmanager
@@ -156,9 +179,12 @@ def write_secret(text: str, path: str | PathLike[str], what: str) -> None:
 
     Raises:
         OutputExists: There is a file already; no secret is ever overwritten.
+        UsageError: The name is a key, pasted where the file's name belongs.
         UnwritableFile: The folder does not exist or cannot be written to.
     """
     target = Path(path)
+    if shown(target.name) != target.name:
+        raise UsageError("the name of the file to write is itself a key. Name a file.")
     temporary = target.with_name(f".{uuid.uuid4().hex}.part")
     try:
         with writing(target):
@@ -199,9 +225,8 @@ def unwritable(path: str | PathLike[str], error: OSError) -> UnwritableFile:
     """Make the error for a disk that is full, read-only or gone."""
     reason = error.strerror or str(error).rpartition(": ")[2] or type(error).__name__
     code = error.errno if error.errno is not None else 0
-    if code in _FULL or "No space left" in reason:
-        disk = _disk_of(Path(path))
-        state = _FULL.get(code, "is full")
+    if code in _FULL:
+        disk, state = _disk_of(Path(path)), _FULL[code]
         return UnwritableFile(
             f"cannot write {path}: the disk that holds {disk} {state}. Make room, or write "
             f"elsewhere; nothing half-written is left behind."
@@ -329,6 +354,7 @@ __all__ = [
     "new_folder",
     "output_folder",
     "refuse_existing",
+    "staged_files",
     "sync_folder",
     "unwritable",
     "whole_file",

@@ -24,6 +24,7 @@ from pprl.exchange.atomic import (
     refuse_existing,
     sync_folder,
     whole_file,
+    whole_files,
 )
 from pprl.exchange.columns import (
     KEY_LISTS,
@@ -56,6 +57,7 @@ __all__ = [
     "EncodingsWriter",
     "TableWriter",
     "encodings_writer",
+    "json_text",
     "new_folder",
     "read_clusters",
     "read_encodings",
@@ -68,6 +70,7 @@ __all__ = [
     "write_json",
     "write_table",
     "write_text",
+    "write_texts",
 ]
 
 
@@ -134,7 +137,24 @@ def write_text(text: str, path: str | PathLike[str], *, private: bool = False) -
 
 def write_json(value: object, path: str | PathLike[str], *, private: bool = False) -> None:
     """Write a value as indented JSON, whole or not at all."""
-    write_text(json.dumps(value, indent=2) + "\n", path, private=private)
+    write_text(json_text(value), path, private=private)
+
+
+def write_texts(texts: Mapping[Path, str], *, private: bool = False) -> None:
+    """Write several files of UTF-8 text, that appear together or not at all.
+
+    Raises:
+        OutputExists: There is one of the files already.
+        UnwritableFile: One cannot be written.
+    """
+    with whole_files(*texts, private=private) as temporaries:
+        for temporary, text in zip(temporaries, texts.values(), strict=True):
+            temporary.write_text(text, encoding="utf-8")
+
+
+def json_text(value: object) -> str:
+    """Return a value as indented JSON."""
+    return json.dumps(value, indent=2) + "\n"
 
 
 class EncodingsWriter:

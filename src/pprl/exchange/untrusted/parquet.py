@@ -255,4 +255,4 @@ def _width(kind: pa.DataType) -> int:
         return 4 + _width(kind.value_type)
     if pa.types.is_string(kind) or pa.types.is_binary(kind):
         return 4
-    return (kind.bit_width + 7) // 8
+    return (int(kind.bit_width) + 7) // 8

@@ -112,15 +112,15 @@ class Plan(_Value):
         for side, rows, records in zip(SIDES, self.rows, self.records, strict=True):
             at = 0
             for one in (chunk for chunk in self.chunks if chunk.side == side):
-                good &= one.start == at and at <= one.end <= rows
+                good &= one.start == at <= one.end <= rows
                 good &= 0 <= one.first_record <= records
                 at = one.end
             good &= at == rows
-        for one in self.passes:
-            sizes = (one.left_rows, one.right_rows, one.pairs)
-            good &= all(len(size) == len(one.borders) + 1 for size in sizes)
-            good &= all(min(size) >= 0 for size in sizes) and one.at >= 0
-            good &= list(one.borders) == sorted(one.borders)
+        for held in self.passes:
+            sizes = (held.left_rows, held.right_rows, held.pairs)
+            good &= all(len(size) == len(held.borders) + 1 for size in sizes)
+            good &= all(min(size) >= 0 for size in sizes) and held.at >= 0
+            good &= list(held.borders) == sorted(held.borders)
         for a, b in self.tiles:
             good &= 0 <= a < len(self.chunks) and 0 <= b < len(self.chunks)
         if not good:
