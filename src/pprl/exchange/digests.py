@@ -90,7 +90,7 @@ def differences(
 
     Args:
         metadata: The metadata entries of the file.
-        found: The digests of those columns that were read.
+        found: The digests of its columns, all that it should have.
         rows: Its rows.
 
     Returns:
@@ -103,8 +103,9 @@ def differences(
         wrong = [] if said["metadata"] == metadata_digest(metadata) else ["the header"]
         wrong += [] if said["rows"] == rows else ["the number of rows"]
         columns = said["columns"]
+        names = list(dict.fromkeys([*columns, *found]))
         return wrong + [
-            f"column {name!r}" for name, digest in found.items() if columns.get(name) != digest
+            f"column {name!r}" for name in names if columns.get(name) != found.get(name)
         ]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return ["the digests themselves"]

@@ -27,10 +27,12 @@ _KINDS = {
 }
 
 
-def read_key_file(path: str | PathLike[str]) -> bytes:
+def read_key_file(path: str | PathLike[str], *, warn_readable: bool = True) -> bytes:
     """Read a file that should hold a secret, without the white space around it.
 
-    Warns if other users of the machine can read it.
+    Args:
+        path: The file.
+        warn_readable: Warn if other users of the machine can read it.
 
     Raises:
         UnreadableFile: It cannot be read. The name of a file that is not there is not repeated:
@@ -57,7 +59,7 @@ def read_key_file(path: str | PathLike[str]) -> bytes:
     if len(content) > _LONGEST:
         del content
         raise UnreadableFile(f"{path} is larger than any key; is it a key file?")
-    if os.name == "posix" and mode & 0o077:
+    if warn_readable and os.name == "posix" and mode & 0o077:
         warnings.warn(
             f"key file {path} can be read by other users (mode {mode:04o}); run: chmod 600 {path}",
             PprlWarning,

@@ -170,7 +170,7 @@ def read_identities(path: str | PathLike[str]) -> list[Any]:
         UsageError: It holds no identity, or a damaged one.
     """
     pyrage = _pyrage()
-    content = read_key_file(path)
+    content = read_key_file(path, warn_readable=False)
     kind = kind_of_key(content)
     if kind != "an age identity" and not content.startswith(b"#"):
         del content

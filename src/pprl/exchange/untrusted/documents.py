@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import tomllib
 from os import PathLike
 from pathlib import Path
@@ -128,21 +129,18 @@ def check_document(document: Any) -> None:
     Raises:
         BadDocument: Says which.
     """
-    level = [document]
+    level: list[Any] = [[document]]
     for _ in range(DEPTH + 1):
-        if not level:
-            return
         inner: list[Any] = []
         for node in level:
-            if isinstance(node, dict):
-                inner.extend(node.values())
-            elif isinstance(node, list):
-                inner.extend(node)
-            elif isinstance(node, float) and node - node != 0:
+            values = node.values() if isinstance(node, dict) else node
+            inner += [one for one in values if isinstance(one, dict | list)]
+            if any(isinstance(one, float) and not math.isfinite(one) for one in values):
                 raise BadDocument("a number is not finite")
+        if not inner:
+            return
         level = inner
-    if level:
-        raise BadDocument(f"it nests more than {DEPTH} levels deep")
+    raise BadDocument(f"it nests more than {DEPTH} levels deep")
 
 
 def load_toml(path: str | PathLike[str]) -> dict[str, Any]:

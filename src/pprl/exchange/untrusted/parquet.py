@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pprl.errors import PprlWarning, UnreadableFile
+from pprl.errors import PprlError, PprlWarning, UnreadableFile
 from pprl.exchange.digests import DIGEST_KEY, TableDigest, differences
 from pprl.exchange.untrusted.limits import (
     EXPANSION,
@@ -44,10 +44,10 @@ def open_parquet(
     """
     try:
         file = _opened(path, source, buffer, [])
-        texts = _dictionaries_of_text(file)
+        # Kept as a dictionary until its lengths are known: a text that stands once in the file
+        # may stand a million times in the column.
+        texts = [one.name for one in file.schema_arrow if pa.types.is_string(one.type)]
         if texts:
-            # Kept as a dictionary until its lengths are known: a text that stands once in the
-            # file may stand a million times in the column.
             file.close()
             file = _opened(path, source, buffer, texts)
         names = file.schema_arrow.names
@@ -76,18 +76,6 @@ def _opened(
     )
 
 
-def _dictionaries_of_text(file: pq.ParquetFile) -> list[str]:
-    """Name the columns of text that the file holds as a dictionary of values and their places."""
-    found = set()
-    for at in range(file.metadata.num_row_groups):
-        group = file.metadata.row_group(at)
-        for number in range(group.num_columns):
-            column = group.column(number)
-            if column.physical_type == "BYTE_ARRAY" and column.has_dictionary_page:
-                found.add(column.path_in_schema)
-    return sorted(found)
-
-
 def not_parquet(path: str | PathLike[str], error: Exception) -> UnreadableFile:
     """Make the error for a file that cannot be read as Parquet."""
     empty = Path(path).is_file() and not os.path.getsize(path)
@@ -95,6 +83,24 @@ def not_parquet(path: str | PathLike[str], error: Exception) -> UnreadableFile:
     return UnreadableFile(
         f"{path} cannot be read as Parquet ({reason}). Was it cut short on its way?"
     )
+
+
+@contextmanager
+def foreign(path: str | PathLike[str]) -> Iterator[None]:
+    """Make an error of ours of whatever Arrow raises on a damaged file.
+
+    Raises:
+        UnreadableFile: The file is damaged.
+    """
+    try:
+        yield
+    except PprlError:
+        raise
+    except FOREIGN_ERRORS as error:
+        raise UnreadableFile(
+            f"{path} is damaged: its content cannot be read ({type(error).__name__}). Ask for it "
+            f"again."
+        ) from None
 
 
 def check_types(
@@ -126,6 +132,18 @@ def check_size(
     Raises:
         UnreadableFile: Says how large it would be, and what the limit is.
     """
+    with foreign(path):
+        needed = _needed(path, file, columns)
+    most = max(EXPANSION_FROM, EXPANSION * size)
+    if needed > most:
+        raise UnreadableFile(
+            f"{path} has {size:,} bytes and would take {needed:,} in memory. A file may take "
+            f"{EXPANSION} times its size, or {EXPANSION_FROM >> 20} MiB; nothing of it was read."
+        )
+
+
+def _needed(path: str | PathLike[str], file: pq.ParquetFile, columns: Sequence[str]) -> int:
+    """Compute from the metadata how many bytes columns take in memory."""
     metadata = file.metadata
     groups = [metadata.row_group(at) for at in range(metadata.num_row_groups)]
     if any(group.num_rows < 0 for group in groups) or metadata.num_rows != sum(
@@ -133,18 +151,9 @@ def check_size(
     ):
         raise UnreadableFile(f"{path}: its row groups do not add up to its number of rows.")
     width = sum(_width(plain_type(file.schema_arrow.field(name).type)) for name in columns)
-    needed = metadata.num_rows * width
-    for group in groups:
-        for at in range(group.num_columns):
-            column = group.column(at)
-            if column.path_in_schema.partition(".")[0] in columns:
-                needed += max(column.total_uncompressed_size, 0)
-    most = max(EXPANSION_FROM, EXPANSION * size)
-    if needed > most:
-        raise UnreadableFile(
-            f"{path} has {size:,} bytes and would take {needed:,} in memory. A file may take "
-            f"{EXPANSION} times its size, or {EXPANSION_FROM >> 20} MiB; nothing of it was read."
-        )
+    # Not column by column: on a damaged footer that ends the process (pyarrow 26).
+    pages = sum(max(int(group.total_byte_size), 0) for group in groups)
+    return int(metadata.num_rows) * width + pages
 
 
 def read_columns(
@@ -155,16 +164,11 @@ def read_columns(
     Raises:
         UnreadableFile: The file is damaged, or a text is too long.
     """
-    try:
+    with foreign(path):
         table = file.read(columns=list(columns), use_threads=False)
         arrays = [plain_texts(path, table.column(name)) for name in columns]
         for array in arrays:
             array.validate(full=True)
-    except FOREIGN_ERRORS as error:
-        raise UnreadableFile(
-            f"{path} is damaged: its content cannot be read ({type(error).__name__}). Ask for it "
-            f"again."
-        ) from None
     return pa.table(arrays, names=list(columns), metadata=None)
 
 
