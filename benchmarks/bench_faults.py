@@ -213,7 +213,7 @@ def prepared(folder: Path) -> dict[str, list[str]]:
         ["encode", hospital, *keys, "-o", b, "--holder", "registry"],
         ["link", a, b, "-o", here["run"], "--threshold", "0.8"],
         ["dedupe", a, "-o", here["clusters"], "--threshold", "0.95"],
-        ["review", "sample", here["run"], a, b, "-o", here["review.csv"], "-n", "20"],
+        ["review", "sample", here["run"], a, b, "-o", here["review.csv"], "-n", "30"],
     ):  # fmt: skip
         ended = command(arguments, None)
         assert ended[0] == 0, (arguments, ended)
@@ -243,7 +243,7 @@ def prepared(folder: Path) -> dict[str, list[str]]:
         "report": ["report", "@run"],
         "facts": ["facts", here["run"], "-o", at["o.toml"]],
         "changes": ["changes", here["run"], here["run"], "-o", at["o.csv"]],
-        "review sample": ["review", "sample", here["run"], a, b, "-o", at["o.csv"], "-n", "9"],
+        "review sample": ["review", "sample", here["run"], a, b, "-o", at["o.csv"], "-n", "30"],
         "review estimate": ["review", "estimate", here["review.csv"], "-o", at["o"]],
         "pseudonyms": ["pseudonyms", here["clusters"], "-k", here["u.key"], "--project", "p",
                        "-o", at["o"]],

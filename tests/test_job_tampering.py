@@ -36,7 +36,7 @@ def test_parts_and_manifest_edited(stopped: tuple[Path, dict[str, bytes]]) -> No
     folder, whole = stopped
     rng, ended = random.Random(5), []
     shutil.copytree(folder / "out", folder / "kept")
-    for _ in range(25):
+    for _ in range(10):
         shutil.rmtree(folder / "out")
         shutil.copytree(folder / "kept", folder / "out")
         own = folder / "out" / "job"

@@ -153,11 +153,15 @@ class Encodings:
     def __post_init__(self) -> None:
         """Refuse arrays that do not fit together or the header, before any kernel sees them."""
         n, info = len(self.record_ids), self.info
+        # Passes have no names where a linkage unit made the keys itself.
+        passes = len(info.blocking)
+        if not passes and self.block_keys is not None and self.block_keys.ndim == 2:
+            passes = self.block_keys.shape[1]
         shapes = {
             "clks": (self.clks, np.uint8, (n, info.bits // 8)),
             "variants": (self.variants, np.uint8, (n,)),
             "present": (self.present, np.uint8, (n, -(-len(info.present) // 8))),
-            "block_keys": (self.block_keys, np.uint64, (n, len(info.blocking))),
+            "block_keys": (self.block_keys, np.uint64, (n, passes)),
         }
         for name, (array, kind, shape) in shapes.items():
             if array is not None and (array.dtype != kind or array.shape != shape):

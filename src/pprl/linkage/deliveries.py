@@ -209,7 +209,7 @@ def load_previous(folder: str | PathLike[str]) -> Earlier:
             criterion = Criterion.dice(float(said["threshold"]))
         else:
             criterion = Criterion.from_dict(said["criterion"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, UsageError):
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError):
         raise UnreadableFile(
             f"{facts} is missing or does not say which criterion and rule were used."
         ) from None
