@@ -14,6 +14,7 @@ import pytest
 
 import independent
 import pprl
+from conftest import encode_by_id
 from pprl.errors import KeyMismatch, PprlWarning
 from pprl.exchange.encodings import Popcounts
 
@@ -34,8 +35,8 @@ def plain(value: Any) -> Any:
 def encoded() -> pprl.Encodings:
     schema = pprl.Schema.from_document(VECTOR["schema"])
     people = pd.DataFrame(VECTOR["people"])
-    return pprl.encode(
-        people, schema, pprl.LinkageKey.from_secret(KEY), id_column="id", holder="test vector"
+    return encode_by_id(
+        people, schema, pprl.LinkageKey(KEY), id_column="id", holder="test vector", shared_by=1
     )
 
 
