@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import os
-<<<<<<< HEAD
-from collections import Counter
-=======
 import re
 import warnings
->>>>>>> main
+from collections import Counter
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -20,14 +17,9 @@ import pytest
 from hypothesis import settings
 
 import pprl
-<<<<<<< HEAD
-from pprl.errors import MissingDependency
-from pprl.exchange.encodings import EncodingInfo, Encodings, Popcounts, as_words, count_bits
-=======
 from pprl.errors import MissingDependency, PprlWarning
-from pprl.exchange.encodings import EncodingInfo, Encodings, Popcounts
+from pprl.exchange.encodings import EncodingInfo, Encodings, Popcounts, as_words, count_bits
 from pprl.holder.records import Records
->>>>>>> main
 
 # A busy machine is no mistake of ours.
 settings.register_profile("pprl", deadline=None)

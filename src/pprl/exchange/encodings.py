@@ -22,8 +22,8 @@ from pprl.errors import (
     SchemaMismatch,
     UsageError,
 )
-<<<<<<< HEAD
 from pprl.exchange.bits import as_words, count_bits, count_columns
+from pprl.exchange.exposure import Exposure
 
 __all__ = [
     "FORMAT_VERSION",
@@ -38,9 +38,6 @@ __all__ = [
     "count_columns",
     "warn_absent_fields",
 ]
-=======
-from pprl.exchange.exposure import Exposure
->>>>>>> main
 
 FORMAT_VERSION: Literal[1] = 1
 """The version of the encodings file that this library writes and reads."""

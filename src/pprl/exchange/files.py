@@ -7,12 +7,6 @@ header and of its content (`pprl.exchange.digests`).
 from __future__ import annotations
 
 import json
-<<<<<<< HEAD
-=======
-import os
-import uuid
-import warnings
->>>>>>> main
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from os import PathLike
@@ -24,7 +18,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-<<<<<<< HEAD
 from pprl.errors import UnreadableFile, UsageError
 from pprl.exchange.atomic import (
     new_folder,
@@ -43,9 +36,6 @@ from pprl.exchange.columns import (
     to_key_lists,
 )
 from pprl.exchange.digests import TableDigest
-=======
-from pprl.errors import OutputExists, UndoneHardeningWarning, UnreadableFile, UsageError
->>>>>>> main
 from pprl.exchange.encodings import EncodingInfo, Encodings
 from pprl.exchange.links import CLUSTERS_SCHEMA, Clusters, Links
 from pprl.exchange.links import SCHEMA as LINKS_SCHEMA
@@ -352,60 +342,5 @@ def _source(
         raise UsageError(
             f"{path} is sealed. Give the identity file it was sealed for (--identity)."
         )
-<<<<<<< HEAD
     with open_sealed(path, identity) as opened:
         yield opened
-=======
-    try:
-        info = EncodingInfo.model_validate_json(metadata[METADATA_KEY])
-    except ValidationError as error:
-        where = ".".join(str(part) for part in error.errors()[0]["loc"])
-        raise UnreadableFile(
-            f"{path}: the 'pprl' header cannot be read (at {where!r}). "
-            f"It may come from a newer version of pprl."
-        ) from None
-    if info.undone:
-        warnings.warn(
-            f"{path} was encoded by diffusion with more output bits than filter bits. Who has the "
-            f"file can undo that without the key. Treat it like a plain CLK, and let the holders "
-            f"encode again with the profiles of today (docs/explanation/what-fell.md)",
-            UndoneHardeningWarning,
-            stacklevel=4,
-        )
-    return info
-
-
-def _to_binary(rows: NDArray[np.uint8]) -> pa.FixedSizeBinaryArray:
-    data = pa.py_buffer(np.ascontiguousarray(rows))
-    return pa.FixedSizeBinaryArray.from_buffers(pa.binary(rows.shape[1]), len(rows), [None, data])
-
-
-def _from_binary(column: pa.FixedSizeBinaryArray) -> NDArray[np.uint8]:
-    """View fixed-size binary values as rows of bytes, without a copy."""
-    width = column.type.byte_width
-    data = np.frombuffer(column.buffers()[1] or b"", np.uint8)
-    return data[column.offset * width : (column.offset + len(column)) * width].reshape(-1, width)
-
-
-def _to_key_lists(keys: NDArray[np.uint64]) -> pa.ListArray:
-    """Write (n, passes) keys as lists of 8 bytes, most significant first; null for 0."""
-    flat = np.ascontiguousarray(keys).reshape(-1)
-    present = pa.array(flat != 0).buffers()[1]
-    data = pa.py_buffer(flat.astype(">u8"))
-    values = pa.FixedSizeBinaryArray.from_buffers(pa.binary(8), len(flat), [present, data])
-    offsets = np.arange(len(keys) + 1, dtype=np.int32) * keys.shape[1]
-    return pa.ListArray.from_arrays(pa.array(offsets), values, type=_KEY_LISTS)
-
-
-def _from_key_lists(
-    path: str | PathLike[str], column: pa.ListArray, passes: int
-) -> NDArray[np.uint64]:
-    values = pc.fill_null(column.flatten(), bytes(8))
-    if (np.diff(column.offsets.to_numpy()) != passes).any():
-        raise UnreadableFile(f"{path}: a record does not have {passes} blocking keys.")
-    return _from_binary(values).copy().view(">u8").astype(np.uint64).reshape(-1, passes)
-
-
-def _one_chunk(column: pa.ChunkedArray) -> pa.Array:
-    return pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
->>>>>>> main

@@ -24,12 +24,8 @@ from numpy.typing import NDArray
 from pprl.errors import EmptyInput, InvalidValues, PprlWarning, RecordIdError, UsageError
 from pprl.exchange.atomic import staged_files, whole_file
 from pprl.exchange.encodings import EncodingInfo, Encodings, Popcounts, as_words, count_bits
-<<<<<<< HEAD
-from pprl.exchange.files import encodings_writer
-=======
 from pprl.exchange.exposure import Exposure
-from pprl.exchange.files import EncodingsWriter, encodings_writer, whole_file
->>>>>>> main
+from pprl.exchange.files import EncodingsWriter, encodings_writer
 from pprl.exchange.threads import in_order, threads
 from pprl.holder.choices import OnInvalid
 from pprl.holder.encoder import EncodedBatch, Encoder
@@ -200,7 +196,7 @@ def encode_file(
     Raises:
         OutputExists: There is a file at ``out`` already.
     """
-<<<<<<< HEAD
+    refuse_undone(schema)
     # With rejects there are two files, which appear together.
     targets = [out] if rejects is None else [out, rejects]
     with nullcontext(targets) if rejects is None else staged_files(*targets) as names:
@@ -215,6 +211,8 @@ def encode_file(
             consent,
             provenance,
             noise_of(schema, key, noise_key),
+            keep_order,
+            shared_by,
             threads(workers),
         )
         run = _Run(Encoder(schema, key), options)
@@ -227,45 +225,14 @@ def encode_file(
             len(schema.blocking),
             seal_to,
         ) as writer:
-            for part in run.parts(data, progress):
-                writer.write(part.ids, part.clks, part.variants, part.mask, part.block_keys)
+            parts = run.parts(data, progress)
+            if keep_order and not schema.presence_mask:
+                for part in parts:
+                    writer.write(part.ids, part.clks, part.variants, part.mask, part.block_keys)
+            else:
+                _write_at_the_end(writer, run, parts, Path(out), options, seal_to)
             info = run.info()
             writer.finish(info)
-=======
-    refuse_undone(schema)
-    options = _Options(
-        id_column,
-        holder,
-        columns or {},
-        exclude,
-        on_invalid,
-        rejects,
-        csv_format,
-        consent,
-        provenance,
-        noise_of(schema, key, noise_key),
-        keep_order,
-        shared_by,
-        threads(workers),
-    )
-    run = _Run(Encoder(schema, key), options)
-    with encodings_writer(
-        out,
-        schema.total_bits,
-        bool(schema.variants),
-        run.mask_bytes,
-        run.groups,
-        len(schema.blocking),
-        seal_to,
-    ) as writer:
-        if keep_order and not schema.presence_mask:
-            for part in run.parts(data, progress):
-                writer.write(part.ids, part.clks, part.variants, part.mask, part.block_keys)
-        else:
-            _write_at_the_end(writer, run, run.parts(data, progress), Path(out), options, seal_to)
-        info = run.info()
-        writer.finish(info)
->>>>>>> main
     return info
 
 

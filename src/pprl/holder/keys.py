@@ -46,18 +46,9 @@ class LinkageKey:
     __slots__ = ("_secret",)
 
     def __init__(self, secret: bytes) -> None:
-<<<<<<< HEAD
-        length = len(secret)
-        if length < MINIMUM_BYTES:
-            del secret
-            raise LinkageKeyError(
-                f"the linkage key has {length} bytes; at least {MINIMUM_BYTES} are needed. "
-                f"Make one with 'pprl keygen'."
-            )
-=======
         if weak := weakness(secret):
+            del secret
             raise LinkageKeyError(f"the linkage key {weak}. Make one with 'pprl keygen'.")
->>>>>>> main
         self._secret = secret
 
     @classmethod
@@ -133,49 +124,27 @@ class LinkageKey:
                 wrong.
             UnreadableFile: The file is missing or cannot be read.
         """
-<<<<<<< HEAD
         content = read_key_file(path)
         kind = kind_of_key(content)
         if kind == "a linkage key":
-            key = _key_of(content)
+            secret = _secret_of(content)
             del content
-            if key is None:
+            if secret is None:
                 raise damaged_key(f"key file {path}")
-            return key
-        length = len(content)
+            return cls._checked(secret, f"key file {path}")
         if kind is not None:
             del content
             raise LinkageKeyError(
                 f"key file {path} holds {kind}, not a linkage key. Give the file that "
                 f"'pprl keygen' wrote."
             )
-        if length < MINIMUM_BYTES:
-            del content
-            raise LinkageKeyError(
-                f"key file {path} holds {length} bytes; at least {MINIMUM_BYTES} are "
-                f"needed. Make one with 'pprl keygen {path}'."
-=======
-        try:
-            mode = stat.S_IMODE(os.stat(path).st_mode)
-            content = Path(path).read_bytes().strip()
-        except OSError as error:
-            raise UnreadableFile(f"key file {path}: {error.strerror}.") from None
-        if os.name == "posix" and mode & 0o077:
-            warnings.warn(
-                f"key file {path} can be read by other users (mode {mode:04o}); "
-                f"run: chmod 600 {path}",
-                PprlWarning,
-                stacklevel=2,
-            )
-        if content.startswith(_PREFIX.encode()):
-            return cls._checked(_parse(content, f"key file {path}"), f"key file {path}")
         weak = weakness(content)
         if weak and not allow_weak:
+            del content
             raise LinkageKeyError(
                 f"key file {path}: what it holds {weak}. Make one with 'pprl keygen'. Random "
                 f"bytes as base64 must be decoded first (base64 -d). To link with encodings "
                 f"that exist: LinkageKey.load(path, allow_weak=True) in Python, then save it."
->>>>>>> main
             )
         warnings.warn(
             f"key file {path} is not in the form that 'pprl keygen' writes; it is taken as a "
@@ -197,19 +166,15 @@ class LinkageKey:
             LinkageKeyError: It has another form, or its checksum is wrong.
         """
         of_ours = text.strip().startswith(_PREFIX)
-        key = _key_of(text.strip().encode()) if of_ours else None
+        secret = _secret_of(text.strip().encode()) if of_ours else None
         del text
         if not of_ours:
             raise LinkageKeyError(
                 f"{source} is not in the form that 'pprl keygen' writes ({_PREFIX}...)."
             )
-<<<<<<< HEAD
-        if key is None:
+        if secret is None:
             raise damaged_key(source)
-        return key
-=======
-        return cls._checked(_parse(stripped.encode(), source), source)
->>>>>>> main
+        return cls._checked(secret, source)
 
     @classmethod
     def from_environment(cls, variable: str = "PPRL_KEY") -> LinkageKey:
@@ -355,13 +320,6 @@ class LinkageKey:
         return self.__reduce__()
 
 
-<<<<<<< HEAD
-def _key_of(content: bytes) -> LinkageKey | None:
-    """Read a key in pprl's own form; None if it is damaged.
-
-    No error leaves this frame, so no traceback shows what its variables held.
-    """
-=======
 def weakness(secret: bytes) -> str | None:
     """Say why a secret can be guessed; None if it looks like random bytes.
 
@@ -383,8 +341,11 @@ def weakness(secret: bytes) -> str | None:
     return None
 
 
-def _parse(content: bytes, source: str) -> bytes:
->>>>>>> main
+def _secret_of(content: bytes) -> bytes | None:
+    """Read a key in pprl's own form; None if it is damaged.
+
+    No error leaves this frame, so no traceback shows what its variables held.
+    """
     text = content[len(_PREFIX) :].upper()
     try:
         raw = base64.b32decode(text + b"=" * (-len(text) % 8))
@@ -394,7 +355,7 @@ def _parse(content: bytes, source: str) -> bytes:
     expected = hashlib.sha256(_PREFIX.encode() + secret).digest()[:_CHECKSUM_BYTES]
     if len(secret) < MINIMUM_BYTES or not hmac.compare_digest(checksum, expected):
         return None
-    return LinkageKey(secret)
+    return secret
 
 
 def damaged_key(source: str) -> LinkageKeyError:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import re
+import warnings
 from collections.abc import Mapping
 from os import PathLike
 from typing import Any
 
 from pydantic import ValidationError
 
-from pprl.errors import UnreadableFile
+from pprl.errors import UndoneHardeningWarning, UnreadableFile
 from pprl.exchange.encodings import EncodingInfo
 from pprl.exchange.untrusted.documents import BadDocument, parse_json
 from pprl.exchange.untrusted.limits import (
@@ -51,9 +52,18 @@ def parse_header(path: str | PathLike[str], metadata: Mapping[bytes, bytes]) -> 
     if len(content) > HEADER_BYTES:
         raise UnreadableFile(f"{path}: the header is larger than {HEADER_BYTES:,} bytes.")
     try:
-        return checked_header(path, parse_json(content))
+        info = checked_header(path, parse_json(content))
     except BadDocument as error:
         raise UnreadableFile(f"{path}: the 'pprl' header cannot be read: {error}.") from None
+    if info.undone:
+        warnings.warn(
+            f"{path} was encoded by diffusion with more output bits than filter bits. Who has the "
+            f"file can undo that without the key. Treat it like a plain CLK, and let the holders "
+            f"encode again with the profiles of today (docs/explanation/what-fell.md)",
+            UndoneHardeningWarning,
+            stacklevel=4,
+        )
+    return info
 
 
 def checked_header(path: str | PathLike[str], content: Any) -> EncodingInfo:
