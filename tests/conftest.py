@@ -6,6 +6,7 @@ import dataclasses
 import os
 import re
 import warnings
+from collections import Counter
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from hypothesis import settings
 
 import pprl
 from pprl.errors import MissingDependency, PprlWarning
-from pprl.exchange.encodings import EncodingInfo, Encodings, Popcounts
+from pprl.exchange.encodings import EncodingInfo, Encodings, Popcounts, as_words, count_bits
 from pprl.holder.records import Records
 
 # A busy machine is no mistake of ours.
@@ -151,7 +152,7 @@ def encodings_of(clks: np.ndarray, holder: str = "", **changes: object) -> Encod
         "hardening": {"method": "none"},
         "records": len(clks),
         "rows": len(clks),
-        "popcounts": Popcounts(mean=0, sd=0, minimum=0, maximum=0),
+        "popcounts": Popcounts.of(Counter(count_bits(as_words(clks)).tolist())),
         "present": {"name": 1.0},
         "created": "2026-01-01T00:00:00+00:00",
     } | changes
@@ -159,3 +160,33 @@ def encodings_of(clks: np.ndarray, holder: str = "", **changes: object) -> Encod
 
     ids = pa.array([f"{holder}{i}" for i in range(len(clks))], pa.string())
     return Encodings(ids, np.ascontiguousarray(clks), EncodingInfo.model_validate(values))
+
+
+def with_header(info: EncodingInfo, **arrays: object) -> dict[str, object]:
+    """Say in a header what the arrays of a file are, as `pprl.encode` does."""
+    clks = arrays["clks"]
+    assert isinstance(clks, np.ndarray)
+    own = np.ones(len(clks), bool)
+    if isinstance(arrays.get("variants"), np.ndarray):
+        own = arrays["variants"] == 0
+    said: dict[str, object] = {
+        "rows": len(clks),
+        "records": int(own.sum()),
+        "popcounts": Popcounts.of(Counter(count_bits(as_words(clks)).tolist())),
+    }
+    if isinstance(keys := arrays.get("block_keys"), np.ndarray):
+        shares = (keys > 0).mean(axis=0).round(4).tolist()
+        said["blocking"] = dict(zip(info.blocking, shares, strict=True))
+    if isinstance(present := arrays.get("present"), np.ndarray):
+        shares = np.unpackbits(present[own], axis=1).mean(axis=0).round(4).tolist()
+        said["present"] = dict(zip(info.present, shares, strict=False))
+    return {**arrays, "info": info.model_copy(update=said)}
+
+
+def changed(made: Encodings, **arrays: object) -> Encodings:
+    """Replace arrays of encodings, and say in the header what they are now."""
+    every = {
+        name: getattr(made, name)
+        for name in ("record_ids", "clks", "variants", "present", "block_keys")
+    }
+    return Encodings(**with_header(made.info, **(every | arrays)))  # type: ignore[arg-type]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import shutil
 import subprocess
@@ -16,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pprl
-from conftest import encodings_of
+from conftest import changed, encodings_of
 from pprl.errors import OutputExists, TooManyPairs, UsageError
 from pprl.exchange.files import read_links
 from pprl.kernels import assignment, lanes, numbering, pairs, tiles
@@ -140,7 +139,7 @@ def test_variants_count_once_with_their_best(seed: int, within: bool, top: int |
     filters = random_filters(rng, 60, 4)
     variants = np.where(rng.random(60) < 0.4, 1, 0).astype(np.uint8)
     variants[0] = 0
-    a = dataclasses.replace(encodings_of(filters), variants=variants)
+    a = changed(encodings_of(filters), variants=variants)
     b = encodings_of(random_filters(rng, 30, 4))
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("pprl.linkage.compare.ROWS_PER_TASK", 7)
@@ -379,7 +378,7 @@ def test_other_wrong_arguments() -> None:
 CHILD = """
 import numpy as np, sys
 sys.path.insert(0, sys.argv[1])
-from conftest import encodings_of
+from conftest import changed, encodings_of
 from pprl.linkage.compare import scored_pairs
 filters = np.random.default_rng(0).integers(0, 256, (60, 16)).astype(np.uint8)
 one = encodings_of(filters)

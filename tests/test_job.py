@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pprl
-from conftest import encodings_of
+from conftest import changed, encodings_of
 from pprl import synthetic
 from pprl.errors import JobError, PprlWarning
 from pprl.linkage.blocking import KeyBlocking
@@ -68,10 +68,12 @@ def holder(rng: np.random.Generator, n: int, name: str, variants: bool = False) 
         own = np.where(rng.random(n) < 0.3, 1, 0).astype(np.uint8)
         own[0] = 0
         number = np.cumsum(own == 0) - 1
-        ids = made.record_ids.take(number)
-        info = made.info.model_copy(update={"records": int(number[-1]) + 1})
-        changes |= {"variants": own, "record_ids": ids, "info": info}
-    return dataclasses.replace(made, **changes)
+        changes |= {
+            "variants": np.minimum(np.arange(n) - np.flatnonzero(own == 0)[number], 255),
+            "record_ids": made.record_ids.take(number),
+        }
+        changes["variants"] = changes["variants"].astype(np.uint8)
+    return changed(made, **changes)
 
 
 @pytest.fixture(autouse=True)

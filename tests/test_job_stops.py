@@ -217,8 +217,8 @@ def test_a_full_disk(tmp_path: Path) -> None:
     process = child(job, preexec_fn=small_files)
     _, errors = process.communicate()
     assert process.returncode == 1
-    assert "UnreadableFile: cannot write" in errors
-    assert "File too large" in errors
+    assert "UnwritableFile: cannot write" in errors
+    assert "takes no file so large" in errors
     assert "resume" in errors
     assert not [*(tmp_path / "out").rglob("*.part")]
     run_job(job, resume=True)

@@ -78,7 +78,7 @@ def test_not_a_schema_at_all(tmp_path: Path, text: str) -> None:
 
 
 def test_unreadable(tmp_path: Path) -> None:
-    with pytest.raises(UnreadableFile, match="No such file"):
+    with pytest.raises(UnreadableFile, match="no such file"):
         pprl.Schema.load(tmp_path / "nowhere.toml")
     (tmp_path / "binary").write_bytes(b"\xff\xfe\x00\x01")
     with pytest.raises(UnreadableFile, match="UTF-8"):

@@ -20,8 +20,8 @@ import pandas as pd
 
 from pprl.errors import MissingDependency, OutputExists
 from pprl.evaluation.quality import Quality, evaluate
+from pprl.exchange.atomic import output_folder, whole_file
 from pprl.exchange.encodings import Encodings
-from pprl.exchange.files import whole_file
 from pprl.holder.encode import encode_file
 from pprl.holder.keys import LinkageKey
 from pprl.holder.schema import Schema
@@ -83,16 +83,22 @@ def run(folder: Path, say: Say) -> dict[str, Quality]:
     if folder.exists():
         raise OutputExists(f"{folder} exists. Delete it or choose another with -o.")
     everybody = febrl4()
-    return {
-        "FEBRL 4": _play("FEBRL 4", everybody, folder, say),
-        "FEBRL 4, half overlap": _play(
-            "FEBRL 4, half overlap", half_overlap(everybody), folder / "half-overlap", say
-        ),
-    }
+    with output_folder(folder, []) as staged:
+
+        def tell(text: str) -> None:
+            say(text.replace(str(staged), str(folder)))
+
+        half = staged / "half-overlap"
+        return {
+            "FEBRL 4": _play("FEBRL 4", everybody, staged, tell),
+            "FEBRL 4, half overlap": _play(
+                "FEBRL 4, half overlap", half_overlap(everybody), half, tell
+            ),
+        }
 
 
 def _play(name: str, people: People, folder: Path, say: Say) -> Quality:
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     say(f"\n[bold]{name}[/bold]: {len(people.left):,} x {len(people.right):,} records")
     paths = [folder / f"{holder}.clk.parquet" for holder in HOLDERS]
 

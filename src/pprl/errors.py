@@ -22,6 +22,7 @@
     │   │   ├── WrongRecipient           sealed for somebody else
     │   │   ├── TruncatedFile            sealed, and cut short
     │   │   └── TamperedFile             sealed, and altered
+    │   ├── UnwritableFile               a file cannot be written: disk full, read-only, no folder
     │   ├── InvalidValues                values break the rules of their field
     │   ├── TooManyPairs                 more pairs qualify than the caller allowed
     │   └── AuditFailed                  an attack got further than the caller allowed
@@ -69,6 +70,7 @@ __all__ = [
     "UndoneHardening",
     "UndoneHardeningWarning",
     "UnreadableFile",
+    "UnwritableFile",
     "UsageError",
     "WrongRecipient",
 ]
@@ -158,6 +160,10 @@ class TruncatedFile(UnreadableFile):
 
 class TamperedFile(UnreadableFile):
     """A sealed file was altered."""
+
+
+class UnwritableFile(DataError):
+    """A file cannot be written: the disk is full or read-only, or there is no folder."""
 
 
 class InvalidValues(DataError):

@@ -52,34 +52,34 @@ def cascade(
     as_json: AsJson = False,
 ) -> None:
     """Link two files on exact keys first, the rest by CLKs."""
+    from pprl.exchange.atomic import output_folder
     from pprl.exchange.encodings import Encodings
-    from pprl.exchange.files import new_folder, write_json, write_table
+    from pprl.exchange.files import write_json, write_table
     from pprl.linkage.cascade import cascade as link_in_turn
     from pprl.linkage.cascade import exact_pass_links
 
-    links_file, facts_file = output / "links.parquet", output / "linkage.json"
-    made_file = output / "made_by.parquet"
-    new_folder(output, [links_file, facts_file, made_file])
-    left, right = (Encodings.load(file, identity=identity) for file in (a, b))
-    passes = exact.split(",")
-    if only:
-        result = exact_pass_links(left, right, passes)
-    else:
-        with progress_bar("comparing") as progress:
-            result = link_in_turn(
-                left,
-                right,
-                passes,
-                threshold=threshold_of(threshold),
-                blocking=blocking_of(blocking),
-                workers=workers,
-                max_pairs=max_pairs,
-                progress=progress,
-            )
-    result.links.save(links_file)
-    write_table(result.to_table(), made_file)
-    facts = result.facts(left.info, right.info)
-    write_json(facts, facts_file)
+    links_file = output / "links.parquet"
+    with output_folder(output, ["links.parquet", "made_by.parquet", "linkage.json"]) as staged:
+        left, right = (Encodings.load(file, identity=identity) for file in (a, b))
+        passes = exact.split(",")
+        if only:
+            result = exact_pass_links(left, right, passes)
+        else:
+            with progress_bar("comparing") as progress:
+                result = link_in_turn(
+                    left,
+                    right,
+                    passes,
+                    threshold=threshold_of(threshold),
+                    blocking=blocking_of(blocking),
+                    workers=workers,
+                    max_pairs=max_pairs,
+                    progress=progress,
+                )
+        result.links.save(staged / "links.parquet")
+        write_table(result.to_table(), staged / "made_by.parquet")
+        facts = result.facts(left.info, right.info)
+        write_json(facts, staged / "linkage.json")
     if as_json:
         print(json.dumps(facts))
         return

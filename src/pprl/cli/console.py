@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pprl.errors import PprlWarning, UsageError
+from pprl.exchange.untrusted.text import shown
 
 app = typer.Typer(
     help="Privacy-preserving record linkage: encode at the holders, link without names, evaluate.",
@@ -22,8 +23,18 @@ app = typer.Typer(
 schema_app = typer.Typer(help="Linkage schemas.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(schema_app, name="schema")
 
-out = Console()
-err = Console(stderr=True)
+
+class SafeConsole(Console):
+    """A console on which foreign texts are inert: no markup, no control characters, no keys."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print; texts as they are, but for what a terminal would obey."""
+        plain = [shown(one) if isinstance(one, str) else one for one in objects]
+        super().print(*plain, **options)
+
+
+out = SafeConsole(markup=False, emoji=False)
+err = SafeConsole(stderr=True, markup=False, emoji=False)
 
 Folder = Annotated[Path, typer.Option("-o", "--output", help="Folder for the results.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
@@ -77,6 +88,6 @@ def quality_table(qualities: dict[str, Any]) -> Table:
             f"{figure.value:.4f}\n{figure.low:.3f}-{figure.high:.3f}"
             for figure in (quality.precision, quality.recall, quality.f1)
         ]
-        table.add_row(name, *figures, f"{quality.links:,}", f"{quality.true_pairs:,}")
+        table.add_row(shown(name), *figures, f"{quality.links:,}", f"{quality.true_pairs:,}")
     table.caption = "with 95 % intervals"
     return table

@@ -17,7 +17,9 @@ def demo(output: Folder = Path("pprl-demo")) -> None:
     """Play both roles on FEBRL 4, from start to report."""
     from pprl.demo import run
 
-    qualities = run(output, lambda text: out.print(text, highlight=False, soft_wrap=True))
+    qualities = run(
+        output, lambda text: out.print(text, highlight=False, soft_wrap=True, markup=True)
+    )
     out.print()
     out.print(quality_table(qualities))
 
@@ -49,13 +51,15 @@ def evaluate(
     from pprl.evaluation.error_listing import list_errors
     from pprl.evaluation.quality import Quality
     from pprl.evaluation.quality import evaluate as evaluate_links
-    from pprl.exchange.files import refuse_existing, write_text
+    from pprl.evaluation.tables import csv_text
+    from pprl.exchange.files import json_text, refuse_existing, write_texts
     from pprl.exchange.links import Clusters, Links
 
     if not folder.is_dir():
         raise UsageError(f"{folder} is no folder. Give the one that 'pprl link' or 'dedupe' wrote.")
     refuse_existing(folder / "quality.json", *([errors] if errors else []))
     quality: Quality | ClusterQuality
+    texts: dict[Path, str] = {}
     if (folder / "clusters.parquet").exists():
         if errors:
             raise UsageError("--errors lists pairs; clusters have conflicts.parquet.")
@@ -65,8 +69,9 @@ def evaluate(
         links = Links.load(folder / "links.parquet")
         quality = evaluate_links(links, truth, groups=groups)
         if errors:
-            write_text(list_errors(links, truth).to_csv(index=False), errors)
-    quality.save(folder / "quality.json")
+            texts[errors] = csv_text(list_errors(links, truth))
+    texts[folder / "quality.json"] = json_text(quality.to_dict())
+    write_texts(texts, private=bool(errors))
     if as_json:
         print(json.dumps(quality.to_dict()))
     elif isinstance(quality, Quality):
@@ -107,11 +112,12 @@ def changes(
     For the linkage unit: what changed, and why.
     """
     from pprl.evaluation.runs import compare_runs
+    from pprl.evaluation.tables import csv_text
     from pprl.exchange.files import write_text
 
     result = compare_runs(old, new)
     if output:
-        write_text(result.changes.to_csv(index=False), output)
+        write_text(csv_text(result.changes), output, private=True)
     counts = {"kept": result.kept, "gained": result.gained, "lost": result.lost}
     reasons = result.summary().to_dict("records")
     if as_json:

@@ -28,6 +28,15 @@ if TYPE_CHECKING:
     from pprl.linkage.auto import Estimate
     from pprl.linkage.blocking import Blocking, Method
 
+LINK_FILES = (
+    *("links.parquet", "linkage.json", "estimate.json", "ambiguous.parquet"),
+    *("similarities.parquet", "curve.parquet"),
+)
+CLUSTER_FILES = (
+    *("clusters.parquet", "linkage.json", "conflicts.parquet", "events.parquet"),
+    *("similarities.parquet", "estimate.json"),
+)
+
 Threshold = Annotated[
     str, typer.Option("--threshold", help="auto, or the Dice similarity a link needs, 0 to 1.")
 ]
@@ -118,8 +127,9 @@ def link(
     For the linkage unit. Needs neither names nor the key. With --job, --resume, --dry-run,
     --memory or --scheduler as a batch job: on disk, in parts, to be stopped and resumed.
     """
+    from pprl.exchange.atomic import output_folder
     from pprl.exchange.encodings import Encodings
-    from pprl.exchange.files import new_folder, write_json, write_table
+    from pprl.exchange.files import write_json, write_table
     from pprl.linkage.ambiguity import ambiguous as list_ambiguous
     from pprl.linkage.link import link as link_encodings
 
@@ -172,45 +182,43 @@ def link(
             as_json,
         )
         return
-    links_file, facts_file = output / "links.parquet", output / "linkage.json"
-    estimate_file, ambiguous_file = output / "estimate.json", output / "ambiguous.parquet"
-    curves = [output / "similarities.parquet", output / "curve.parquet"]
-    new_folder(output, [links_file, facts_file, estimate_file, ambiguous_file, *curves])
-    left, right = (Encodings.load(file, identity=identity) for file in paths)
-    with progress_bar("comparing") as progress:
-        result = link_encodings(
-            left,
-            right,
-            threshold="mixture" if threshold == "mixture" else threshold_of(threshold),
-            precision=precision,
-            matching=matching,
-            blocking=blocking_of(blocking, unreachable),
-            workers=workers,
-            max_pairs=max_pairs,
-            progress=progress,
-        )
-        disputed = None
-        if ambiguous is not None:
-            disputed = list_ambiguous(
-                result.links,
+    links_file = output / "links.parquet"
+    with output_folder(output, LINK_FILES) as staged:
+        left, right = (Encodings.load(file, identity=identity) for file in paths)
+        with progress_bar("comparing") as progress:
+            result = link_encodings(
                 left,
                 right,
-                margin=ambiguous,
+                threshold="mixture" if threshold == "mixture" else threshold_of(threshold),
+                precision=precision,
+                matching=matching,
+                blocking=blocking_of(blocking, unreachable),
                 workers=workers,
                 max_pairs=max_pairs,
                 progress=progress,
             )
-    result.links.save(links_file)
-    facts = result.facts(left.info, right.info)
-    if disputed is not None:
-        write_table(disputed, ambiguous_file)
-        facts["ambiguous"] = int(disputed["linked"].to_numpy().sum())
-    write_json(facts, facts_file)
-    write_table(result.similarities, curves[0])
-    if result.estimate:
-        write_json(result.estimate.to_dict(), estimate_file)
-    if result.curve:
-        write_table(result.curve, curves[1])
+            disputed = None
+            if ambiguous is not None:
+                disputed = list_ambiguous(
+                    result.links,
+                    left,
+                    right,
+                    margin=ambiguous,
+                    workers=workers,
+                    max_pairs=max_pairs,
+                    progress=progress,
+                )
+        result.links.save(staged / "links.parquet")
+        facts = result.facts(left.info, right.info)
+        if disputed is not None:
+            write_table(disputed, staged / "ambiguous.parquet")
+            facts["ambiguous"] = int(disputed["linked"].to_numpy().sum())
+        write_table(result.similarities, staged / "similarities.parquet")
+        if result.estimate:
+            write_json(result.estimate.to_dict(), staged / "estimate.json")
+        if result.curve:
+            write_table(result.curve, staged / "curve.parquet")
+        write_json(facts, staged / "linkage.json")
     if as_json:
         print(json.dumps(facts))
         return
@@ -270,51 +278,44 @@ def _cluster(
     identity: Path | None,
     as_json: bool,
 ) -> None:
+    from pprl.exchange.atomic import output_folder
     from pprl.exchange.encodings import Encodings, check_compatible
-    from pprl.exchange.files import new_folder, write_json, write_table
+    from pprl.exchange.files import write_json, write_table
     from pprl.linkage.cluster import cluster
     from pprl.linkage.criterion import Criterion
     from pprl.linkage.deliveries import load_previous
 
-    clusters_file, facts_file = output / "clusters.parquet", output / "linkage.json"
-    conflicts_file, events_file = output / "conflicts.parquet", output / "events.parquet"
-    similarities_file, estimate_file = output / "similarities.parquet", output / "estimate.json"
-    new_folder(
-        output,
-        [
-            *(clusters_file, facts_file, conflicts_file),
-            *(events_file, similarities_file, estimate_file),
-        ],
-    )
-    cut: float | Literal["auto"] | Criterion = threshold_of(threshold)
-    earlier = None if against is None else load_previous(against)
-    files: list[Encodings] = [Encodings.load(path, identity=identity) for path in paths]
-    if earlier is not None:
-        check_compatible([*earlier.inputs, *(one.info for one in files)])
-        if cut == "auto" and earlier.criterion is not None:
-            cut = earlier.criterion
-            rule = earlier.rule if rule == "auto" else rule
-    with progress_bar("comparing") as progress:
-        result = cluster(
-            *files,
-            threshold=cut,
-            deduplicated=deduplicated,
-            rule=rule,
-            blocking=blocking,
-            against=None if earlier is None else earlier.clusters,
-            workers=workers,
-            max_pairs=max_pairs,
-            progress=progress,
-        )
-    result.clusters.save(clusters_file)
-    write_table(result.conflicts, conflicts_file)
-    write_table(result.similarities, similarities_file)
-    if result.events is not None:
-        write_table(result.events, events_file)
-    if result.estimate is not None:
-        write_json(result.estimate.to_dict(), estimate_file)
-    facts = result.facts(*(one.info for one in files))
-    write_json(facts, facts_file)
+    clusters_file = output / "clusters.parquet"
+    with output_folder(output, CLUSTER_FILES) as staged:
+        cut: float | Literal["auto"] | Criterion = threshold_of(threshold)
+        earlier = None if against is None else load_previous(against)
+        files: list[Encodings] = [Encodings.load(path, identity=identity) for path in paths]
+        if earlier is not None:
+            check_compatible([*earlier.inputs, *(one.info for one in files)])
+            if cut == "auto" and earlier.criterion is not None:
+                cut = earlier.criterion
+                rule = earlier.rule if rule == "auto" else rule
+        with progress_bar("comparing") as progress:
+            result = cluster(
+                *files,
+                threshold=cut,
+                deduplicated=deduplicated,
+                rule=rule,
+                blocking=blocking,
+                against=None if earlier is None else earlier.clusters,
+                workers=workers,
+                max_pairs=max_pairs,
+                progress=progress,
+            )
+        result.clusters.save(staged / "clusters.parquet")
+        write_table(result.conflicts, staged / "conflicts.parquet")
+        write_table(result.similarities, staged / "similarities.parquet")
+        if result.events is not None:
+            write_table(result.events, staged / "events.parquet")
+        if result.estimate is not None:
+            write_json(result.estimate.to_dict(), staged / "estimate.json")
+        facts = result.facts(*(one.info for one in files))
+        write_json(facts, staged / "linkage.json")
     if as_json:
         print(json.dumps(facts))
         return

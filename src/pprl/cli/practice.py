@@ -19,8 +19,12 @@ def practice(
     seed: Annotated[int, typer.Option("--seed", help="Another number, other people.")] = 1,
 ) -> None:
     """Make up two small registers and their truth, to practise on."""
+    from pprl.exchange.atomic import output_folder
     from pprl.synthetic import practice as write_practice
+    from pprl.synthetic.practice import FILES
 
-    for name, rows in write_practice(output, persons=persons, seed=seed).items():
+    with output_folder(output, FILES) as staged:
+        written = write_practice(staged, persons=persons, seed=seed)
+    for name, rows in written.items():
         out.print(f"{output / name}: {rows:,} rows", highlight=False, soft_wrap=True)
     out.print("Nobody in these files exists.")

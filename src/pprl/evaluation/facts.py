@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import tomllib
 from os import PathLike
-from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from pprl.errors import UnreadableFile, UsageError
+from pprl.errors import UsageError
+from pprl.exchange.untrusted.documents import load_toml
 
 EHDS = "http://data.europa.eu/eli/reg/2025/327/oj"
 """The regulation on the European Health Data Space, which every dataset must name."""
@@ -115,14 +114,7 @@ class Facts(_Facts):
             UnreadableFile: It is missing or not TOML.
             UsageError: Something is missing or wrong; all of it is listed.
         """
-        try:
-            content = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise UnreadableFile(f"{path}: there is no such file.") from None
-        except (ValueError, OSError) as error:
-            raise UnreadableFile(
-                f"{path} cannot be read as TOML ({type(error).__name__})."
-            ) from None
+        content = load_toml(path)
         # One file may serve this description and the report of the same linkage.
         ours = {name: part for name, part in content.items() if name not in _REPORT}
         try:

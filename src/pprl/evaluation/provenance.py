@@ -19,6 +19,7 @@ from pprl.errors import MissingDependency, OutputExists
 from pprl.evaluation.catalogue import describe_dataset, to_turtle
 from pprl.evaluation.facts import Agent, Facts
 from pprl.evaluation.runfolder import SHOWN, LinkRun, Thing
+from pprl.exchange.atomic import writing
 from pprl.exchange.encodings import EncodingInfo
 from pprl.exchange.files import new_folder, read_info, write_json, write_text
 
@@ -261,11 +262,12 @@ def _whole_folder(out: str | PathLike[str]) -> Iterator[Path]:
     """Give the name of a folder to make, which gets its own name when the block succeeds."""
     target = Path(out)
     new_folder(target.parent, [target])
-    temporary = Path(tempfile.mkdtemp(prefix=".pprl-", dir=target.parent))
-    try:
-        yield temporary / "crate"
-        if target.exists():
-            raise OutputExists(f"{target} exists. Delete it or choose another name.")
-        (temporary / "crate").replace(target)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    with writing(target):
+        temporary = Path(tempfile.mkdtemp(prefix=".pprl-", dir=target.parent))
+        try:
+            yield temporary / "crate"
+            if target.exists():
+                raise OutputExists(f"{target} exists. Delete it or choose another name.")
+            (temporary / "crate").replace(target)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)

@@ -12,7 +12,6 @@ pair is decide how good the plan is, not whether the estimates are right.
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import asdict, dataclass, replace
 from os import PathLike
@@ -24,8 +23,17 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pprl.errors import UnreadableFile, UsageError
-from pprl.evaluation.tables import PairTable, best_first, links_of, pair_codes, read_table
-from pprl.exchange.files import new_folder, write_json, write_text
+from pprl.evaluation.tables import (
+    PairTable,
+    best_first,
+    csv_text,
+    links_of,
+    pair_codes,
+    read_table,
+)
+from pprl.exchange.files import json_text, new_folder, write_texts
+from pprl.exchange.untrusted.documents import read_json_object
+from pprl.exchange.untrusted.text import from_spreadsheets
 from pprl.linkage.link import LinkResult
 
 Kind: TypeAlias = Literal["link", "next", "rival"]
@@ -99,7 +107,6 @@ class ReviewPlan:
         """
         sheet, plan = Path(path), plan_path(path)
         new_folder(sheet.parent, [sheet, plan])
-        write_text(self.sheet().to_csv(index=False), sheet)
         content = {
             "strata": [asdict(one) for one in self.strata],
             "pairs": self.pairs.to_dict("list"),
@@ -107,8 +114,24 @@ class ReviewPlan:
             "floor": self.floor,
             "seed": self.seed,
         }
-        write_json(content, plan)
+        texts = {sheet: csv_text(self.sheet()), plan: json_text(content)}
+        write_texts(texts, private=True)
         return plan
+
+    def check(self) -> None:
+        """Refuse a plan that was read and cannot be.
+
+        Raises:
+            ValueError: A number is out of range, or a pair is of no stratum.
+        """
+        for one in self.strata:
+            numbers = (one.low, one.high, one.pairs, one.sampled, one.expected)
+            good = all(type(number) in (int, float) for number in numbers)
+            if not good or not (0 <= one.sampled <= one.pairs and 0 <= one.expected <= 1):
+                raise ValueError("a stratum cannot be")
+        of = self.pairs["stratum"]
+        if len(of) and not (of.dtype.kind == "i" and 0 <= of.min() <= of.max() < len(self.strata)):
+            raise ValueError("a pair is of no stratum")
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> ReviewPlan:
@@ -118,16 +141,22 @@ class ReviewPlan:
             UnreadableFile: It is missing or no plan.
         """
         plan = plan_path(path)
+        if not plan.exists():
+            raise UnreadableFile(f"{plan}: there is no such file; it was written with the sheet.")
         try:
-            content = json.loads(plan.read_text(encoding="utf-8"))
+            content = read_json_object(plan)
             pairs = pd.DataFrame(content["pairs"])[[*_SHEET, "stratum"]]
             strata = tuple(Stratum(**one) for one in content["strata"])
-            return cls(pairs, strata, content["links"], content["floor"], content["seed"])
-        except FileNotFoundError:
-            raise UnreadableFile(
-                f"{plan}: there is no such file; it was written with the sheet."
-            ) from None
-        except (ValueError, KeyError, TypeError, OSError) as error:
+            made = cls(
+                pairs,
+                strata,
+                int(content["links"]),
+                float(content["floor"]),
+                int(content["seed"]),
+            )
+            made.check()
+            return made
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
             raise UnreadableFile(
                 f"{plan} is not the plan of a review ({type(error).__name__})."
             ) from None
@@ -145,7 +174,11 @@ def read_answers(path: str | PathLike[str]) -> pd.DataFrame:
     Raises:
         UnreadableFile: It is missing or no table.
     """
-    return read_table(path)
+    made = read_table(path)
+    for name in ("left_id", "right_id"):
+        if name in made.columns:
+            made[name] = from_spreadsheets(made[name])
+    return made
 
 
 def review_sample(

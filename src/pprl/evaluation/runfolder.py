@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -13,6 +12,8 @@ from typing import Any
 
 from pprl.errors import UnreadableFile
 from pprl.exchange.encodings import EncodingInfo
+from pprl.exchange.untrusted.documents import read_json_object
+from pprl.exchange.untrusted.header import checked_header
 
 SHOWN = {
     "linkage.json": ("what was compared and how", "application/json"),
@@ -86,16 +87,14 @@ class LinkRun:
             UnreadableFile: It has no ``linkage.json``, or no links or clusters.
         """
         path = Path(folder) / "linkage.json"
+        if not path.exists():
+            raise UnreadableFile(f"{path}: there is no such file. Is this a run's folder?")
         try:
-            facts = json.loads(path.read_text(encoding="utf-8"))
-            inputs = tuple(EncodingInfo.model_validate(info) for info in facts["inputs"])
+            facts = read_json_object(path)
+            inputs = tuple(checked_header(path, info) for info in facts["inputs"])
             seconds = float(facts["seconds"])
             ended = datetime.fromtimestamp(path.stat().st_mtime, UTC)
-        except FileNotFoundError:
-            raise UnreadableFile(
-                f"{path}: there is no such file. Is this a run's folder?"
-            ) from None
-        except (ValueError, KeyError, TypeError, OSError):
+        except (ValueError, KeyError, TypeError, OSError, OverflowError):
             raise UnreadableFile(f"{path} is not the linkage.json of a run.") from None
         shown, kept = (
             tuple(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -14,6 +13,7 @@ import pandas as pd
 from pprl.errors import UnreadableFile
 from pprl.evaluation.tables import PairTable, links_of, pair_codes
 from pprl.exchange.links import Links
+from pprl.exchange.untrusted.documents import read_json_object
 from pprl.linkage.link import LinkResult
 
 Run: TypeAlias = "LinkResult | Links | pd.DataFrame | str | PathLike[str]"
@@ -127,13 +127,12 @@ def _load(run: Run) -> tuple[Links, float | None]:
 
 
 def _threshold(path: Path) -> float | None:
-    try:
-        facts: Any = json.loads(path.read_text(encoding="utf-8"))
-        cut = facts["threshold"]
-        return None if cut is None else float(cut)
-    except FileNotFoundError:
+    if not path.exists():
         return None
-    except (ValueError, KeyError, TypeError, OSError):
+    try:
+        cut = read_json_object(path)["threshold"]
+        return None if cut is None else float(cut)
+    except (ValueError, KeyError, TypeError, OverflowError):
         raise UnreadableFile(f"{path} is not the linkage.json of 'pprl link'.") from None
 
 

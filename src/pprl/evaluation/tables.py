@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from pprl.errors import MissingColumn, UnreadableFile, UsageError
 from pprl.exchange.foreign import is_splink, pairs_table
 from pprl.exchange.links import Links
+from pprl.exchange.untrusted.tables import read_any_table
+from pprl.exchange.untrusted.text import for_spreadsheets
 
 PairTable: TypeAlias = "str | PathLike[str] | pd.DataFrame | pd.MultiIndex | pd.Series[Any] | Links"
 """Pairs: a `Links`, a CSV or Parquet file or a table with ``left_id, right_id`` and, where
@@ -28,14 +30,26 @@ def read_table(path: str | PathLike[str]) -> pd.DataFrame:
     """
     try:
         if Path(path).suffix == ".parquet":
-            return pd.read_parquet(path)
+            frame: pd.DataFrame = read_any_table(path).to_pandas()
+            return frame
         return pd.read_csv(path, dtype=str, keep_default_na=False)
     except FileNotFoundError:
         raise UnreadableFile(f"{path}: there is no such file.") from None
+    except UnreadableFile:
+        raise
     except Exception as error:
         raise UnreadableFile(
             f"{path} cannot be read as a table ({type(error).__name__})."
         ) from None
+
+
+def csv_text(frame: pd.DataFrame) -> str:
+    """Return a table as CSV in which no cell is a formula to a spreadsheet."""
+    made = frame.copy()
+    for at, name in enumerate(frame.columns):
+        if not pd.api.types.is_numeric_dtype(frame.dtypes.iloc[at]):
+            made.isetitem(at, for_spreadsheets(frame[name]))
+    return made.to_csv(index=False)
 
 
 def need_columns(frame: pd.DataFrame, names: list[str], what: str, needs: str) -> None:

@@ -22,7 +22,22 @@ from pprl.errors import (
     SchemaMismatch,
     UsageError,
 )
+from pprl.exchange.bits import as_words, count_bits, count_columns
 from pprl.exchange.exposure import Exposure
+
+__all__ = [
+    "FORMAT_VERSION",
+    "UNKNOWN",
+    "EncodingInfo",
+    "Encodings",
+    "Popcounts",
+    "absent_fields",
+    "as_words",
+    "check_compatible",
+    "count_bits",
+    "count_columns",
+    "warn_absent_fields",
+]
 
 FORMAT_VERSION: Literal[1] = 1
 """The version of the encodings file that this library writes and reads."""
@@ -153,6 +168,34 @@ class Encodings:
     present: NDArray[np.uint8] | None = None
     block_keys: NDArray[np.uint64] | None = None
 
+    def __post_init__(self) -> None:
+        """Refuse arrays that do not fit together or the header, before any kernel sees them."""
+        n, info = len(self.record_ids), self.info
+        # Passes have no names where a linkage unit made the keys itself.
+        passes = len(info.blocking)
+        if not passes and self.block_keys is not None and self.block_keys.ndim == 2:
+            passes = self.block_keys.shape[1]
+        shapes = {
+            "clks": (self.clks, np.uint8, (n, info.bits // 8)),
+            "variants": (self.variants, np.uint8, (n,)),
+            "present": (self.present, np.uint8, (n, -(-len(info.present) // 8))),
+            "block_keys": (self.block_keys, np.uint64, (n, passes)),
+        }
+        for name, (array, kind, shape) in shapes.items():
+            if array is not None and (array.dtype != kind or array.shape != shape):
+                raise UsageError(
+                    f"encodings: {name} must be {np.dtype(kind)} of shape {shape}, not "
+                    f"{array.dtype} of shape {array.shape}."
+                )
+        own = n if self.variants is None else int((self.variants == 0).sum())
+        if (info.rows, info.records) != (n, own):
+            raise UsageError(
+                f"encodings: the header says {info.records:,} records in {info.rows:,} rows; there "
+                f"are {own:,} in {n:,}."
+            )
+        if self.variants is not None and n and self.variants[0]:
+            raise UsageError("encodings: the first row is a variant without its record.")
+
     def __len__(self) -> int:
         return len(self.record_ids)
 
@@ -245,30 +288,6 @@ class Encodings:
         return read_encodings(path, identity)
 
 
-def as_words(clks: NDArray[np.uint8]) -> NDArray[np.uint64]:
-    """View (n, bytes) filters as (n, ceil(bytes / 8)) words, zero padded where needed."""
-    short = -clks.shape[1] % 8
-    padded = np.pad(clks, ((0, 0), (0, short))) if short else clks
-    return np.ascontiguousarray(padded).view(np.uint64)
-
-
-def count_bits(words: NDArray[np.uint64]) -> NDArray[np.int64]:
-    """Count the set bits of each row of (n, words); (n,) int64."""
-    counts: NDArray[np.int64] = np.bitwise_count(words).sum(axis=1, dtype=np.int64)
-    return counts
-
-
-def count_columns(words: NDArray[np.uint64]) -> NDArray[np.int64]:
-    """Count for each bit of (n, w) words the rows that have it: (64 w,) int64.
-
-    Bit i is word i >> 6, mask 1 << (i & 63).
-    """
-    octets = np.ascontiguousarray(words, "<u8").view(np.uint8)
-    bits = np.unpackbits(octets, axis=1, bitorder="little")
-    counts: NDArray[np.int64] = bits.sum(axis=0, dtype=np.int64)
-    return counts
-
-
 def check_compatible(infos: Sequence[EncodingInfo]) -> None:
     """Refuse encodings that must not be compared, and say which of the reasons it is.
 
@@ -301,6 +320,14 @@ def check_compatible(infos: Sequence[EncodingInfo]) -> None:
                 f"({first.schema_fingerprint[:12]}) and {other.schema_name!r} "
                 f"({other.schema_fingerprint[:12]}). Give both holders the same schema file "
                 f"and let them encode again; 'pprl schema check' prints the fingerprint."
+            )
+        if list(first.present) != list(other.present) or list(first.blocking) != list(
+            other.blocking
+        ):
+            raise SchemaMismatch(
+                f"{who} have different fields or blocking passes in their headers, though both "
+                f"name the schema {first.schema_name!r}. One of the headers is not of its rows; "
+                f"let both holders encode again."
             )
         if first.key_check != other.key_check:
             raise KeyMismatch(

@@ -1,116 +1,160 @@
-"""Reading and writing the files that travel. Every file appears whole or not at all."""
+"""Reading and writing the files that travel. Every file appears whole or not at all.
+
+What is read is checked in `pprl.exchange.untrusted`; what is written carries digests of its
+header and of its content (`pprl.exchange.digests`).
+"""
 
 from __future__ import annotations
 
 import json
-import os
-import uuid
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
-from pydantic import ValidationError
 
-from pprl.errors import OutputExists, UndoneHardeningWarning, UnreadableFile, UsageError
+from pprl.errors import UnreadableFile, UsageError
+from pprl.exchange.atomic import (
+    new_folder,
+    refuse_existing,
+    sync_folder,
+    whole_file,
+    whole_files,
+)
+from pprl.exchange.columns import (
+    KEY_LISTS,
+    clk_columns,
+    from_binary,
+    from_key_lists,
+    one_chunk,
+    to_binary,
+    to_key_lists,
+)
+from pprl.exchange.digests import TableDigest
 from pprl.exchange.encodings import EncodingInfo, Encodings
 from pprl.exchange.links import CLUSTERS_SCHEMA, Clusters, Links
 from pprl.exchange.links import SCHEMA as LINKS_SCHEMA
+from pprl.exchange.untrusted.filters import FilterBounds
+from pprl.exchange.untrusted.header import METADATA_KEY, parse_header
+from pprl.exchange.untrusted.parquet import (
+    check_size,
+    check_types,
+    open_parquet,
+    read_columns,
+    size_of,
+    verify,
+)
+from pprl.exchange.untrusted.rows import RowChecks, expected_columns, warn_impossible
+from pprl.exchange.untrusted.tables import check_clusters, read_parquet_table
 
-METADATA_KEY = b"pprl"
-_KEY_LISTS = pa.list_(pa.binary(8))
-"""The Parquet metadata entry that holds an `EncodingInfo` as JSON."""
+__all__ = [
+    "METADATA_KEY",
+    "EncodingsWriter",
+    "TableWriter",
+    "encodings_writer",
+    "json_text",
+    "new_folder",
+    "read_clusters",
+    "read_encodings",
+    "read_info",
+    "read_links",
+    "refuse_existing",
+    "sync_folder",
+    "table_writer",
+    "whole_file",
+    "write_json",
+    "write_table",
+    "write_text",
+    "write_texts",
+]
+
+
+class TableWriter:
+    """Appends rows to a Parquet file that will carry digests; made by `table_writer`."""
+
+    def __init__(self, writer: pq.ParquetWriter) -> None:
+        self._writer = writer
+        self._digest = TableDigest(writer.schema)
+
+    def write(self, rows: pa.Table) -> None:
+        """Append rows that have the columns of the file."""
+        self._digest.update(rows)
+        self._writer.write_table(rows)
+
+    def finish(self, metadata: Mapping[bytes, bytes]) -> None:
+        """Add metadata entries, and the digests of them and of the rows."""
+        self._writer.add_key_value_metadata({**metadata, **self._digest.entry(metadata)})
 
 
 @contextmanager
-def whole_file(path: str | PathLike[str]) -> Iterator[Path]:
-    """Give a temporary name beside ``path`` and rename it when the block succeeds.
+def table_writer(
+    path: str | PathLike[str], schema: pa.Schema, *, private: bool = True
+) -> Iterator[TableWriter]:
+    """Write a table piece by piece, whole or not at all, with checksums and digests.
 
     Raises:
-        OutputExists: There is something at ``path`` already.
-        UnreadableFile: The folder does not exist or cannot be written to.
+        OutputExists: There is a file already.
+        UnwritableFile: It cannot be written.
     """
-    target = Path(path)
-    refuse_existing(target)
-    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}.part")
-    try:
-        temporary.touch(exist_ok=False)
-    except OSError as error:
-        raise UnreadableFile(f"cannot write {target}: {error.strerror}.") from None
-    try:
-        yield temporary
-        with open(temporary, "rb") as written:
-            os.fsync(written.fileno())
-        refuse_existing(target)
-        temporary.replace(target)
-        sync_folder(target.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
+    schema = schema.remove_metadata()
+    with (
+        whole_file(path, private=private) as temporary,
+        pq.ParquetWriter(
+            temporary, schema, compression="zstd", write_page_checksum=True
+        ) as parquet,
+    ):
+        writer = TableWriter(parquet)
+        yield writer
+        writer.finish({})
 
 
-def sync_folder(folder: Path) -> None:
-    """Make a new name in a folder last through a loss of power, where the system can."""
-    try:
-        handle = os.open(folder, os.O_RDONLY)
-    except OSError:
-        return
-    try:
-        os.fsync(handle)
-    except OSError:
-        pass
-    finally:
-        os.close(handle)
+def write_table(table: pa.Table, path: str | PathLike[str], *, private: bool = True) -> None:
+    """Write a table as Parquet, whole or not at all, with checksums and digests.
 
-
-def refuse_existing(*targets: Path) -> None:
-    """Refuse, before any work is done, to write where something is.
+    Args:
+        table: The rows.
+        path: The file.
+        private: Readable by its owner only (mode 0600): it may say who is in a register.
 
     Raises:
-        OutputExists: One of the targets exists.
+        OutputExists: There is a file already.
+        UnwritableFile: It cannot be written.
     """
-    for target in targets:
-        if target.exists():
-            raise OutputExists(f"{target} exists. Delete it or choose another name.")
+    with table_writer(path, table.schema, private=private) as writer:
+        writer.write(table.replace_schema_metadata(None))
 
 
-def new_folder(folder: str | PathLike[str], files: Sequence[Path]) -> None:
-    """Make the folder if needed; refuse, before any work is done, if a file is there.
-
-    Raises:
-        OutputExists: One of the files exists, or the folder's name is a file's.
-        UnreadableFile: The folder cannot be made.
-    """
-    refuse_existing(*files)
-    try:
-        Path(folder).mkdir(parents=True, exist_ok=True)
-    except FileExistsError:
-        raise OutputExists(f"{folder} is a file. Choose another name.") from None
-    except OSError as error:
-        raise UnreadableFile(f"cannot make {folder}: {error.strerror}.") from None
-
-
-def write_table(table: pa.Table, path: str | PathLike[str]) -> None:
-    """Write a table as Parquet, whole or not at all."""
-    with whole_file(path) as temporary:
-        pq.write_table(table, temporary, compression="zstd")
-
-
-def write_text(text: str, path: str | PathLike[str]) -> None:
+def write_text(text: str, path: str | PathLike[str], *, private: bool = False) -> None:
     """Write UTF-8 text, whole or not at all."""
-    with whole_file(path) as temporary:
+    with whole_file(path, private=private) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
-def write_json(value: object, path: str | PathLike[str]) -> None:
+def write_json(value: object, path: str | PathLike[str], *, private: bool = False) -> None:
     """Write a value as indented JSON, whole or not at all."""
-    write_text(json.dumps(value, indent=2) + "\n", path)
+    write_text(json_text(value), path, private=private)
+
+
+def write_texts(texts: Mapping[Path, str], *, private: bool = False) -> None:
+    """Write several files of UTF-8 text, that appear together or not at all.
+
+    Raises:
+        OutputExists: There is one of the files already.
+        UnwritableFile: One cannot be written.
+    """
+    with whole_files(*texts, private=private) as temporaries:
+        for temporary, text in zip(temporaries, texts.values(), strict=True):
+            temporary.write_text(text, encoding="utf-8")
+
+
+def json_text(value: object) -> str:
+    """Return a value as indented JSON."""
+    return json.dumps(value, indent=2) + "\n"
 
 
 class EncodingsWriter:
@@ -119,6 +163,7 @@ class EncodingsWriter:
     def __init__(self, writer: pq.ParquetWriter, columns: Mapping[str, int]) -> None:
         self._writer = writer
         self._columns = columns
+        self._digest = TableDigest(writer.schema)
         self.finished = False
 
     def write(
@@ -134,17 +179,20 @@ class EncodingsWriter:
         columns = {"record_id": record_ids, "variant": variants}
         start = 0
         for name, bits in self._columns.items():
-            columns[name] = _to_binary(clks[:, start : start + bits // 8])
+            columns[name] = to_binary(clks[:, start : start + bits // 8])
             start += bits // 8
         if present is not None and "present" in schema.names:
-            columns["present"] = _to_binary(present)
+            columns["present"] = to_binary(present)
         if block_keys is not None and "block_keys" in schema.names:
-            columns["block_keys"] = _to_key_lists(block_keys)
-        self._writer.write_table(pa.table([columns[name] for name in schema.names], schema=schema))
+            columns["block_keys"] = to_key_lists(block_keys)
+        rows = pa.table([columns[name] for name in schema.names], schema=schema)
+        self._digest.update(rows)
+        self._writer.write_table(rows)
 
     def finish(self, info: EncodingInfo) -> None:
         """Add the header, which is known only when every record is written."""
-        self._writer.add_key_value_metadata({METADATA_KEY: info.model_dump_json().encode()})
+        metadata = {METADATA_KEY: info.model_dump_json().encode()}
+        self._writer.add_key_value_metadata({**metadata, **self._digest.entry(metadata)})
         self.finished = True
 
 
@@ -162,25 +210,26 @@ def encodings_writer(
 
     With recipients in ``seal_to`` it is encrypted to them on its way to the disk.
     """
-    clk_columns = _clk_columns(bits, groups or {})
+    clks = clk_columns(bits, groups or {})
     types = {"record_id": pa.string()}
-    types |= {name: pa.binary(width // 8) for name, width in clk_columns.items()}
+    types |= {name: pa.binary(width // 8) for name, width in clks.items()}
     if variants:
         types["variant"] = pa.uint8()
     if mask_bytes:
         types["present"] = pa.binary(mask_bytes)
     if passes:
-        types["block_keys"] = _KEY_LISTS
+        types["block_keys"] = KEY_LISTS
     schema = pa.schema([pa.field(name, kind, nullable=False) for name, kind in types.items()])
     with _target(path, seal_to) as target:
         # CLKs are as good as random: compressing them costs time and saves nothing.
         with pq.ParquetWriter(
             target,
             schema,
-            compression={name: "none" if name in clk_columns else "zstd" for name in types},
+            compression={name: "none" if name in clks else "zstd" for name in types},
             use_dictionary=False,
+            write_page_checksum=True,
         ) as parquet:
-            writer = EncodingsWriter(parquet, clk_columns)
+            writer = EncodingsWriter(parquet, clks)
             yield writer
         if not writer.finished:
             raise RuntimeError("an encodings file was left without a header")
@@ -194,13 +243,8 @@ def _target(path: str | PathLike[str], seal_to: Sequence[str]) -> Iterator[Path 
         with sealed_writer(path, seal_to) as stream:
             yield stream
     else:
-        with whole_file(path) as temporary:
+        with whole_file(path, private=True) as temporary:
             yield temporary
-
-
-def _clk_columns(bits: int, groups: Mapping[str, int]) -> dict[str, int]:
-    """Name the columns that hold CLKs, with their lengths in bits."""
-    return {f"clk_{name}": width for name, width in groups.items()} or {"clk": bits}
 
 
 def read_encodings(
@@ -213,35 +257,40 @@ def read_encodings(
             sealed and cannot be opened (see `pprl.exchange.sealing.unseal`).
         UsageError: It is sealed and there is no identity.
     """
-    table, metadata = _read_parquet(path, identity)
-    info = _parse_info(path, metadata)
-    clk_columns = _clk_columns(info.bits, info.groups)
-    expected = {"record_id": pa.string()}
-    expected |= {name: pa.binary(width // 8) for name, width in clk_columns.items()}
-    if "variant" in table.column_names:
-        expected["variant"] = pa.uint8()
-    if "present" in table.column_names:
-        expected["present"] = pa.binary(-(-len(info.present) // 8))
-    if info.blocking:
-        expected["block_keys"] = _KEY_LISTS
-    for name, kind in expected.items():
-        if name not in table.column_names or table.schema.field(name).type != kind:
-            raise UnreadableFile(f"{path}: column {name!r} is missing or not of type {kind}.")
+    with _source(path, identity) as source, open_parquet(path, source) as file:
+        metadata = file.metadata.metadata or {}
+        info = parse_header(path, metadata)
+        names = file.schema_arrow.names
+        expected = expected_columns(info, names)
+        check_types(path, file.schema_arrow, expected)
+        if file.metadata.num_rows != info.rows:
+            raise UnreadableFile(
+                f"{path}: the header announces {info.rows:,} rows, the file holds "
+                f"{file.metadata.num_rows:,}. Ask the holder to send it again."
+            )
+        check_size(path, file, list(expected), size_of(path, source))
+        table = read_columns(path, file, list(expected))
+    for name in expected:
         if table[name].null_count:
             raise UnreadableFile(f"{path}: column {name!r} has missing values.")
-    if table.num_rows != info.rows:
-        raise UnreadableFile(
-            f"{path}: the header announces {info.rows:,} rows, "
-            f"the file holds {table.num_rows:,}. Ask the holder to send it again."
-        )
-    clks = [_from_binary(_one_chunk(table[name])) for name in clk_columns]
+    verify(path, metadata, table, tell=True)
+    columns = {name: one_chunk(table[name]) for name in expected}
+    parts = [from_binary(columns[name]) for name in clk_columns(info.bits, info.groups)]
+    clks = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+    variants = columns["variant"].to_numpy() if "variant" in expected else None
+    present = from_binary(columns["present"]) if "present" in expected else None
+    bounds = FilterBounds.of(info)
+    checks = RowChecks(path, info, bounds)
+    checks.see(columns["record_id"], clks, variants, present, columns.get("block_keys"))
+    checks.finish()
+    warn_impossible(path, checks.impossible, info.rows)
     return Encodings(
-        record_ids=_one_chunk(table["record_id"]),
-        clks=clks[0] if len(clks) == 1 else np.concatenate(clks, axis=1),
+        record_ids=columns["record_id"],
+        clks=bounds.without_impossible(clks)[0],
         info=info,
-        variants=table["variant"].to_numpy() if "variant" in expected else None,
-        present=_from_binary(_one_chunk(table["present"])) if "present" in expected else None,
-        block_keys=_from_key_lists(path, _one_chunk(table["block_keys"]), len(info.blocking))
+        variants=variants,
+        present=present,
+        block_keys=from_key_lists(path, columns["block_keys"], len(info.blocking))
         if info.blocking
         else None,
     )
@@ -253,15 +302,8 @@ def read_info(path: str | PathLike[str]) -> EncodingInfo:
     Raises:
         UnreadableFile: The file is missing, damaged or not an encodings file.
     """
-    try:
-        metadata = pq.read_metadata(path).metadata or {}
-    except FileNotFoundError:
-        raise UnreadableFile(f"{path}: there is no such file.") from None
-    except (pa.ArrowException, OSError) as error:
-        raise UnreadableFile(
-            f"{path} cannot be read as Parquet ({type(error).__name__}). Is it sealed?"
-        ) from None
-    return _parse_info(path, metadata)
+    with open_parquet(path) as file:
+        return parse_header(path, file.metadata.metadata or {})
 
 
 def read_links(path: str | PathLike[str]) -> Links:
@@ -270,7 +312,7 @@ def read_links(path: str | PathLike[str]) -> Links:
     Raises:
         UnreadableFile: The file is missing, damaged or has other columns.
     """
-    return Links(_read_columns(path, LINKS_SCHEMA, "links"))
+    return Links(read_parquet_table(path, LINKS_SCHEMA, "links", required=("left_id", "right_id")))
 
 
 def read_clusters(path: str | PathLike[str]) -> Clusters:
@@ -279,103 +321,26 @@ def read_clusters(path: str | PathLike[str]) -> Clusters:
     Raises:
         UnreadableFile: The file is missing, damaged or has other columns.
     """
-    table = _read_columns(path, CLUSTERS_SCHEMA, "clusters")
-    for name in table.column_names:
-        if table[name].null_count:
-            raise UnreadableFile(f"{path}: column {name!r} has missing values.")
+    table = read_parquet_table(path, CLUSTERS_SCHEMA, "clusters", required=CLUSTERS_SCHEMA.names)
+    check_clusters(path, table)
     return Clusters(table)
 
 
-def _read_columns(path: str | PathLike[str], schema: pa.Schema, kind: str) -> pa.Table:
-    table, _ = _read_parquet(path)
-    missing = [name for name in schema.names if name not in table.column_names]
-    if missing:
-        raise UnreadableFile(f"{path} is not a {kind} file: column {missing[0]!r} is missing.")
-    try:
-        return table.select(schema.names).cast(schema)
-    except pa.ArrowInvalid:
-        raise UnreadableFile(f"{path} is not a {kind} file: a column has another type.") from None
-
-
-def _read_parquet(
-    path: str | PathLike[str], identity: str | PathLike[str] | None = None
-) -> tuple[pa.Table, dict[bytes, bytes]]:
+@contextmanager
+def _source(
+    path: str | PathLike[str], identity: str | PathLike[str] | None
+) -> Iterator[IO[bytes] | None]:
+    """Give the decrypted content of a sealed file, or nothing for a file that is not sealed."""
     from pprl.exchange.sealing import is_sealed, open_sealed
 
     if not Path(path).is_file():
         raise UnreadableFile(f"{path}: there is no such file.")
-    source: Any = path
-    if is_sealed(path):
-        if identity is None:
-            raise UsageError(
-                f"{path} is sealed. Give the identity file it was sealed for (--identity)."
-            )
-        source = open_sealed(path, identity)
-    try:
-        with pq.ParquetFile(source) as file:
-            return file.read(), file.metadata.metadata or {}
-    except (pa.ArrowException, OSError) as error:
-        reason = "it is empty" if Path(path).stat().st_size == 0 else type(error).__name__
-        raise UnreadableFile(
-            f"{path} cannot be read as Parquet ({reason}). Was it cut short on its way?"
-        ) from None
-
-
-def _parse_info(path: str | PathLike[str], metadata: dict[bytes, bytes]) -> EncodingInfo:
-    if METADATA_KEY not in metadata:
-        raise UnreadableFile(
-            f"{path} is Parquet but not an encodings file: it has no 'pprl' header. "
-            f"Encodings are made with 'pprl encode'."
+    if not is_sealed(path):
+        yield None
+        return
+    if identity is None:
+        raise UsageError(
+            f"{path} is sealed. Give the identity file it was sealed for (--identity)."
         )
-    try:
-        info = EncodingInfo.model_validate_json(metadata[METADATA_KEY])
-    except ValidationError as error:
-        where = ".".join(str(part) for part in error.errors()[0]["loc"])
-        raise UnreadableFile(
-            f"{path}: the 'pprl' header cannot be read (at {where!r}). "
-            f"It may come from a newer version of pprl."
-        ) from None
-    if info.undone:
-        warnings.warn(
-            f"{path} was encoded by diffusion with more output bits than filter bits. Who has the "
-            f"file can undo that without the key. Treat it like a plain CLK, and let the holders "
-            f"encode again with the profiles of today (docs/explanation/what-fell.md)",
-            UndoneHardeningWarning,
-            stacklevel=4,
-        )
-    return info
-
-
-def _to_binary(rows: NDArray[np.uint8]) -> pa.FixedSizeBinaryArray:
-    data = pa.py_buffer(np.ascontiguousarray(rows))
-    return pa.FixedSizeBinaryArray.from_buffers(pa.binary(rows.shape[1]), len(rows), [None, data])
-
-
-def _from_binary(column: pa.FixedSizeBinaryArray) -> NDArray[np.uint8]:
-    """View fixed-size binary values as rows of bytes, without a copy."""
-    width = column.type.byte_width
-    data = np.frombuffer(column.buffers()[1] or b"", np.uint8)
-    return data[column.offset * width : (column.offset + len(column)) * width].reshape(-1, width)
-
-
-def _to_key_lists(keys: NDArray[np.uint64]) -> pa.ListArray:
-    """Write (n, passes) keys as lists of 8 bytes, most significant first; null for 0."""
-    flat = np.ascontiguousarray(keys).reshape(-1)
-    present = pa.array(flat != 0).buffers()[1]
-    data = pa.py_buffer(flat.astype(">u8"))
-    values = pa.FixedSizeBinaryArray.from_buffers(pa.binary(8), len(flat), [present, data])
-    offsets = np.arange(len(keys) + 1, dtype=np.int32) * keys.shape[1]
-    return pa.ListArray.from_arrays(pa.array(offsets), values, type=_KEY_LISTS)
-
-
-def _from_key_lists(
-    path: str | PathLike[str], column: pa.ListArray, passes: int
-) -> NDArray[np.uint64]:
-    values = pc.fill_null(column.flatten(), bytes(8))
-    if (np.diff(column.offsets.to_numpy()) != passes).any():
-        raise UnreadableFile(f"{path}: a record does not have {passes} blocking keys.")
-    return _from_binary(values).copy().view(">u8").astype(np.uint64).reshape(-1, passes)
-
-
-def _one_chunk(column: pa.ChunkedArray) -> pa.Array:
-    return pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
+    with open_sealed(path, identity) as opened:
+        yield opened

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from os import PathLike
 
-from pprl.errors import MissingDependency, OutputExists, UnreadableFile
+from pprl.errors import MissingDependency
+from pprl.exchange.atomic import write_secret
 
 
 def new_identity(path: str | PathLike[str]) -> str:
@@ -21,7 +21,7 @@ def new_identity(path: str | PathLike[str]) -> str:
 
     Raises:
         OutputExists: There is a file already; an identity is never overwritten.
-        UnreadableFile: The folder does not exist or cannot be written to.
+        UnwritableFile: The folder does not exist or cannot be written to.
         MissingDependency: pyrage is not installed.
     """
     try:
@@ -32,12 +32,7 @@ def new_identity(path: str | PathLike[str]) -> str:
         ) from None
     identity = pyrage.x25519.Identity.generate()
     recipient = str(identity.to_public())
-    try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        raise OutputExists(f"{path} exists. An identity is never overwritten.") from None
-    except OSError as error:
-        raise UnreadableFile(f"cannot write {path}: {error.strerror}.") from None
-    with os.fdopen(handle, "w") as file:
-        file.write(f"# public key: {recipient}\n{identity}\n")
+    held = [f"# public key: {recipient}\n{identity}\n"]
+    del identity
+    write_secret(held.pop(), path, "An identity")
     return recipient

@@ -25,7 +25,8 @@ from pprl.errors import (
     UsageError,
     WrongRecipient,
 )
-from pprl.exchange.files import whole_file
+from pprl.exchange.atomic import whole_file
+from pprl.exchange.key_files import kind_of_key, read_key_file
 
 MAGIC = b"age-encryption.org/"
 _CHUNK = 64 * 1024
@@ -62,7 +63,8 @@ def sealed_writer(path: str | PathLike[str], recipients: Sequence[str]) -> Itera
     pyrage = _pyrage()
     keys = parse_recipients(recipients)
     failed: list[BaseException] = []
-    with whole_file(path) as temporary, open(temporary, "wb") as target:
+    with whole_file(path, private=True) as temporary, open(temporary, "wb") as file:
+        target = _Counted(file)
         read_end, write_end = os.pipe()
 
         def encrypt() -> None:
@@ -77,10 +79,15 @@ def sealed_writer(path: str | PathLike[str], recipients: Sequence[str]) -> Itera
         try:
             with open(write_end, "wb") as writer:
                 yield writer
-        except BrokenPipeError:
-            pass
+        except OSError:
+            # The other end failed first, and says why.
+            worker.join()
+            if not failed:
+                raise
         finally:
             worker.join()
+        if target.error is not None:
+            raise target.error
         if failed:
             raise UnreadableFile(f"{path} could not be sealed ({type(failed[0]).__name__}).")
         target.flush()
@@ -107,7 +114,7 @@ def unseal(
         MissingDependency: pyrage is not installed.
     """
     keys = read_identities(identity)
-    with whole_file(out) as temporary, open(temporary, "wb") as writer:
+    with whole_file(out, private=True) as temporary, open(temporary, "wb") as writer:
         _decrypt(source, writer, keys)
         writer.flush()
 
@@ -163,27 +170,43 @@ def read_identities(path: str | PathLike[str]) -> list[Any]:
         UsageError: It holds no identity, or a damaged one.
     """
     pyrage = _pyrage()
-    try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UnreadableFile(f"identity file {path} cannot be read ({_why(error)}).") from None
+    content = read_key_file(path, warn_readable=False)
+    kind = kind_of_key(content)
+    if kind != "an age identity" and not content.startswith(b"#"):
+        del content
+        raise UsageError(
+            f"identity file {path} holds {kind or 'no age identity'}. Give the file that "
+            f"'pprl keygen --identity' or 'age-keygen' wrote."
+        )
+    keys, wrong = _identities(content, pyrage)
+    del content
+    if wrong:
+        raise UsageError(
+            f"identity file {path}, line {wrong}: no age identity (AGE-SECRET-KEY-1...). "
+            f"Make one: pprl keygen FILE --identity."
+        )
+    if not keys:
+        raise UsageError(
+            f"identity file {path} holds no identity. Make one: pprl keygen FILE --identity."
+        )
+    return keys
+
+
+def _identities(content: bytes, pyrage: Any) -> tuple[list[Any], int]:
+    """Read identities; and the number of the first line that is none, or 0.
+
+    No error leaves this frame, so no traceback shows what its variables held.
+    """
     keys = []
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(content.decode("ascii", "replace").splitlines(), start=1):
         text = line.strip()
         if not text or text.startswith("#"):
             continue
         try:
             keys.append(pyrage.x25519.Identity.from_str(text))
         except pyrage.IdentityError:
-            raise UsageError(
-                f"identity file {path}, line {number}: no age identity (AGE-SECRET-KEY-1...). "
-                f"Make one: pprl keygen FILE --identity."
-            ) from None
-    if not keys:
-        raise UsageError(
-            f"identity file {path} holds no identity. Make one: pprl keygen FILE --identity."
-        )
-    return keys
+            return [], number
+    return keys, 0
 
 
 def _decrypt(source: str | PathLike[str], writer: IO[bytes], keys: list[Any]) -> None:
@@ -206,6 +229,8 @@ def _decrypt(source: str | PathLike[str], writer: IO[bytes], keys: list[Any]) ->
         except pyrage.DecryptError as error:
             problem = _of_header(source, str(error))
         except OSError as error:
+            if counted.error is not None:
+                raise counted.error from None
             if "truncated" in str(error):
                 problem = _truncated(source)
             elif "decryption error" in str(error):
@@ -254,19 +279,28 @@ def _truncated(source: str | PathLike[str]) -> TruncatedFile:
 
 
 class _Counted:
-    """Counts the authentic bytes that come out."""
+    """Counts the bytes that come out, and keeps the error of a disk that is full."""
 
     def __init__(self, writer: IO[bytes]) -> None:
         self._writer = writer
         self.written = 0
+        self.error: OSError | None = None
 
     def write(self, data: bytes) -> int:
-        self._writer.write(data)
+        try:
+            self._writer.write(data)
+        except OSError as error:
+            self.error = error
+            raise
         self.written += len(data)
         return len(data)
 
     def flush(self) -> None:
-        self._writer.flush()
+        try:
+            self._writer.flush()
+        except OSError as error:
+            self.error = error
+            raise
 
 
 @contextmanager

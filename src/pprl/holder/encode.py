@@ -9,7 +9,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
 from os import PathLike
@@ -22,9 +22,10 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pprl.errors import EmptyInput, InvalidValues, PprlWarning, RecordIdError, UsageError
+from pprl.exchange.atomic import staged_files, whole_file
 from pprl.exchange.encodings import EncodingInfo, Encodings, Popcounts, as_words, count_bits
 from pprl.exchange.exposure import Exposure
-from pprl.exchange.files import EncodingsWriter, encodings_writer, whole_file
+from pprl.exchange.files import EncodingsWriter, encodings_writer
 from pprl.exchange.threads import in_order, threads
 from pprl.holder.choices import OnInvalid
 from pprl.holder.encoder import EncodedBatch, Encoder
@@ -196,38 +197,42 @@ def encode_file(
         OutputExists: There is a file at ``out`` already.
     """
     refuse_undone(schema)
-    options = _Options(
-        id_column,
-        holder,
-        columns or {},
-        exclude,
-        on_invalid,
-        rejects,
-        csv_format,
-        consent,
-        provenance,
-        noise_of(schema, key, noise_key),
-        keep_order,
-        shared_by,
-        threads(workers),
-    )
-    run = _Run(Encoder(schema, key), options)
-    with encodings_writer(
-        out,
-        schema.total_bits,
-        bool(schema.variants),
-        run.mask_bytes,
-        run.groups,
-        len(schema.blocking),
-        seal_to,
-    ) as writer:
-        if keep_order and not schema.presence_mask:
-            for part in run.parts(data, progress):
-                writer.write(part.ids, part.clks, part.variants, part.mask, part.block_keys)
-        else:
-            _write_at_the_end(writer, run, run.parts(data, progress), Path(out), options, seal_to)
-        info = run.info()
-        writer.finish(info)
+    # With rejects there are two files, which appear together.
+    targets = [out] if rejects is None else [out, rejects]
+    with nullcontext(targets) if rejects is None else staged_files(*targets) as names:
+        options = _Options(
+            id_column,
+            holder,
+            columns or {},
+            exclude,
+            on_invalid,
+            None if rejects is None else names[1],
+            csv_format,
+            consent,
+            provenance,
+            noise_of(schema, key, noise_key),
+            keep_order,
+            shared_by,
+            threads(workers),
+        )
+        run = _Run(Encoder(schema, key), options)
+        with encodings_writer(
+            names[0],
+            schema.total_bits,
+            bool(schema.variants),
+            run.mask_bytes,
+            run.groups,
+            len(schema.blocking),
+            seal_to,
+        ) as writer:
+            parts = run.parts(data, progress)
+            if keep_order and not schema.presence_mask:
+                for part in parts:
+                    writer.write(part.ids, part.clks, part.variants, part.mask, part.block_keys)
+            else:
+                _write_at_the_end(writer, run, parts, Path(out), options, seal_to)
+            info = run.info()
+            writer.finish(info)
     return info
 
 
@@ -554,7 +559,10 @@ def _rejects(path: str | PathLike[str] | None) -> Iterator[Callable[[Rejected], 
     if path is None:
         yield list
         return
-    with whole_file(path) as part, open(part, "w", encoding="utf-8", newline="") as file:
+    with (
+        whole_file(path, private=True) as part,
+        open(part, "w", encoding="utf-8", newline="") as file,
+    ):
         writer = csv.writer(file)
         writer.writerow(["row", "field", "reason"])
         yield writer.writerows

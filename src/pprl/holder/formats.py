@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from pprl.holder.patterns import Pattern
 from pprl.holder.schema import (
     BsnFormat,
     DateFormat,
@@ -93,8 +94,7 @@ def _at_once(values: pa.StringArray, field: Field, validate: bool) -> pa.StringA
 def _plain_text(values: pa.StringArray, format_: StringFormat) -> pa.BooleanArray:
     fits = pc.is_valid(values)
     if format_.pattern is not None:
-        matches = re.compile(format_.pattern).fullmatch
-        return pa.array([v is not None and matches(v) is not None for v in values.to_pylist()])
+        return pa.array(Pattern.of(format_.pattern).fits(values))
     if format_.min_length is not None:
         fits = pc.and_(fits, pc.greater_equal(pc.utf8_length(values), format_.min_length))
     if format_.max_length is not None:
@@ -197,12 +197,12 @@ def _rule(field: Field, verbatim: bool, validate: bool) -> Callable[[str], str]:
 
 
 def _string_rule(format_: StringFormat) -> Callable[[str], str]:
-    pattern = re.compile(format_.pattern) if format_.pattern is not None else None
+    pattern = Pattern.of(format_.pattern) if format_.pattern is not None else None
     shortest = format_.min_length or 0
     longest = format_.max_length
 
     def rule(value: str) -> str:
-        if pattern and not pattern.fullmatch(value):
+        if pattern and not pattern.fits([value])[0]:
             raise _BrokenRule("does not have the pattern that the schema asks for")
         if len(value) < shortest:
             raise _BrokenRule(f"is shorter than {shortest} characters")

@@ -9,19 +9,19 @@ import hmac
 import os
 import re
 import secrets
-import stat
 import unicodedata
 import warnings
 from collections.abc import Mapping
 from os import PathLike
-from pathlib import Path
 from typing import Any, NoReturn
 
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
-from pprl.errors import LinkageKeyError, OutputExists, PprlWarning, UnreadableFile
+from pprl.errors import LinkageKeyError, PprlWarning, UnreadableFile
+from pprl.exchange.atomic import write_secret
+from pprl.exchange.key_files import kind_of_key, read_key_file
 
 KEY_BYTES = 32
 """Length of a generated key."""
@@ -47,6 +47,7 @@ class LinkageKey:
 
     def __init__(self, secret: bytes) -> None:
         if weak := weakness(secret):
+            del secret
             raise LinkageKeyError(f"the linkage key {weak}. Make one with 'pprl keygen'.")
         self._secret = secret
 
@@ -123,22 +124,23 @@ class LinkageKey:
                 wrong.
             UnreadableFile: The file is missing or cannot be read.
         """
-        try:
-            mode = stat.S_IMODE(os.stat(path).st_mode)
-            content = Path(path).read_bytes().strip()
-        except OSError as error:
-            raise UnreadableFile(f"key file {path}: {error.strerror}.") from None
-        if os.name == "posix" and mode & 0o077:
-            warnings.warn(
-                f"key file {path} can be read by other users (mode {mode:04o}); "
-                f"run: chmod 600 {path}",
-                PprlWarning,
-                stacklevel=2,
+        content = read_key_file(path)
+        kind = kind_of_key(content)
+        if kind == "a linkage key":
+            secret = _secret_of(content)
+            del content
+            if secret is None:
+                raise damaged_key(f"key file {path}")
+            return cls._checked(secret, f"key file {path}")
+        if kind is not None:
+            del content
+            raise LinkageKeyError(
+                f"key file {path} holds {kind}, not a linkage key. Give the file that "
+                f"'pprl keygen' wrote."
             )
-        if content.startswith(_PREFIX.encode()):
-            return cls._checked(_parse(content, f"key file {path}"), f"key file {path}")
         weak = weakness(content)
         if weak and not allow_weak:
+            del content
             raise LinkageKeyError(
                 f"key file {path}: what it holds {weak}. Make one with 'pprl keygen'. Random "
                 f"bytes as base64 must be decoded first (base64 -d). To link with encodings "
@@ -163,12 +165,16 @@ class LinkageKey:
         Raises:
             LinkageKeyError: It has another form, or its checksum is wrong.
         """
-        stripped = text.strip()
-        if not stripped.startswith(_PREFIX):
+        of_ours = text.strip().startswith(_PREFIX)
+        secret = _secret_of(text.strip().encode()) if of_ours else None
+        del text
+        if not of_ours:
             raise LinkageKeyError(
                 f"{source} is not in the form that 'pprl keygen' writes ({_PREFIX}...)."
             )
-        return cls._checked(_parse(stripped.encode(), source), source)
+        if secret is None:
+            raise damaged_key(source)
+        return cls._checked(secret, source)
 
     @classmethod
     def from_environment(cls, variable: str = "PPRL_KEY") -> LinkageKey:
@@ -179,10 +185,11 @@ class LinkageKey:
         Raises:
             LinkageKeyError: The variable is not set, or holds no key.
         """
-        text = os.environ.pop(variable, None)
-        if text is None:
-            raise LinkageKeyError(f"environment variable {variable} is not set.")
-        return cls.from_text(text, source=f"environment variable {variable}")
+        # What is pasted in place of a variable's name may be the key itself.
+        name = variable if re.fullmatch(r"[A-Z_][A-Z0-9_]{0,63}", variable) else "that was named"
+        if variable not in os.environ:
+            raise LinkageKeyError(f"environment variable {name} is not set.")
+        return cls.from_text(os.environ.pop(variable), source=f"environment variable {name}")
 
     @classmethod
     def from_descriptor(cls, descriptor: int) -> LinkageKey:
@@ -197,8 +204,9 @@ class LinkageKey:
                 content = stream.read(_LONGEST)
         except OSError as error:
             raise UnreadableFile(f"file descriptor {descriptor}: {error.strerror}.") from None
-        text = content.decode("ascii", "replace")
-        return cls.from_text(text, source=f"file descriptor {descriptor}")
+        held = [content.decode("ascii", "replace")]
+        del content
+        return cls.from_text(held.pop(), source=f"file descriptor {descriptor}")
 
     @classmethod
     def from_passphrase(cls, passphrase: str, project: str) -> LinkageKey:
@@ -263,18 +271,13 @@ class LinkageKey:
 
         Raises:
             OutputExists: There is a file already; a key is never overwritten.
-            UnreadableFile: The folder does not exist or cannot be written to.
+            UnwritableFile: The folder does not exist or cannot be written to.
         """
         checksum = hashlib.sha256(_PREFIX.encode() + self._secret).digest()[:_CHECKSUM_BYTES]
         text = base64.b32encode(self._secret + checksum).decode().rstrip("=").lower()
-        try:
-            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:
-            raise OutputExists(f"{path} exists. A key is never overwritten.") from None
-        except OSError as error:
-            raise UnreadableFile(f"cannot write {path}: {error.strerror}.") from None
-        with os.fdopen(handle, "w") as file:
-            file.write(f"{_PREFIX}{text}\n")
+        held = [f"{_PREFIX}{text}\n"]
+        del text
+        write_secret(held.pop(), path, "A key")
 
     def derive(self, purpose: str, *context: str, length: int = KEY_BYTES) -> bytes:
         """Derive a key for one purpose (HKDF-SHA256, RFC 5869).
@@ -338,18 +341,26 @@ def weakness(secret: bytes) -> str | None:
     return None
 
 
-def _parse(content: bytes, source: str) -> bytes:
+def _secret_of(content: bytes) -> bytes | None:
+    """Read a key in pprl's own form; None if it is damaged.
+
+    No error leaves this frame, so no traceback shows what its variables held.
+    """
     text = content[len(_PREFIX) :].upper()
-    wrong = LinkageKeyError(
-        f"{source} is damaged or mistyped: its checksum does not fit. "
-        f"Copy it again from its source."
-    )
     try:
         raw = base64.b32decode(text + b"=" * (-len(text) % 8))
     except binascii.Error:
-        raise wrong from None
+        return None
     secret, checksum = raw[:-_CHECKSUM_BYTES], raw[-_CHECKSUM_BYTES:]
     expected = hashlib.sha256(_PREFIX.encode() + secret).digest()[:_CHECKSUM_BYTES]
     if len(secret) < MINIMUM_BYTES or not hmac.compare_digest(checksum, expected):
-        raise wrong
+        return None
     return secret
+
+
+def damaged_key(source: str) -> LinkageKeyError:
+    """Make the error for a key whose checksum does not fit."""
+    return LinkageKeyError(
+        f"{source} is damaged or mistyped: its checksum does not fit. "
+        f"Copy it again from its source."
+    )

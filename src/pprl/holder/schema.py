@@ -10,20 +10,25 @@ import base64
 import difflib
 import hashlib
 import json
-import re
-import tomllib
 from os import PathLike
-from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import pydantic
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, model_validator
 
-from pprl.errors import SchemaError, UnreadableFile
+from pprl.errors import SchemaError
+from pprl.exchange.untrusted.documents import (
+    BadDocument,
+    check_document,
+    parse_json,
+    parse_toml,
+    read_text,
+)
 from pprl.holder.blocking_passes import BlockingPass, check_passes
 from pprl.holder.groups import Group, Part, Salt, check_groups, check_lengths, parts_of
 from pprl.holder.hardening.options import METHODS, Hardening, MinHash
 from pprl.holder.normalize import NORMALISERS
+from pprl.holder.patterns import Pattern
 
 MAXIMUM_BITS = 1 << 16
 """clkhash cuts its hashes into 16-bit positions, so longer filters stay half empty."""
@@ -46,10 +51,8 @@ class StringFormat(_Value):
     @field_validator("pattern", mode="after")
     @classmethod
     def _compiles(cls, pattern: str | None) -> str | None:
-        try:
-            re.compile(pattern or "")
-        except re.error as error:
-            raise ValueError(f"the pattern is no regular expression: {error}") from None
+        if pattern is not None:
+            Pattern.of(pattern)
         return pattern
 
 
@@ -304,15 +307,10 @@ class Schema(_Value):
             UnreadableFile: The file is missing or not text.
             SchemaError: The document is not a valid schema.
         """
+        text = read_text(path)
         try:
-            text = Path(path).read_text(encoding="utf-8-sig")
-        except OSError as error:
-            raise UnreadableFile(f"schema {path}: {error.strerror}.") from None
-        except UnicodeDecodeError:
-            raise UnreadableFile(f"schema {path} is not UTF-8 text.") from None
-        try:
-            document = json.loads(text) if text.lstrip()[:1] in "{[" else tomllib.loads(text)
-        except (json.JSONDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+            document = parse_json(text) if text.lstrip()[:1] in "{[" else parse_toml(text)
+        except BadDocument as error:
             raise SchemaError(f"schema {path} is neither JSON nor TOML: {error}.") from None
         return cls.from_document(document, source=str(path))
 
@@ -324,8 +322,8 @@ class Schema(_Value):
             SchemaError: The text is not a valid schema.
         """
         try:
-            return cls.from_document(tomllib.loads(text))
-        except tomllib.TOMLDecodeError as error:
+            return cls.from_document(parse_toml(text))
+        except BadDocument as error:
             raise SchemaError(f"the schema is not TOML: {error}.") from None
 
     @classmethod
@@ -337,6 +335,10 @@ class Schema(_Value):
         """
         if not isinstance(document, dict):
             raise SchemaError(f"{source}: the document must be a table, not a list or a value.")
+        try:
+            check_document(document)
+        except BadDocument as error:
+            raise SchemaError(f"{source}: {error}.") from None
         if "clkConfig" in document:
             from pprl.holder.clkhash_schema import from_clkhash
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -16,6 +15,8 @@ from numpy.typing import NDArray
 from pprl.errors import UnreadableFile, UsageError
 from pprl.exchange.encodings import EncodingInfo
 from pprl.exchange.links import Clusters
+from pprl.exchange.untrusted.documents import read_json_object
+from pprl.exchange.untrusted.header import checked_header
 from pprl.linkage.choices import Rule
 from pprl.linkage.criterion import Criterion
 from pprl.linkage.joining import check_rule, components
@@ -199,16 +200,16 @@ def load_previous(folder: str | PathLike[str]) -> Earlier:
     clusters = Clusters.load(Path(folder) / "clusters.parquet")
     facts = Path(folder) / "linkage.json"
     try:
-        said = json.loads(facts.read_text(encoding="utf-8"))
+        said = read_json_object(facts)
         rule = said["clustering"]
         check_rule(rule)
-        inputs = tuple(EncodingInfo.model_validate(one) for one in said["inputs"])
+        inputs = tuple(checked_header(facts, one) for one in said["inputs"])
         # Jobs of before there were criteria have a threshold of similarity.
         if said.get("criterion") is None:
             criterion = Criterion.dice(float(said["threshold"]))
         else:
             criterion = Criterion.from_dict(said["criterion"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, UsageError):
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError):
         raise UnreadableFile(
             f"{facts} is missing or does not say which criterion and rule were used."
         ) from None

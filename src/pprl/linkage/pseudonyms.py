@@ -12,10 +12,7 @@ import base64
 import binascii
 import hashlib
 import hmac
-import os
 import secrets
-import stat
-import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from os import PathLike
@@ -27,7 +24,9 @@ import pyarrow.compute as pc
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from pprl.errors import OutputExists, PprlWarning, PseudonymKeyError, UnreadableFile, UsageError
+from pprl.errors import PseudonymKeyError, UsageError
+from pprl.exchange.atomic import output_folder, write_secret
+from pprl.exchange.key_files import kind_of_key, read_key_file
 from pprl.exchange.links import Clusters
 
 KEY_BYTES = 32
@@ -65,52 +64,38 @@ class PseudonymKey:
             PseudonymKeyError: It is a key of another kind, or its checksum is wrong.
             UnreadableFile: The file is missing or cannot be read.
         """
-        try:
-            mode = stat.S_IMODE(os.stat(path).st_mode)
-            content = Path(path).read_bytes().strip()
-        except OSError as error:
-            raise UnreadableFile(f"key file {path}: {error.strerror}.") from None
-        if os.name == "posix" and mode & 0o077:
-            warnings.warn(
-                f"key file {path} can be read by other users (mode {mode:04o}); "
-                f"run: chmod 600 {path}",
-                PprlWarning,
-                stacklevel=2,
-            )
-        if not content.startswith(_PREFIX.encode()):
+        content = read_key_file(path)
+        kind = kind_of_key(content) or "something else"
+        key = _key_of(content) if kind == "a pseudonym key" else None
+        del content
+        if kind == "a linkage key":
             raise PseudonymKeyError(
                 f"{path} is not a pseudonym key. The holders' linkage key is of no use here, and "
                 f"must not be with who links. Make a key with 'pprl keygen --pseudonyms'."
             )
-        text = content[len(_PREFIX) :].upper()
-        try:
-            raw = base64.b32decode(text + b"=" * (-len(text) % 8))
-        except binascii.Error:
-            raw = b""
-        secret, checksum = raw[:-_CHECKSUM_BYTES], raw[-_CHECKSUM_BYTES:]
-        if len(secret) != KEY_BYTES or not hmac.compare_digest(checksum, _checksum(secret)):
+        if kind != "a pseudonym key":
+            raise PseudonymKeyError(
+                f"{path} is not a pseudonym key: it holds {kind}. Make a key with "
+                f"'pprl keygen --pseudonyms'."
+            )
+        if key is None:
             raise PseudonymKeyError(
                 f"key file {path} is damaged or mistyped: its checksum does not fit. "
                 f"Copy it again from its source."
             )
-        return cls(secret)
+        return key
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write the key as checksummed text, readable by its owner only (mode 0600).
 
         Raises:
             OutputExists: There is a file already; a key is never overwritten.
-            UnreadableFile: The folder does not exist or cannot be written to.
+            UnwritableFile: The folder does not exist or cannot be written to.
         """
         text = base64.b32encode(self._secret + _checksum(self._secret)).decode()
-        try:
-            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:
-            raise OutputExists(f"{path} exists. A key is never overwritten.") from None
-        except OSError as error:
-            raise UnreadableFile(f"cannot write {path}: {error.strerror}.") from None
-        with os.fdopen(handle, "w") as file:
-            file.write(f"{_PREFIX}{text.rstrip('=').lower()}\n")
+        held = [f"{_PREFIX}{text.rstrip('=').lower()}\n"]
+        del text
+        write_secret(held.pop(), path, "A key")
 
     def derive(self, purpose: str, *context: str) -> bytes:
         """Derive a key for one purpose (HKDF-SHA256, RFC 5869), each part with its length."""
@@ -150,21 +135,18 @@ class Pseudonyms:
             OutputExists: One of the files is there already.
             UsageError: A holder's name cannot be a file's.
         """
-        from pprl.exchange.files import new_folder, write_table
+        from pprl.exchange.files import write_table
 
         for name in self.holders:
             if not name or name.startswith(".") or set(name) & set('/\\\0:*?"<>|'):
                 raise UsageError(f"holder {name!r}: a file cannot have that name.")
-        own = Path(folder) / "holders"
-        research = Path(folder) / "research.parquet"
-        targets = {name: own / f"{name}.parquet" for name in self.holders}
-        if research.exists():
-            raise OutputExists(f"{research} exists. Delete it or choose another name.")
-        new_folder(own, list(targets.values()))
-        for name, path in targets.items():
-            write_table(self.holders[name], path)
-        write_table(self.research, research)
-        return [*targets.values(), research]
+        tables = {f"holders/{name}.parquet": table for name, table in self.holders.items()}
+        tables["research.parquet"] = self.research
+        with output_folder(folder, list(tables)) as staged:
+            (staged / "holders").mkdir()
+            for name, table in tables.items():
+                write_table(table, staged / name)
+        return [Path(folder) / name for name in tables]
 
 
 def pseudonymise(
@@ -221,6 +203,19 @@ def _hashed(key: bytes, ids: Iterable[str]) -> list[str]:
         .lower()
         for one in ids
     ]
+
+
+def _key_of(content: bytes) -> PseudonymKey | None:
+    """Read a key; None if it is damaged. No error leaves this frame with what it held."""
+    text = content[len(_PREFIX) :].upper()
+    try:
+        raw = base64.b32decode(text + b"=" * (-len(text) % 8))
+    except binascii.Error:
+        return None
+    secret, checksum = raw[:-_CHECKSUM_BYTES], raw[-_CHECKSUM_BYTES:]
+    if len(secret) != KEY_BYTES or not hmac.compare_digest(checksum, _checksum(secret)):
+        return None
+    return PseudonymKey(secret)
 
 
 def _checksum(secret: bytes) -> bytes:

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pprl.errors import OutputExists, UnreadableFile, UsageError
+from pprl.errors import OutputExists, UnwritableFile, UsageError
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -98,7 +98,7 @@ def whole_files(*paths: str | PathLike[str]) -> Iterator[list[Path]]:
 
     Raises:
         OutputExists: There is something at one of the paths, or a path is given twice.
-        UnreadableFile: A folder does not exist or cannot be written to.
+        UnwritableFile: A folder does not exist or cannot be written to, or the disk is full.
     """
     targets = [Path(path) for path in paths]
     if len({target.resolve() for target in targets}) < len(targets):
@@ -106,7 +106,7 @@ def whole_files(*paths: str | PathLike[str]) -> Iterator[list[Path]]:
     for target in targets:
         _refuse_existing(target)
         if not (target.parent.is_dir() and os.access(target.parent, os.W_OK)):
-            raise UnreadableFile(f"cannot write {target}: {target.parent} is not a folder to use.")
+            raise UnwritableFile(f"cannot write {target}: {target.parent} is not a folder to use.")
     mark = uuid.uuid4().hex
     parts = [target.with_name(f".{target.name}.{mark}.part") for target in targets]
     try:
@@ -117,6 +117,11 @@ def whole_files(*paths: str | PathLike[str]) -> Iterator[list[Path]]:
             _refuse_existing(target)
         for part, target in zip(parts, targets, strict=True):
             part.replace(target)
+    except OSError as error:
+        raise UnwritableFile(
+            f"cannot write {targets[0]}: {error.strerror or type(error).__name__}. Is the disk "
+            f"that holds {targets[0].parent} full?"
+        ) from None
     finally:
         for part in parts:
             part.unlink(missing_ok=True)

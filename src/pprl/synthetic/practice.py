@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.csv as csv
 
-from pprl.errors import UnreadableFile
+from pprl.errors import UnwritableFile
 from pprl.synthetic._arrays import whole_files
 from pprl.synthetic.population import population_table
 from pprl.synthetic.registers import Errors, Register, register_table
@@ -35,6 +35,10 @@ REGISTRY = Register(
 """Writes in capitals, without accents, and codes sex by numbers."""
 
 
+FILES = ("hospital.csv", "registry.csv", "truth.csv")
+"""The files that `practice` writes."""
+
+
 def practice(
     folder: str | PathLike[str], *, persons: int = 10_000, seed: int = 1
 ) -> dict[str, int]:
@@ -54,7 +58,7 @@ def practice(
 
     Raises:
         OutputExists: One of the files is there already.
-        UnreadableFile: The folder cannot be made or written to.
+        UnwritableFile: The folder cannot be made or written to.
         UsageError: ``persons`` or ``seed`` is out of range.
     """
     people = population_table(persons, seed=seed)
@@ -65,16 +69,12 @@ def practice(
         right_truth, keys="person_id", join_type="inner", left_suffix="", right_suffix="_right"
     )
     truth = pa.table({"left_id": both["record_id"], "right_id": both["record_id_right"]})
-    tables = {
-        "hospital.csv": left,
-        "registry.csv": right,
-        "truth.csv": truth.sort_by("left_id"),
-    }
+    tables = dict(zip(FILES, (left, right, truth.sort_by("left_id")), strict=True))
     place = Path(folder)
     try:
         os.makedirs(place, exist_ok=True)
     except OSError as error:
-        raise UnreadableFile(f"cannot make the folder {place}: {error.strerror}.") from None
+        raise UnwritableFile(f"cannot make the folder {place}: {error.strerror}.") from None
     with whole_files(*(place / name for name in tables)) as parts:
         for part, table in zip(parts, tables.values(), strict=True):
             csv.write_csv(table, part)

@@ -113,13 +113,12 @@ class Audit:
             MissingDependency: jinja2 or matplotlib is not installed.
         """
         from pprl.evaluation.audit.report import page
-        from pprl.exchange.files import new_folder, write_json, write_text
+        from pprl.exchange.files import json_text, new_folder, write_texts
 
         files = [Path(folder) / name for name in ("audit.json", "audit.html")]
         html = page(self)
         new_folder(folder, files)
-        write_json(self.to_dict(), files[0])
-        write_text(html, files[1])
+        write_texts(dict(zip(files, (json_text(self.to_dict()), html), strict=True)))
 
     def check(self) -> None:
         """Refuse to release a file that an attack without key and known pairs succeeded on.

@@ -44,6 +44,9 @@ _STYLE: dict[Any, Any] = {
     "legend.frameon": False,
     "lines.linewidth": 1.6,
     "savefig.facecolor": "none",
+    # A holder's name is no formula.
+    "text.parse_math": False,
+    "text.usetex": False,
     "svg.fonttype": "none",
     "text.color": INK,
     "xtick.color": MUTED,

@@ -63,7 +63,7 @@ def report(
     from pprl.evaluation.report.build import build
     from pprl.evaluation.report.facts import Facts
     from pprl.evaluation.report.run import Run
-    from pprl.exchange.files import new_folder, write_json, write_text
+    from pprl.exchange.files import json_text, new_folder, write_texts
 
     page = None if path is None else Path(path)
     if page is not None:
@@ -82,6 +82,6 @@ def report(
         from pprl.evaluation.report.html import render
 
         text = render(content)
-        write_json(content.model_dump(mode="json"), page.parent / JSON_NAME)
-        write_text(text, page)
+        machines = json_text(content.model_dump(mode="json"))
+        write_texts({page: text, page.parent / JSON_NAME: machines})
     return content

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Sequence
 from os import PathLike
-from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from pprl.errors import UnreadableFile, UsageError
+from pprl.errors import UsageError
+from pprl.exchange.untrusted.documents import load_toml
 
 
 class _Given(BaseModel):
@@ -143,12 +142,7 @@ class Facts(_Given):
             UnreadableFile: There is no such file, or it is not TOML.
             UsageError: An entry is unknown or of another kind.
         """
-        try:
-            content = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-        except OSError:
-            raise UnreadableFile(f"{path}: there is no such file.") from None
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError):
-            raise UnreadableFile(f"{path} cannot be read as TOML.") from None
+        content = load_toml(path)
         # One file may serve this report and the FAIR description of the same linkage.
         ours = {name: part for name, part in content.items() if name not in _DESCRIPTION}
         try:

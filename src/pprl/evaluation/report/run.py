@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from os import PathLike
@@ -11,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
-from pydantic import ValidationError
 
 from pprl.errors import UnreadableFile, UsageError
 from pprl.exchange.encodings import EncodingInfo
 from pprl.exchange.links import Clusters, Links
+from pprl.exchange.untrusted.documents import read_json_object
+from pprl.exchange.untrusted.header import checked_header
+from pprl.exchange.untrusted.tables import read_any_table
 from pprl.linkage.cluster import ClusterResult
 from pprl.linkage.link import LinkResult
 
@@ -98,8 +98,8 @@ class Run:
                 f"{there} has no linkage.json. Is it a folder that 'pprl link' wrote?"
             )
         try:
-            inputs = tuple(EncodingInfo.model_validate(one) for one in facts["inputs"])
-        except (KeyError, TypeError, ValidationError):
+            inputs = tuple(checked_header(there, one) for one in facts["inputs"])
+        except (KeyError, TypeError, UnreadableFile):
             raise UnreadableFile(
                 f"{there / 'linkage.json'} does not describe its inputs as pprl does."
             ) from None
@@ -128,24 +128,13 @@ class Run:
 
 
 def _json(path: Path) -> dict[str, Any] | None:
-    if not path.exists():
-        return None
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        raise UnreadableFile(f"{path} cannot be read as JSON.") from None
-    if not isinstance(content, dict):
-        raise UnreadableFile(f"{path} is not a JSON object.")
-    return content
+    return read_json_object(path) if path.exists() else None
 
 
 def _table(path: Path, columns: Sequence[str]) -> pa.Table | None:
     if not path.exists():
         return None
-    try:
-        table = pq.read_table(path)
-    except (pa.ArrowException, OSError):
-        raise UnreadableFile(f"{path} cannot be read as Parquet.") from None
+    table = read_any_table(path)
     missing = [name for name in columns if name not in table.column_names]
     if missing:
         raise UnreadableFile(f"{path}: column {missing[0]!r} is missing.")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
@@ -12,7 +11,8 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from pprl.errors import JobError, UnreadableFile
+from pprl.errors import JobError
+from pprl.exchange.untrusted.documents import BadDocument, parse_toml, read_text
 
 _UNITS = {"MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 _SIZE = r"^[0-9]+(\.[0-9]+)? ?(MiB|GiB|TiB|MB|GB|TB)$"
@@ -154,16 +154,12 @@ class Job(_Options):
             changes: Options to change, each as ``linkage.threshold=0.86``.
 
         Raises:
-            UnreadableFile: The file cannot be read.
+            UnreadableFile: The file cannot be read, or is too large.
             JobError: It is no job; says which option is wrong.
         """
         try:
-            document = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-        except OSError as error:
-            raise UnreadableFile(f"{path}: {error.strerror}.") from None
-        except UnicodeDecodeError:
-            raise UnreadableFile(f"{path} is not UTF-8 text.") from None
-        except (tomllib.TOMLDecodeError, RecursionError) as error:
+            document = parse_toml(read_text(path))
+        except BadDocument as error:
             raise JobError(f"{path} is not TOML: {error}.") from None
         document = _placed(document, Path(path).parent)
         return cls.from_document(with_changes(document, changes), str(path))
@@ -207,8 +203,8 @@ def with_changes(document: Mapping[str, Any], changes: Sequence[str]) -> dict[st
         if not equals or not all(keys):
             raise JobError(f"--set takes option=value, as linkage.threshold=0.86, not {change!r}.")
         try:
-            value = tomllib.loads(f"value = {text.strip()}")["value"]
-        except tomllib.TOMLDecodeError:
+            value = parse_toml(f"value = {text.strip()}")["value"]
+        except BadDocument:
             value = text.strip()
         inner = made
         for key in keys[:-1]:

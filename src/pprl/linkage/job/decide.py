@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pprl.errors import UnreadableFile
 from pprl.kernels.assignment import greedy
 from pprl.linkage.auto import Estimate
 from pprl.linkage.job.auto import Judge
@@ -37,7 +38,7 @@ def write_links(
 
     The rule is that of `pprl.linkage.match.match`; a judge then keeps the best.
     """
-    stream = merged(parts, order_of(matching), spill)
+    stream = _within(merged(parts, order_of(matching), spill), records)
     if judge:
         stream = judge.watch(stream)
     with RunWriter(path, "by-record", spill) as writer:
@@ -56,6 +57,22 @@ def write_links(
             writer.append_sorted(links.take(order))
         writer.end_run()
     return {"links": writer.found}
+
+
+def _within(stream: Iterator[Pairs], records: tuple[int, int]) -> Iterator[Pairs]:
+    """Refuse pairs of records that are not in the files, before a kernel sees them.
+
+    Raises:
+        UnreadableFile: A part is not of this job.
+    """
+    for pairs in stream:
+        for record, n in zip((pairs.left, pairs.right), records, strict=True):
+            if len(record) and not (record.min() >= 0 and record.max() < n):
+                raise UnreadableFile(
+                    "a part of the job has records that are not in its files. Delete the job's "
+                    "folder and begin anew."
+                )
+        yield pairs
 
 
 def _of_cut(cut: Cut, ranked: Pairs) -> dict[str, Any]:

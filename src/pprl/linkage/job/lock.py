@@ -8,7 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pprl.errors import JobLocked, MissingDependency, UnreadableFile
+from filelock import FileLock, Timeout
+
+from pprl.errors import JobLocked
+from pprl.exchange.atomic import unwritable
+
+_LONGEST = 200
 
 
 @contextmanager
@@ -17,28 +22,35 @@ def owned(folder: Path) -> Iterator[None]:
 
     Raises:
         JobLocked: Another process holds it.
-        UnreadableFile: The lock file cannot be made.
-        MissingDependency: The system has no ``flock``.
+        UnwritableFile: The lock file cannot be made.
     """
+    lock, owner = FileLock(folder / "lock"), folder / "owner"
     try:
-        import fcntl
-    except ImportError:
-        raise MissingDependency("jobs need file locks (flock), as Linux and macOS have.") from None
-    path = folder / "lock"
-    try:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise JobLocked(
+            f"{folder} is in use by {_read(owner)}. Wait until it is done, or end it and resume."
+        ) from None
     except OSError as error:
-        raise UnreadableFile(f"cannot write {path}: {error.strerror}.") from None
+        raise unwritable(folder / "lock", error) from None
     try:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            owner = os.read(handle, 200).decode(errors="replace").strip() or "another process"
-            raise JobLocked(
-                f"{folder} is in use by {owner}. Wait until it is done, or end it and resume."
-            ) from None
-        os.ftruncate(handle, 0)
-        os.pwrite(handle, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
+            owner.write_text(f"process {os.getpid()} on {socket.gethostname()}", encoding="utf-8")
+        except OSError as error:
+            raise unwritable(owner, error) from None
         yield
     finally:
-        os.close(handle)
+        try:
+            owner.unlink(missing_ok=True)
+        finally:
+            lock.release()
+
+
+def _read(owner: Path) -> str:
+    """Say who holds the lock, as far as the file beside it is to be read."""
+    try:
+        with open(owner, encoding="utf-8", errors="replace") as file:
+            text = file.read(_LONGEST)
+    except OSError:
+        return "another process"
+    return text if text.isprintable() and text else "another process"

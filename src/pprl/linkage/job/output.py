@@ -8,13 +8,12 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from pprl.exchange.files import whole_file
+from pprl.exchange.files import table_writer
 from pprl.exchange.links import SCHEMA
 from pprl.exchange.rows import EncodingsFile
-from pprl.linkage.job.spill import cannot_write, opened, read_facts, read_group
+from pprl.linkage.job.spill import opened, read_facts, read_group
 from pprl.linkage.pairs import Pairs
 
 
@@ -27,22 +26,16 @@ def save_links(
         OutputExists: There is a file at ``out`` already.
         UnreadableFile: An input is damaged, or the file cannot be written.
     """
-    try:
-        with (
-            whole_file(out) as temporary,
-            pq.ParquetWriter(temporary, SCHEMA, compression="zstd") as writer,
-        ):
-            facts = read_facts(chosen)
-            for pairs in _batches(chosen, batch):
-                columns = [
-                    ids_of(files[0], pairs.left),
-                    ids_of(files[1], pairs.right),
-                    pa.array(pairs.similarity),
-                    _probability(pairs, facts),
-                ]
-                writer.write_table(pa.table(columns, schema=SCHEMA))
-    except OSError as error:
-        raise cannot_write(out, error) from None
+    with table_writer(out, SCHEMA) as writer:
+        facts = read_facts(chosen)
+        for pairs in _batches(chosen, batch):
+            columns = [
+                ids_of(files[0], pairs.left),
+                ids_of(files[1], pairs.right),
+                pa.array(pairs.similarity),
+                _probability(pairs, facts),
+            ]
+            writer.write(pa.table(columns, schema=SCHEMA))
 
 
 def _probability(pairs: Pairs, facts: Mapping[str, Any]) -> pa.Array:

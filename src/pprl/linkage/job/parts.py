@@ -7,12 +7,14 @@ from typing import Any
 
 import pyarrow as pa
 
-from pprl.errors import OutputExists
+from pprl.errors import OutputExists, UnreadableFile
+from pprl.exchange.atomic import writing
 from pprl.exchange.rows import EncodingsFile
 from pprl.linkage.job.auto import Judge, Null, null_parts, write_floor, write_null
 from pprl.linkage.job.decide import order_of, write_links
 from pprl.linkage.job.join import write_bucket_pairs, write_tile_pairs
-from pprl.linkage.job.manifest import Manifest, manifest_of
+from pprl.linkage.job.ledger import file_digest
+from pprl.linkage.job.manifest import Manifest, check_inputs, manifest_of, parts_folder
 from pprl.linkage.job.plan import SIDES
 from pprl.linkage.job.rows import write_buckets
 from pprl.linkage.job.scores import dice
@@ -37,23 +39,31 @@ def run_part(manifest_path: str, name: str) -> Facts:
         name: The part's name in the plan.
 
     Returns:
-        What to count.
+        What to count, and the digest and the size of its file.
     """
     manifest = manifest_of(manifest_path)
-    path = part_path(manifest.folder, name)
-    if path.exists():
-        return {}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        made = _run(manifest, name, path)
-    except OutputExists:
-        # Somebody who was given up for lost did it after all.
-        made = {}
-    pa.default_memory_pool().release_unused()
-    return made
+    folder = parts_folder(manifest, Path(manifest_path).absolute().parent)
+    path = part_path(folder, name)
+    made: Facts = {}
+    if not path.exists():
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        check_inputs(manifest)
+        try:
+            made = _run(manifest, folder, name, path)
+        except OutputExists:
+            # Somebody who was given up for lost did it after all.
+            made = {}
+        try:
+            check_inputs(manifest)
+        except UnreadableFile:
+            path.unlink(missing_ok=True)
+            raise
+        pa.default_memory_pool().release_unused()
+    return made | file_digest(path)
 
 
-def _run(manifest: Manifest, name: str, path: Path) -> Facts:
+def _run(manifest: Manifest, folder: Path, name: str, path: Path) -> Facts:
     plan, job = manifest.plan, manifest.job
     kind = name.partition("/")[0]
     order = order_of(job.linkage.matching)
@@ -62,7 +72,7 @@ def _run(manifest: Manifest, name: str, path: Path) -> Facts:
         file = EncodingsFile.open(getattr(job.inputs, chunk.side).path)
         return write_buckets(file, chunk, plan.passes, path)
     if kind == "runs":
-        parts = [part_path(manifest.folder, one) for one in plan.merge_parts()[name]]
+        parts = [part_path(folder, one) for one in plan.merge_parts()[name]]
         with RunWriter(path, order, plan.spill) as writer:
             for pairs in merged(parts, order, plan.spill):
                 writer.append_sorted(pairs)
@@ -70,16 +80,16 @@ def _run(manifest: Manifest, name: str, path: Path) -> Facts:
         return {"merged": writer.found}
     if kind == LINKS:
         names = list(plan.merge_parts()) or list(plan.pair_parts())
-        parts = [part_path(manifest.folder, one) for one in names]
-        judge = _judge(manifest) if job.linkage.threshold == "auto" else None
+        parts = [part_path(folder, one) for one in names]
+        judge = _judge(manifest, folder) if job.linkage.threshold == "auto" else None
         return write_links(parts, plan.records, job.linkage.matching, path, plan.spill, judge)
     left, right = (
-        [part_path(manifest.folder, one) for one, c in plan.chunk_parts().items() if c.side == side]
+        [part_path(folder, one) for one, c in plan.chunk_parts().items() if c.side == side]
         for side in SIDES
     )
     if kind == FLOOR:
         return write_floor(plan, left, right, dice, path)
-    floor = floor_of(manifest)
+    floor = floor_of(manifest, folder)
     if kind == "null":
         side, at = null_parts(plan)[name]
         paths = left if side == "left" else right
@@ -96,19 +106,19 @@ def _run(manifest: Manifest, name: str, path: Path) -> Facts:
     return write_bucket_pairs(plan, a, b, left, right, floor, dice, order, most, path)
 
 
-def floor_of(manifest: Manifest) -> float:
+def floor_of(manifest: Manifest, folder: Path) -> float:
     """Return the similarity from which pairs are kept."""
     threshold = manifest.job.linkage.threshold
     if threshold == "auto":
-        return float(_floor_facts(manifest)["floor"])
+        return float(_floor_facts(folder)["floor"])
     return threshold
 
 
-def _judge(manifest: Manifest) -> Judge:
+def _judge(manifest: Manifest, folder: Path) -> Judge:
     paths: dict[str, list[Path]] = {side: [] for side in SIDES}
     for name, (side, _) in null_parts(manifest.plan).items():
-        paths[side].append(part_path(manifest.folder, name))
-    facts = _floor_facts(manifest)
+        paths[side].append(part_path(folder, name))
+    facts = _floor_facts(folder)
     floor, centre = float(facts["floor"]), float(facts["centre"])
     nulls = (
         Null.load(paths["left"], floor, centre),
@@ -118,5 +128,5 @@ def _judge(manifest: Manifest) -> Judge:
     return Judge(nulls, manifest.plan.records, floor, asked)
 
 
-def _floor_facts(manifest: Manifest) -> dict[str, Any]:
-    return read_facts(part_path(manifest.folder, FLOOR))
+def _floor_facts(folder: Path) -> dict[str, Any]:
+    return read_facts(part_path(folder, FLOOR))

@@ -100,6 +100,32 @@ class Plan(_Value):
     workers: int
     memory: int
 
+    def check(self) -> None:
+        """Refuse a plan that was read and does not add up.
+
+        Raises:
+            ValueError: Its numbers contradict each other.
+        """
+        numbers = (*self.records, *self.rows, *self.keyless, self.words, self.bits)
+        good = min(numbers) >= 0 and self.bits > 0 and self.words == -(-self.bits // 64)
+        good &= min(self.spill, self.fan_in - 1, self.batch, self.workers, self.memory) > 0
+        for side, rows, records in zip(SIDES, self.rows, self.records, strict=True):
+            at = 0
+            for one in (chunk for chunk in self.chunks if chunk.side == side):
+                good &= one.start == at <= one.end <= rows
+                good &= 0 <= one.first_record <= records
+                at = one.end
+            good &= at == rows
+        for held in self.passes:
+            sizes = (held.left_rows, held.right_rows, held.pairs)
+            good &= all(len(size) == len(held.borders) + 1 for size in sizes)
+            good &= all(min(size) >= 0 for size in sizes) and held.at >= 0
+            good &= list(held.borders) == sorted(held.borders)
+        for a, b in self.tiles:
+            good &= 0 <= a < len(self.chunks) and 0 <= b < len(self.chunks)
+        if not good:
+            raise ValueError("the plan does not add up")
+
     @property
     def pairs(self) -> int:
         """Pairs of rows that are compared, those that two passes share counted twice."""

@@ -2,32 +2,47 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
 import uuid
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pprl.errors import EmptyInput, JobError, OutputExists, PprlWarning, TooManyPairs
+from pprl.exchange.atomic import new_folder, output_folder, refuse_existing, writing
 from pprl.exchange.encodings import check_compatible, warn_absent_fields
-from pprl.exchange.files import new_folder, write_json
+from pprl.exchange.files import write_json
 from pprl.exchange.links import Links
 from pprl.exchange.rows import EncodingsFile
 from pprl.exchange.threads import threads
+from pprl.exchange.untrusted.documents import read_json_object
 from pprl.linkage.engine import Engine, LocalEngine
 from pprl.linkage.job.auto import null_parts
 from pprl.linkage.job.config import InputFile, Job
+from pprl.linkage.job.ledger import LEDGER, Ledger
 from pprl.linkage.job.lock import owned
-from pprl.linkage.job.manifest import Manifest, check_unchanged, input_digests, versions
+from pprl.linkage.job.manifest import (
+    Manifest,
+    check_inputs,
+    check_unchanged,
+    claim_scratch,
+    input_states,
+    located,
+    owns,
+    parts_folder,
+    versions,
+)
 from pprl.linkage.job.output import save_links
 from pprl.linkage.job.parts import FLOOR, LINKS, part_path, run_part
-from pprl.linkage.job.plan import Plan, make_plan
+from pprl.linkage.job.plan import SIDES, Plan, make_plan
 from pprl.linkage.job.spill import read_facts
 from pprl.linkage.job.watch import Progress, Watch, costs
+
+OUTPUTS = ("links.parquet", "estimate.json", "linkage.json")
+"""Files that a job leaves; the last one says that it is done."""
 
 KINDS = ("rows", "pairs", "runs", "null")
 """Folders of parts."""
@@ -91,15 +106,17 @@ def run_job(
     with owned(own):
         manifest, begun = _begin(job, files, own, resume)
         done = folder / "linkage.json"
-        if done.exists():
+        if done.exists() and (folder / "links.parquet").exists():
             _clear(manifest, own)
-            return JobResult(folder, json.loads(done.read_text(encoding="utf-8")))
-        _sweep(folder, own, Path(manifest.folder))
+            return JobResult(folder, read_json_object(done))
+        claim_scratch(manifest, own)
+        parts = parts_folder(manifest, own)
+        _sweep(folder, own, parts)
         start = time.perf_counter()
         # More threads than planned for would need more memory.
         workers = min(threads(job.resources.workers), manifest.plan.workers)
-        _do_parts(manifest, own, engine or LocalEngine(workers), progress)
-        return _finish(manifest, files, folder, time.perf_counter() - start + begun)
+        _do_parts(manifest, own, parts, engine or LocalEngine(workers), progress)
+        return _finish(manifest, files, folder, parts, time.perf_counter() - start + begun)
 
 
 def _inputs(job: Job) -> tuple[EncodingsFile, EncodingsFile]:
@@ -133,34 +150,30 @@ def _begin(
                 f"folder."
             )
         old = Manifest.load(path)
-        digests = input_digests(dict(zip(("left", "right"), files, strict=True)))
-        check_unchanged(old, job, digests)
+        states = input_states(dict(zip(SIDES, files, strict=True)))
+        check_unchanged(old, job, states)
         # Parts are told where the inputs are now.
-        moved = old.model_copy(update={"job": job})
+        moved = old.model_copy(update={"job": located(job, own), "inputs": states})
         if moved != old:
             moved.replace(path)
-        return moved, time.perf_counter() - start
-    for name in ("links.parquet", "linkage.json", "estimate.json"):
-        if (own.parent / name).exists():
-            raise OutputExists(f"{own.parent / name} exists. Choose another folder.")
+        return moved.model_copy(update={"job": job}), time.perf_counter() - start
+    refuse_existing(*(own.parent / name for name in OUTPUTS))
+    # Before any kernel sees a row, and before anything is planned with what the header says.
+    states = input_states(dict(zip(SIDES, files, strict=True)))
+    for file in files:
+        file.check(job.resources.memory_bytes // 4)
     plan = make_plan(job, *files)
     manifest = Manifest(
+        id=uuid.uuid4().hex,
         versions=versions(),
-        inputs=input_digests(dict(zip(("left", "right"), files, strict=True))),
+        inputs=states,
         job=job,
         plan=plan,
-        folder=str(_folder_for_parts(job, own)),
     )
+    check_inputs(manifest)
     _warn_dropped(plan, job)
-    manifest.save(path)
+    manifest.model_copy(update={"job": located(job, own)}).save(path)
     return manifest, time.perf_counter() - start
-
-
-def _folder_for_parts(job: Job, own: Path) -> Path:
-    """Give every job a folder of its own, so that none takes another's parts for its own."""
-    if job.resources.scratch is None:
-        return own.absolute()
-    return Path(job.resources.scratch).absolute() / f"pprl-{uuid.uuid4().hex[:12]}"
 
 
 def _warn_dropped(plan: Plan, job: Job) -> None:
@@ -180,10 +193,36 @@ def _sweep(*folders: Path) -> None:
     for folder in {path.absolute() for path in folders}:
         for kind in ("", *KINDS):
             for file in (folder / kind).glob(".*.part"):
-                file.unlink(missing_ok=True)
+                if file.is_dir() and not file.is_symlink():
+                    shutil.rmtree(file, ignore_errors=True)
+                else:
+                    file.unlink(missing_ok=True)
 
 
-def _do_parts(manifest: Manifest, own: Path, engine: Engine, progress: Progress | None) -> None:
+def _kept(ledger: Ledger, parts: Path, names: Sequence[str]) -> dict[str, bool]:
+    """Tell which parts are done; remove the files of those that are not, or were altered."""
+    made, altered = {}, 0
+    for name in names:
+        path = part_path(parts, name)
+        held = ledger.holds(name, path) if path.exists() else None
+        made[name] = bool(held)
+        altered += held is False
+        if not held:
+            with writing(path):
+                path.unlink(missing_ok=True)
+    if altered:
+        warnings.warn(
+            f"{altered:,} of the job's own parts were damaged or altered since they were written; "
+            f"they are done again. Is the disk failing?",
+            PprlWarning,
+            stacklevel=4,
+        )
+    return made
+
+
+def _do_parts(
+    manifest: Manifest, own: Path, parts: Path, engine: Engine, progress: Progress | None
+) -> None:
     plan = manifest.plan
     auto = manifest.job.linkage.threshold == "auto"
     stages = {
@@ -197,11 +236,8 @@ def _do_parts(manifest: Manifest, own: Path, engine: Engine, progress: Progress 
     expected = costs(plan)
     watch = Watch(progress, {name: expected[name] for names in stages.values() for name in names})
     counter = _PairCounter(manifest)
-    done = {
-        name: part_path(manifest.folder, name).exists()
-        for names in stages.values()
-        for name in names
-    }
+    ledger = Ledger(own, manifest.id)
+    done = _kept(ledger, parts, [name for names in stages.values() for name in names])
     later_done = done[LINKS]
     for stage, names in stages.items():
         missing = (
@@ -213,9 +249,10 @@ def _do_parts(manifest: Manifest, own: Path, engine: Engine, progress: Progress 
         if stage == "comparing" and not later_done:
             for name in names:
                 if done[name]:
-                    counter.add(read_facts(part_path(manifest.folder, name)))
+                    counter.add(read_facts(part_path(parts, name)))
 
         def note(name: str, facts: dict[str, Any], stage: str = stage) -> None:
+            ledger.note(name, facts)
             watch.done(name, facts)
             if stage == "comparing":
                 counter.add(facts)
@@ -249,14 +286,17 @@ def _finish(
     manifest: Manifest,
     files: tuple[EncodingsFile, EncodingsFile],
     folder: Path,
+    parts: Path,
     seconds: float,
 ) -> JobResult:
     plan, job = manifest.plan, manifest.job
-    chosen = part_path(manifest.folder, LINKS)
+    chosen = part_path(parts, LINKS)
     start = time.perf_counter()
-    out = folder / "links.parquet"
-    if not out.exists():
-        save_links(chosen, files, plan.batch, out)
+    check_inputs(manifest, far=True)
+    # What a run that was killed just here has left.
+    for name in OUTPUTS:
+        with writing(folder / name):
+            (folder / name).unlink(missing_ok=True)
     decided = read_facts(chosen)
     auto = job.linkage.threshold == "auto"
     if auto and not decided["found"]:
@@ -266,11 +306,8 @@ def _finish(
             PprlWarning,
             stacklevel=3,
         )
-    estimate_file = folder / "estimate.json"
-    if auto and not estimate_file.exists():
-        write_json(decided["estimate"], estimate_file)
-    parts = [read_facts(part_path(manifest.folder, name)) for name in plan.pair_parts()]
-    compared = sum(part["compared"] for part in parts)
+    counted = [read_facts(part_path(parts, name)) for name in plan.pair_parts()]
+    compared = sum(part["compared"] for part in counted)
     report = None
     if plan.passes:
         every = plan.rows[0] * plan.rows[1]
@@ -290,23 +327,30 @@ def _finish(
         "precision_asked": job.linkage.precision,
         "matching": job.linkage.matching,
         "pairs_compared": compared,
-        "pairs_above": decided["ranked"] if auto else sum(part["found"] for part in parts),
+        "pairs_above": decided["ranked"] if auto else sum(part["found"] for part in counted),
         "blocking": report,
         "links": decided["found"],
-        "seconds": round(seconds + time.perf_counter() - start, 3),
     }
-    write_json(facts, folder / "linkage.json")
+    with output_folder(folder, OUTPUTS) as staged:
+        save_links(chosen, files, plan.batch, staged / "links.parquet")
+        if auto:
+            write_json(decided["estimate"], staged / "estimate.json")
+        check_inputs(manifest)
+        facts["seconds"] = round(seconds + time.perf_counter() - start, 3)
+        write_json(facts, staged / "linkage.json")
     _clear(manifest, folder / "job")
     return JobResult(folder, facts)
 
 
 def _clear(manifest: Manifest, own: Path) -> None:
     """Remove the parts of a job that is done."""
-    parts = Path(manifest.folder)
-    if parts != own.absolute():
-        shutil.rmtree(parts, ignore_errors=True)
-        return
-    for name in KINDS:
-        shutil.rmtree(parts / name, ignore_errors=True)
-    for name in (FLOOR, LINKS):
-        part_path(parts, name).unlink(missing_ok=True)
+    parts = parts_folder(manifest, own)
+    if parts != own:
+        if owns(manifest, parts):
+            shutil.rmtree(parts, ignore_errors=True)
+    else:
+        for name in KINDS:
+            shutil.rmtree(parts / name, ignore_errors=True)
+        for name in (FLOOR, LINKS):
+            part_path(parts, name).unlink(missing_ok=True)
+    (own / LEDGER).unlink(missing_ok=True)

@@ -16,8 +16,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from pprl.errors import TooManyPairs, UnreadableFile
-from pprl.exchange.files import sync_folder, whole_file
+from pprl.errors import TooManyPairs, UnreadableFile, UnwritableFile
+from pprl.exchange.atomic import sync_folder, whole_file, writing
+from pprl.exchange.untrusted.documents import BadDocument, parse_json
+from pprl.exchange.untrusted.parquet import FOREIGN_ERRORS, open_parquet
 from pprl.linkage.pairs import Pairs
 
 Order = Literal["best-first", "by-record"]
@@ -38,11 +40,11 @@ def part_file(path: Path, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
     """Write a part, whole or not at all; with checksums and without compression.
 
     Raises:
-        UnreadableFile: It cannot be written; the disk may be full.
+        UnwritableFile: It cannot be written; the disk may be full.
     """
     try:
         with (
-            whole_file(path) as temporary,
+            whole_file(path, private=True) as temporary,
             pq.ParquetWriter(
                 temporary,
                 schema,
@@ -53,16 +55,10 @@ def part_file(path: Path, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
             ) as writer,
         ):
             yield writer
-    except OSError as error:
-        raise cannot_write(path, error) from None
-
-
-def cannot_write(path: Path, error: OSError) -> UnreadableFile:
-    """Make the error for a disk that is full or gone."""
-    reason = error.strerror or str(error).rpartition(": ")[2]
-    return UnreadableFile(
-        f"cannot write {path}: {reason}. Make room and resume; what is done is kept."
-    )
+    except UnwritableFile as error:
+        raise UnwritableFile(
+            f"{error} What is done is kept: make room, and resume the job."
+        ) from None
 
 
 def read_facts(path: Path) -> dict[str, Any]:
@@ -72,8 +68,17 @@ def read_facts(path: Path) -> dict[str, Any]:
         UnreadableFile: The part is damaged.
     """
     with opened(path) as file:
-        facts: dict[str, Any] = json.loads(file.metadata.metadata[FACTS])
-        return facts
+        return _facts(file, path)
+
+
+def _facts(file: pq.ParquetFile, path: Path) -> dict[str, Any]:
+    try:
+        facts = parse_json((file.metadata.metadata or {})[FACTS])
+    except (KeyError, BadDocument):
+        raise damaged(path) from None
+    if not isinstance(facts, dict):
+        raise damaged(path)
+    return facts
 
 
 def damaged(path: Path) -> UnreadableFile:
@@ -91,11 +96,11 @@ def opened(path: Path) -> Iterator[pq.ParquetFile]:
     Raises:
         UnreadableFile: The part is damaged.
     """
-    try:
-        file = pq.ParquetFile(path, page_checksum_verification=True)
-    except (pa.ArrowException, OSError):
-        raise damaged(path) from None
-    with file:
+    with ExitStack() as stack:
+        try:
+            file = stack.enter_context(open_parquet(path))
+        except UnreadableFile:
+            raise damaged(path) from None
         yield file
 
 
@@ -194,8 +199,9 @@ def sorted_part(
         with RunWriter(spool, order, most, limit) as writer:
             yield writer
         if writer.runs <= 1:
-            spool.replace(path)
-            sync_folder(path.parent)
+            with writing(path):
+                spool.replace(path)
+                sync_folder(path.parent)
             return
         with RunWriter(path, order, most) as final:
             final.facts |= writer.facts
@@ -233,7 +239,7 @@ def merged(paths: Sequence[Path], order: Order, most: int) -> Iterator[Pairs]:
         for path in paths:
             file = stack.enter_context(opened(path))
             start = 0
-            for end in json.loads(file.metadata.metadata[FACTS])["run_ends"]:
+            for end in _run_ends(file, path):
                 cursors.append(_Cursor(file, path, start, end, order))
                 start = end
         while cursors:
@@ -244,6 +250,16 @@ def merged(paths: Sequence[Path], order: Order, most: int) -> Iterator[Pairs]:
             cursors = [one for one in cursors if one.alive]
             if len(piece):
                 yield sort_pairs(piece, order)
+
+
+def _run_ends(file: pq.ParquetFile, path: Path) -> list[int]:
+    """Return the row group with which each run of a part ends."""
+    ends = _facts(file, path).get("run_ends")
+    if not isinstance(ends, list) or not all(type(end) is int for end in ends):
+        raise damaged(path)
+    if ends != sorted(ends) or (ends[-1] if ends else 0) != file.num_row_groups:
+        raise damaged(path)
+    return ends
 
 
 class _Cursor:
@@ -298,8 +314,10 @@ def read_group(file: pq.ParquetFile, path: Path, group: int) -> Pairs:
     """Read one row group of pairs."""
     try:
         table = file.read_row_group(group, use_threads=False)
-    except (pa.ArrowException, OSError):
-        raise damaged(path) from None
+        if not table.schema.equals(SCHEMA) or any(one.null_count for one in table.columns):
+            raise damaged(path)
+    except FOREIGN_ERRORS as error:
+        raise error if isinstance(error, UnreadableFile) else damaged(path) from None
     return Pairs(*(table.column(name).to_numpy() for name in SCHEMA.names))
 
 

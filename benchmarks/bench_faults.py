@@ -1,0 +1,480 @@
+"""Damage files, fill the disk and kill commands, many times; write the table of reliability.md.
+
+    python benchmarks/bench_faults.py [--trials 1000] [--only NAME] [--docs]
+
+Every trial ends in one of four ways. "right": the content, or the result, of the undisturbed file
+or command. "refused": an error of pprl, with its exit code. "wrong": another content without an
+error, an error that is none of pprl's, or a rerun that fails. "crash": the process died. Only
+the first two are allowed. `tests/faults.py` does the damage; the suite runs the same at small size.
+"""
+
+# ruff: noqa: E402 - what the tests do is found beside the sources
+
+from __future__ import annotations
+
+import argparse
+import errno
+import importlib
+import json
+import os
+import random
+import resource
+import shutil
+import sys
+import tempfile
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT / "tests"))
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+import faults
+import pprl
+from pprl.exchange.files import write_table
+from pprl.exchange.links import CLUSTERS_SCHEMA, Clusters, Links
+from pprl.exchange.untrusted.documents import load_toml, read_json
+
+WORDS = {"right": "right", "refused": "refused", "silent": "wrong", "traceback": "wrong"}
+
+
+def forked(action: Callable[[], str]) -> str:
+    """Do a trial in a process of its own, so that a crash is a result like any other."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if not child:
+        try:
+            os.close(reading)
+            os.write(writing, action().encode())
+        finally:
+            os._exit(0)
+    os.close(writing)
+    with open(reading, "rb") as stream:
+        said = stream.read().decode()
+    os.waitpid(child, 0)
+    return said or "crash"
+
+
+def batches(trials: Iterator[Callable[[], str]], size: int = 25) -> Counter[str]:
+    """Do trials in processes of so many; those of a process that died one by one."""
+    counted: Counter[str] = Counter()
+    held: list[Callable[[], str]] = []
+
+    def go() -> None:
+        ended = forked(lambda: json.dumps([one() for one in held]))
+        if ended != "crash":
+            counted.update(json.loads(ended))
+        else:
+            counted.update(forked(one) for one in held)
+        held.clear()
+
+    for trial in trials:
+        held.append(trial)
+        if len(held) == size:
+            go()
+    if held:
+        go()
+    return counted
+
+
+def damaged(
+    folder: Path, source: Path, read: Callable[[Path], Callable[[], Any]], n: int, seed: int
+) -> Counter[str]:
+    """Read n damaged copies of a file."""
+    right, content, rng = read(source)(), source.read_bytes(), random.Random(seed)
+    path = folder / "damaged.parquet"
+
+    def trial(made: bytes) -> str:
+        path.write_bytes(made)
+        return WORDS[faults.tried(read(path), right)]
+
+    made = (faults.mutated(content, rng) for _ in range(n))
+    return batches((lambda m=one: trial(m)) for one in made)
+
+
+def headers(folder: Path, source: Path, lies: Iterator[dict[str, Any]], n: int) -> Counter[str]:
+    """Link a file whose header lies with one whose header does not."""
+    made, path = pprl.Encodings.load(source), folder / "lie.parquet"
+
+    def trial(lie: dict[str, Any]) -> str:
+        faults.rewritten(source, path, lambda _: lie)
+
+        def use() -> None:
+            pprl.link(made, pprl.Encodings.load(path), threshold=0.5, workers=1)
+
+        return WORDS[faults.tried(use, None)]
+
+    return batches((lambda lie=lie: trial(lie)) for lie, _ in zip(lies, range(n), strict=False))
+
+
+def documents(folder: Path) -> Counter[str]:
+    """Read deep and huge JSON and TOML."""
+
+    def trial(kind: str, text: bytes) -> str:
+        path = folder / f"deep.{kind}"
+        path.write_bytes(text)
+        reader = read_json if kind == "json" else load_toml
+        return WORDS[faults.tried(lambda: reader(path), "never")]
+
+    return batches((lambda k=kind, t=text: trial(k, t)) for kind, text in faults.deep_documents())
+
+
+def tampered_jobs(folder: Path, n: int) -> Counter[str]:
+    """Edit, cut or swap the parts, the ledger or the manifest of a stopped job, and resume it."""
+    from pprl.linkage.engine import LocalEngine
+    from pprl.linkage.job.config import Job
+    from pprl.linkage.job.run import run_job
+
+    for name, seed in (("a", 1), ("b", 2)):
+        faults.small_file(folder / f"{name}.clk.parquet", 200, seed, name)
+
+    def job(out: str) -> Job:
+        return Job.model_validate({
+            "inputs": {"left": {"path": str(folder / "a.clk.parquet")},
+                       "right": {"path": str(folder / "b.clk.parquet")}},
+            "blocking": {"method": "keys"}, "linkage": {"threshold": 0.5},
+            "output": {"folder": str(folder / out)},
+            "resources": {"memory": "1GiB", "workers": 1},
+        })  # fmt: skip
+
+    class Stopping(LocalEngine):
+        def run(self, part: Any, manifest: str, names: Any, done: Any) -> None:
+            if names and names[0] == "links":
+                raise KeyboardInterrupt
+            super().run(part, manifest, names, done)
+
+    def begin() -> str:
+        run_job(job("whole"))
+        try:
+            run_job(job("out"), engine=Stopping(1))
+        except KeyboardInterrupt:
+            return "right"
+        return "wrong"
+
+    assert forked(begin) == "right"
+    shutil.copytree(folder / "out", folder / "kept")
+    whole = Links.load(folder / "whole" / "links.parquet").table
+    rng = random.Random(11)
+
+    def trial(seed: int) -> str:
+        own = random.Random(seed)
+        shutil.rmtree(folder / "out", ignore_errors=True)
+        shutil.copytree(folder / "kept", folder / "out")
+        place = folder / "out" / "job"
+        parts = sorted(place.rglob("*.parquet"))
+        what = own.randrange(4)
+        path = own.choice(parts) if what < 2 else place / ("manifest.json", "done.jsonl")[what - 2]
+        content = path.read_bytes()
+        if what == 0:
+            other = own.choice(parts)
+            content, swapped = other.read_bytes(), content
+            other.write_bytes(swapped)
+        else:
+            content = faults.mutated(content, own)
+        path.write_bytes(content)
+
+        def resume() -> bytes:
+            run_job(job("out"), resume=True)
+            return faults.table_bytes(Links.load(folder / "out" / "links.parquet").table)
+
+        return WORDS[faults.tried(resume, faults.table_bytes(whole))]
+
+    seeds = [rng.randrange(2**32) for _ in range(n)]
+    return batches((lambda s=one: trial(s)) for one in seeds)
+
+
+def prepared(folder: Path) -> dict[str, list[str]]:
+    """Make what the commands need, and return the commands."""
+    from pprl.synthetic import practice
+
+    practice(folder / "data", persons=900, seed=3)
+    here = {name: str(folder / name) for name in (
+        *("k.key", "u.key", "unit.txt", "s.toml", "a.clk.parquet", "b.clk.parquet", "a.age"),
+        *("run", "clusters", "facts.toml", "review.csv", "data/hospital.csv"),
+        *("data/registry.csv", "data/truth.csv"),
+    )}  # fmt: skip
+    at = {name: f"@{name}" for name in ("o", "o.parquet", "o.csv", "o.toml")}
+    hospital, truth = here["data/hospital.csv"], here["data/truth.csv"]
+    keys = ["-s", here["s.toml"], "-k", here["k.key"], "--id-column", "patient_id"]
+    a, b = here["a.clk.parquet"], here["b.clk.parquet"]
+    with open(hospital) as file:
+        keys[-1] = file.readline().split(",")[0].strip('"\n')
+    for arguments in (
+        ["keygen", here["k.key"]],
+        ["keygen", here["u.key"], "--pseudonyms"],
+        ["keygen", here["unit.txt"], "--identity"],
+        ["schema", "suggest", hospital, "-o", here["s.toml"], "--hardening", "none"],
+        ["encode", hospital, *keys, "-o", a, "--holder", "hospital"],
+        ["encode", hospital, *keys, "-o", b, "--holder", "registry"],
+        ["link", a, b, "-o", here["run"], "--threshold", "0.8"],
+        ["dedupe", a, "-o", here["clusters"], "--threshold", "0.95"],
+        ["review", "sample", here["run"], a, b, "-o", here["review.csv"], "-n", "30"],
+    ):  # fmt: skip
+        ended = command(arguments, None)
+        assert ended[0] == 0, (arguments, ended)
+    recipient = next(
+        line.split()[-1] for line in Path(here["unit.txt"]).read_text().splitlines()
+        if line.startswith("# public key")
+    )  # fmt: skip
+    assert command(["seal", a, "--to", recipient, "-o", here["a.age"]], None)[0] == 0
+    sheet = Path(here["review.csv"])
+    lines = sheet.read_text().splitlines()
+    sheet.write_text("\n".join([lines[0], *(f"{line}yes" for line in lines[1:])]) + "\n")
+    return {
+        "keygen": ["keygen", at["o"]],
+        "keygen --pseudonyms": ["keygen", at["o"], "--pseudonyms"],
+        "keygen --identity": ["keygen", at["o"], "--identity"],
+        "schema suggest": ["schema", "suggest", hospital, "-o", at["o.toml"]],
+        "encode": ["encode", hospital, *keys, "-o", at["o.parquet"], "--rejects", at["o.csv"]],
+        "encode --seal-to": ["encode", hospital, *keys, "-o", at["o"], "--seal-to", recipient],
+        "seal": ["seal", a, "--to", recipient, "-o", at["o"]],
+        "unseal": ["unseal", here["a.age"], "--identity", here["unit.txt"], "-o", at["o"]],
+        "link": ["link", a, b, "-o", at["o"]],
+        "link, three files": ["link", a, b, a, "-o", at["o"], "--threshold", "0.9"],
+        "link, a job": ["link", a, b, "-o", at["o"], "--threshold", "0.9", "--memory", "1GiB",
+                        "--resume"],
+        "dedupe": ["dedupe", a, "-o", at["o"], "--threshold", "0.95"],
+        "evaluate": ["evaluate", "@run", "--truth", truth, "--errors", at["o.csv"]],
+        "report": ["report", "@run"],
+        "facts": ["facts", here["run"], "-o", at["o.toml"]],
+        "changes": ["changes", here["run"], here["run"], "-o", at["o.csv"]],
+        "review sample": ["review", "sample", here["run"], a, b, "-o", at["o.csv"], "-n", "30"],
+        "review estimate": ["review", "estimate", here["review.csv"], "-o", at["o"]],
+        "pseudonyms": ["pseudonyms", here["clusters"], "-k", here["u.key"], "--project", "p",
+                       "-o", at["o"]],
+        "audit": ["audit", a, "-o", at["o"], "--victims", "20"],
+        "practice": ["practice", "-o", at["o"], "--persons", "300"],
+    }  # fmt: skip
+
+
+def command(arguments: list[str], before: Callable[[], None] | None) -> tuple[int, str]:
+    """Run a command in a process of its own; what to do there first. Its exit code and errors."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if not child:
+        os.dup2(writing, 2)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        sys.argv = ["pprl", *arguments]
+        code = 99
+        try:
+            from pprl.cli import main
+
+            if before is not None:
+                before()
+            main()
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else 1
+        finally:
+            sys.stderr.flush()
+            os._exit(code)
+    os.close(writing)
+    with open(reading, encoding="utf-8", errors="replace") as errors:
+        said = errors.read()
+    _, status = os.waitpid(child, 0)
+    return os.waitstatus_to_exitcode(status), said
+
+
+def placed(arguments: list[str], folder: Path, run: Path) -> list[str]:
+    """Put a trial's own paths in place of those that begin with an @."""
+    if "@run" in arguments:
+        shutil.copytree(run, folder / "run")
+    return [str(folder / one[1:]) if one.startswith("@") else one for one in arguments]
+
+
+def outcome(first: tuple[int, str], arguments: list[str], folder: Path, expected: set[str]) -> str:
+    """Judge a disturbed command, and run it again."""
+    code, errors = first
+    if code == 0:
+        return "right"
+    if "internal error" in errors or "Traceback" in errors or code not in (2, 3, -9, 9):
+        return f"wrong: {code} {errors[-300:]}"
+    again = command(arguments, None)
+    if again[0] == 0:
+        return "right" if code in (-9, 9) else "refused"
+    if files_of(folder) == expected and "exists" in again[1]:
+        return "right"
+    return f"wrong: rerun {again[0]} {again[1][-300:]}"
+
+
+def files_of(folder: Path) -> set[str]:
+    """Name the files of a folder that are nobody's leftovers."""
+    return {
+        str(path.relative_to(folder)) for path in folder.rglob("*")
+        if path.is_file() and ".part" not in str(path) and "/job/" not in str(path)
+    }  # fmt: skip
+
+
+def disturbed(
+    folder: Path, ways: Callable[[int], Callable[[], None] | None], most: int
+) -> Counter[str]:
+    """Disturb every command at its first, second, ... step, until it is not met any more."""
+    # Once here, in place of once in each process of a trial.
+    for name in ("cli", "linkage.link", "linkage.job.run", "linkage.cluster", "evaluation.report",
+                 "evaluation.audit", "holder.encode", "kernels.tiles", "synthetic"):  # fmt: skip
+        importlib.import_module(f"pprl.{name}")
+    commands = prepared(folder / "prepared")
+    counted: Counter[str] = Counter()
+    for name, arguments in commands.items():
+        undisturbed = folder / f"{name}-whole"
+        undisturbed.mkdir()
+        own = placed(arguments, undisturbed, folder / "prepared" / "run")
+        assert command(own, None)[0] == 0, name
+        expected = files_of(undisturbed)
+        for kth in range(1, most + 1):
+            before = ways(kth)
+            place = folder / f"{name}-{kth}"
+            place.mkdir()
+            own = placed(arguments, place, folder / "prepared" / "run")
+            first = command(own, before)
+            ended = outcome(first, own, place, expected)
+            counted[ended.partition(":")[0]] += 1
+            if ended.startswith("wrong"):
+                print(name, kth, ended, flush=True)
+            shutil.rmtree(place)
+            if first[0] == 0:
+                break
+    return counted
+
+
+def full_at(kth: int) -> Callable[[], None]:
+    """Make a disk that is full from the k-th new file, rename or flush on."""
+
+    def before() -> None:
+        seen = [0]
+
+        def failing(real: Callable[..., Any], makes: Callable[..., bool]) -> Callable[..., Any]:
+            def instead(*arguments: Any, **options: Any) -> Any:
+                if makes(*arguments):
+                    seen[0] += 1
+                    if seen[0] >= kth:
+                        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                return real(*arguments, **options)
+
+            return instead
+
+        os.open = failing(os.open, lambda _p, flags, *_: bool(flags & os.O_CREAT))
+        for name in ("fsync", "rename", "replace", "link", "mkdir"):
+            setattr(os, name, failing(getattr(os, name), lambda *_: True))
+
+    return before
+
+
+def no_larger_than(kth: int) -> Callable[[], None]:
+    """Let no file grow beyond a size, as a full disk or a quota does in the middle of a write."""
+    size = (0, 40, 300, 1_000, 4_000, 12_000, 30_000, 80_000, 200_000, 500_000)[kth - 1]
+    return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+
+def killed_at(kth: int) -> Callable[[], None]:
+    """End the process in place of its k-th rename, link or removal."""
+
+    def before() -> None:
+        seen = [0]
+
+        def counted(real: Callable[..., Any]) -> Callable[..., Any]:
+            def instead(*arguments: Any, **options: Any) -> Any:
+                seen[0] += 1
+                if seen[0] == kth:
+                    os._exit(9)
+                return real(*arguments, **options)
+
+            return instead
+
+        for name in ("rename", "replace", "link", "unlink"):
+            setattr(os, name, counted(getattr(os, name)))
+
+    return before
+
+
+def tests(trials: int) -> dict[str, Callable[[Path], Counter[str]]]:
+    """Name the tests."""
+
+    def source(folder: Path) -> Path:
+        faults.small_file(folder / "a.clk.parquet", 120)
+        return folder / "a.clk.parquet"
+
+    def header(folder: Path) -> dict[str, Any]:
+        content = pq.read_metadata(source(folder)).metadata[b"pprl"]
+        made: dict[str, Any] = json.loads(content)
+        return made
+
+    def links(folder: Path) -> Counter[str]:
+        ids = [f"r{at}" for at in range(300)]
+        table = pa.table({"left_id": ids, "right_id": ids, "similarity": np.linspace(0, 1, 300),
+                          "probability": np.linspace(0, 1, 300)})  # fmt: skip
+        write_table(table, folder / "links.parquet")
+        read = lambda path: lambda: Links.load(path).table  # noqa: E731
+        return damaged(folder, folder / "links.parquet", read, trials, 3)
+
+    def clusters(folder: Path) -> Counter[str]:
+        rows = [[f"c{at // 2}" for at in range(300)], ["a", "b"] * 150, [*map(str, range(300))]]
+        write_table(pa.table(rows, schema=CLUSTERS_SCHEMA), folder / "clusters.parquet")
+        read = lambda path: lambda: Clusters.load(path).table  # noqa: E731
+        return damaged(folder, folder / "clusters.parquet", read, trials, 4)
+
+    return {
+        "damaged encodings": lambda f: damaged(f, source(f), faults.read_whole, trials, 1),
+        "damaged encodings, read in pieces": lambda f: damaged(
+            f, source(f), faults.read_in_pieces, trials, 2
+        ),
+        "damaged links": links,
+        "damaged clusters": clusters,
+        "headers with an entry of another type or value": lambda f: headers(
+            f, f / "a.clk.parquet", faults.header_lies(header(f), random.Random(5)), 400
+        ),
+        "headers with another number of records or rows": lambda f: headers(
+            f, f / "a.clk.parquet", faults.records_lies(header(f)), 99
+        ),
+        "deep or huge JSON and TOML": documents,
+        "parts, ledger or manifest of a job altered, then resumed": lambda f: tampered_jobs(
+            f, trials * 2 // 5
+        ),
+        "disk full at the k-th step of every command": lambda f: disturbed(f, full_at, 40),
+        "files that may not grow, every command": lambda f: disturbed(f, no_larger_than, 10),
+        "killed at the k-th change of a name, every command": lambda f: disturbed(f, killed_at, 60),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--trials", type=int, default=1000)
+    parser.add_argument("--only", default="")
+    parser.add_argument("--docs", action="store_true")
+    options = parser.parse_args()
+    warnings.simplefilter("ignore")
+    rows = []
+    for name, test in tests(options.trials).items():
+        if options.only not in name:
+            continue
+        with tempfile.TemporaryDirectory() as folder:
+            ended = test(Path(folder))
+        rows.append((name, sum(ended.values()), *(ended[one] for one in
+                     ("right", "refused", "wrong", "crash"))))  # fmt: skip
+        print(*rows[-1], sep="\t", flush=True)
+    if options.docs:
+        write_docs(rows)
+
+
+def write_docs(rows: list[tuple[Any, ...]]) -> None:
+    """Put the table into docs/explanation/reliability.md."""
+    page = ROOT / "docs" / "explanation" / "reliability.md"
+    text = page.read_text(encoding="utf-8")
+    start, end = (
+        "<!-- faults: written by benchmarks/bench_faults.py --docs -->",
+        "<!-- end faults -->",
+    )
+    lines = ["| test | trials | right | refused | wrong | crash |", "|---|---|---|---|---|---|"]
+    lines += [f"| {row[0]} | " + " | ".join(f"{n:,}" for n in row[1:]) + " |" for row in rows]
+    head, _, rest = text.partition(start)
+    made = f"{head}{start}\n\n" + "\n".join(lines) + f"\n\n{end}{rest.partition(end)[2]}"
+    page.write_text(made, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
