@@ -76,6 +76,14 @@ class Setting:
         more = {"names_address": 1} if self.families else {PERSON: -1}
         return {group: max(2, self.t + more.get(group, 0)) for group in groups}
 
+    def joins(self, group: str, member: Member) -> bool:
+        """Tell whether a field joins a group of other roles.
+
+        In a file with families the first name joins birth and address: without it twins have one
+        encoding there, which shows through every hardening.
+        """
+        return self.families and group == "birth_address" and member.own
+
     def weight(self, own: bool) -> float:
         """Return the factor of a field's weight: its own, or what a family shares."""
         if not self.families:
@@ -127,7 +135,7 @@ def bits_for(records: int) -> int:
 
 def preset(records: int, families: bool) -> Setting:
     """Return the setting where none is calibrated: what withstood attacks on files of its kind."""
-    return Setting(7 if families else 4, bits_for(records), families)
+    return Setting(6 if families else 4, bits_for(records), families)
 
 
 STRONG = Setting(10, 2048, families=True)
@@ -142,12 +150,14 @@ class Member:
         name: The field.
         role: Part of a name, of what one is born with, or of an address.
         bits: Its ``bits_per_feature``.
+        own: Whether members of a family differ in it.
         year: Which characters of the value are the year of birth; None if it has none.
     """
 
     name: str
     role: Role
     bits: int
+    own: bool
     year: int | None = None
 
 
@@ -180,7 +190,8 @@ def group_lines(setting: Setting, members: list[Member]) -> Iterator[str]:
         yield ""
         yield "[[groups]]"
         yield f'name = "{group}"'
-        yield f"fields = {json.dumps([one.name for one in members if one.role in roles])}"
+        inside = [one for one in members if one.role in roles or setting.joins(group, one)]
+        yield f"fields = {json.dumps([one.name for one in inside])}"
         if t[group] != setting.t:
             yield f"hardening = {_minhash(t[group])}"
         if setting.salted and year is not None and "name" in roles:

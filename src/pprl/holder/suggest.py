@@ -510,7 +510,9 @@ def _lines(
 ) -> Iterator[str]:
     setting = hardening if isinstance(hardening, Setting) else None
     found = allocate(study.found, setting)
-    members = [Member(one.column, _role(one), one.bits, one.year) for one in found]
+    members = [
+        Member(one.column, _role(one), one.bits, one.kind.label in _OWN, one.year) for one in found
+    ]
     yield f"# Suggested from the columns of one holder, {study.records:,} records. Read every line"
     yield "# before you use it, and give the same file to every holder."
     yield f"# {EXPECTED_BITS} bits a record, by the square root of each field's Renyi entropy of"
