@@ -29,7 +29,7 @@ import pandas as pd
 
 import pprl
 from pprl.holder.suggest import suggest_schema
-from pprl.linkage.auto import decide
+from pprl.linkage.decision.decide import decide
 from pprl.synthetic import practice
 
 KEYS = 3

@@ -19,9 +19,17 @@ import pprl
 from conftest import SCHEMA_TOML, encodings_of
 from pprl.errors import MissingDependency, PprlWarning, SchemaError, TooManyPairs, UsageError
 from pprl.kernels import join
-from pprl.linkage import blocks, lsh
-from pprl.linkage.blocking import BlockingUnion, HammingLSH, KeyBlocking, LambdaFold, PSig
-from pprl.linkage.compare import blocked_pairs, scored_pairs
+from pprl.linkage.candidates import blocked as blocks
+from pprl.linkage.candidates import lsh
+from pprl.linkage.candidates.blocking import (
+    BlockingUnion,
+    HammingLSH,
+    KeyBlocking,
+    LambdaFold,
+    PSig,
+)
+from pprl.linkage.candidates.exhaustive import scored_pairs
+from pprl.linkage.candidates.in_blocks import blocked_pairs
 from pprl.linkage.explain import explain
 from test_compare import as_list, random_filters
 

@@ -20,14 +20,14 @@ from pprl.exchange.encodings import Encodings
 from pprl.holder.suggest import suggest_schema
 from pprl.kernels.groups import common_bits
 from pprl.linkage import link as link_module
-from pprl.linkage import odds as odds_module
-from pprl.linkage.auto import decide
-from pprl.linkage.blocking import KeyBlocking
-from pprl.linkage.compare import scored_pairs
-from pprl.linkage.evidence import Strangers, _level, learn
-from pprl.linkage.odds import Odds, kinds_of, lack_alike
-from pprl.linkage.pairs import Pairs
-from pprl.linkage.signals import Side, View, can_be_weighed
+from pprl.linkage.candidates.blocking import KeyBlocking
+from pprl.linkage.candidates.exhaustive import scored_pairs
+from pprl.linkage.candidates.pairs import Pairs
+from pprl.linkage.decision import missingness as odds_module
+from pprl.linkage.decision.decide import decide
+from pprl.linkage.decision.missingness import Odds, kinds_of, lack_alike
+from pprl.linkage.model.comparison_vectors import Side, View, can_be_weighed
+from pprl.linkage.model.density_ratio import Strangers, _level, learn
 
 GROUPS = {"person": 512, "place": 512}
 DIFFUSED = {"method": "diffusion", "t": 10, "filter_bits": 1024}

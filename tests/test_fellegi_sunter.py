@@ -11,11 +11,11 @@ import pytest
 import pprl
 from conftest import encodings_of
 from pprl.exchange.encodings import Encodings
-from pprl.linkage.auto import decide
-from pprl.linkage.evidence import Evidence, Strangers, _odds_of_match, learn
-from pprl.linkage.fellegi_sunter import LEVELS, FieldWeights, Sample, Shares, can_be_added
-from pprl.linkage.pairs import Pairs
-from pprl.linkage.signals import Side, View
+from pprl.linkage.candidates.pairs import Pairs
+from pprl.linkage.decision.decide import decide
+from pprl.linkage.model.comparison_vectors import Side, View
+from pprl.linkage.model.density_ratio import Evidence, Strangers, _odds_of_match, learn
+from pprl.linkage.model.fellegi_sunter import LEVELS, FieldWeights, Sample, Shares, can_be_added
 
 N = 3_000
 FIELDS = ("given", "surname", "born", "street", "number", "town")

@@ -20,12 +20,12 @@ import pprl
 from conftest import encodings_of
 from pprl import synthetic
 from pprl.errors import JobError, PprlWarning
-from pprl.linkage.blocking import KeyBlocking
+from pprl.linkage.candidates.blocking import KeyBlocking
+from pprl.linkage.candidates.pairs import Pairs
 from pprl.linkage.job import plan as planning
 from pprl.linkage.job import spill
 from pprl.linkage.job.config import Job
 from pprl.linkage.job.run import run_job
-from pprl.linkage.pairs import Pairs
 from test_compare import random_filters
 
 SCHEMA = """

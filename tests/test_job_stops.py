@@ -30,8 +30,8 @@ from pprl.errors import (
 from pprl.exchange.rows import EncodingsFile
 from pprl.linkage.engine import LocalEngine
 from pprl.linkage.job.config import Job
+from pprl.linkage.job.progress import JobProgress
 from pprl.linkage.job.run import plan_job, run_job
-from pprl.linkage.job.watch import JobProgress
 from test_job import Dying, Killed, bytes_of, files, holder, job_in, small_parts
 
 __all__ = ["files", "small_parts"]

@@ -14,12 +14,12 @@ from conftest import encodings_of
 from pprl import demo
 from pprl.errors import PprlWarning, UsageError
 from pprl.holder.suggest import suggest_schema
-from pprl.linkage.auto import Estimate, decide, unless_all_false
-from pprl.linkage.compare import scored_pairs
-from pprl.linkage.pairs import Pairs
-from pprl.linkage.repeats import repeat_people, standing_out
-from pprl.linkage.score import with_margin
-from pprl.linkage.threshold import Cut, _draw
+from pprl.linkage.candidates.exhaustive import scored_pairs
+from pprl.linkage.candidates.pairs import Pairs
+from pprl.linkage.decision.cut import Cut, _draw
+from pprl.linkage.decision.decide import Estimate, decide, unless_all_false
+from pprl.linkage.decision.duplicates import repeat_people, standing_out
+from pprl.linkage.model.margin import with_margin
 from pprl.synthetic import practice
 
 

@@ -21,8 +21,8 @@ from pprl.errors import UsageError
 if TYPE_CHECKING:
     from pprl.linkage.job.config import Job
     from pprl.linkage.job.plan import Plan
+    from pprl.linkage.job.progress import JobProgress, Progress
     from pprl.linkage.job.run import JobResult
-    from pprl.linkage.job.watch import JobProgress, Progress
 
 Show = Literal["bar", "json", "none"]
 
@@ -181,7 +181,7 @@ def _duration(seconds: float) -> str:
 def _print_plan(job: Job, plan: Plan, as_json: bool) -> None:
     import shutil
 
-    from pprl.linkage.job.watch import expected_disk, expected_seconds
+    from pprl.linkage.job.progress import expected_disk, expected_seconds
 
     place = Path(job.resources.scratch or job.output.folder)
     while not place.exists():

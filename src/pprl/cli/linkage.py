@@ -21,12 +21,12 @@ from pprl.cli.jobs import (
     run_from_command_line,
 )
 from pprl.errors import UsageError
-from pprl.linkage.choices import Matching, RuleChoice
+from pprl.linkage.options import Matching, RuleChoice
 
 if TYPE_CHECKING:
     from pprl.exchange.encodings import Encodings
-    from pprl.linkage.auto import Estimate
-    from pprl.linkage.blocking import Blocking, Method
+    from pprl.linkage.candidates.blocking import Blocking, Method
+    from pprl.linkage.decision.decide import Estimate
 
 Threshold = Annotated[
     str, typer.Option("--threshold", help="auto, or the Dice similarity a link needs, 0 to 1.")
@@ -120,8 +120,8 @@ def link(
     """
     from pprl.exchange.encodings import Encodings
     from pprl.exchange.files import new_folder, write_json, write_table
-    from pprl.linkage.ambiguity import ambiguous as list_ambiguous
     from pprl.linkage.link import link as link_encodings
+    from pprl.linkage.resolution.ambiguity import ambiguous as list_ambiguous
 
     paths = [path for path in (a, b, *(more or ())) if path is not None]
     given = {
@@ -273,8 +273,8 @@ def _cluster(
     from pprl.exchange.encodings import Encodings, check_compatible
     from pprl.exchange.files import new_folder, write_json, write_table
     from pprl.linkage.cluster import cluster
-    from pprl.linkage.criterion import Criterion
-    from pprl.linkage.deliveries import load_previous
+    from pprl.linkage.model.scoring import Criterion
+    from pprl.linkage.resolution.deliveries import load_previous
 
     clusters_file, facts_file = output / "clusters.parquet", output / "linkage.json"
     conflicts_file, events_file = output / "conflicts.parquet", output / "events.parquet"
@@ -379,7 +379,13 @@ def blocking_of(
     Raises:
         UsageError: There is no way of blocking of that name.
     """
-    from pprl.linkage.blocking import BlockingUnion, HammingLSH, KeyBlocking, LambdaFold, PSig
+    from pprl.linkage.candidates.blocking import (
+        BlockingUnion,
+        HammingLSH,
+        KeyBlocking,
+        LambdaFold,
+        PSig,
+    )
 
     if kinds is None or kinds == "none":
         return None

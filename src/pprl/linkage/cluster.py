@@ -16,19 +16,20 @@ from numpy.typing import NDArray
 from pprl.errors import PprlWarning, UsageError
 from pprl.exchange.encodings import EncodingInfo, Encodings, check_compatible, warn_absent_fields
 from pprl.exchange.links import Clusters
-from pprl.linkage.auto import Estimate
-from pprl.linkage.blocking import Blocking, BlockingReport
-from pprl.linkage.choices import Rule, RuleChoice
-from pprl.linkage.compare import MAX_PAIRS, Progress, blocked_pairs, check_threshold, scored_pairs
-from pprl.linkage.conflicts import find_conflicts
-from pprl.linkage.criterion import Criterion
-from pprl.linkage.deliveries import Previous, name_clusters
-from pprl.linkage.joining import SLACK, check_rule, choose_rule, join
-from pprl.linkage.pairs import Pairs, by_similarity
-from pprl.linkage.pool import Pool
-from pprl.linkage.several import Candidates, Several, decide_several
-from pprl.linkage.shape import NOWHERE, Gap
-from pprl.linkage.within import find_threshold
+from pprl.linkage.candidates.blocking import Blocking, BlockingReport
+from pprl.linkage.candidates.exhaustive import MAX_PAIRS, Progress, check_threshold, scored_pairs
+from pprl.linkage.candidates.in_blocks import blocked_pairs
+from pprl.linkage.candidates.pairs import Pairs, by_similarity
+from pprl.linkage.candidates.pool import Pool
+from pprl.linkage.decision.decide import Estimate
+from pprl.linkage.decision.density_valley import NOWHERE, Gap
+from pprl.linkage.decision.several import Candidates, Several, decide_several
+from pprl.linkage.decision.with_duplicates import find_threshold
+from pprl.linkage.model.scoring import Criterion
+from pprl.linkage.options import Rule, RuleChoice
+from pprl.linkage.resolution.agglomerative import SLACK, check_rule, choose_rule, join
+from pprl.linkage.resolution.conflicts import find_conflicts
+from pprl.linkage.resolution.deliveries import Previous, name_clusters
 
 _REPEATS = 0.02
 _FEW = 100
@@ -44,7 +45,7 @@ class ClusterResult:
     Attributes:
         clusters: ``cluster_id, holder, record_id``, a row for every record.
         conflicts: Pairs that the rule decided against their similarity; see
-            `pprl.linkage.conflicts`.
+            `pprl.linkage.resolution.conflicts`.
         events: What became of the clusters of an earlier delivery: ``event`` (``merge`` or
             ``split``), ``previous_id``, ``cluster_id``, ``records``. None without one.
         threshold: The Dice similarity that records of one person have on average; above 1
@@ -161,16 +162,17 @@ def cluster(
     Args:
         files: Encodings made with one schema and key, each under a holder's name of its own.
         threshold: ``auto`` finds it: where no file repeats a person from pairs within the
-            files, as for two (`pprl.linkage.several`), else from the shape of the similarities
-            (`pprl.linkage.within`). Or a Dice similarity, 0 to 1; or the ``criterion`` of an
-            earlier result, so that another delivery is linked in the same way (give its
-            ``rule``, too).
+            files, as for two (`pprl.linkage.decision.several`), else from the shape of the
+            similarities (`pprl.linkage.decision.with_duplicates`). Or a Dice similarity, 0 to 1;
+            or the ``criterion`` of an earlier result, so that another delivery is linked in the
+            same way (give its ``rule``, too).
         deduplicated: True where no file has two records of one person, so that a cluster has
             at most one of each; False where every file may; or the names of the
             holders whose files have none.
-        rule: ``average``, ``complete`` or ``correlation``, see `pprl.linkage.joining`; ``auto``
-            takes ``complete`` where an automatic threshold has many false pairs above it, or
-            a given one is 0.02 below it, and else ``average``.
+        rule: ``average``, ``complete`` or ``correlation``, see
+            `pprl.linkage.resolution.agglomerative`; ``auto`` takes ``complete`` where an automatic
+            threshold has many false pairs above it, or a given one is 0.02 below it, and else
+            ``average``.
         blocking: A value of `pprl.linkage.blocking`; without it every pair is compared.
         against: The clusters of an earlier delivery. Its records, among those of
             ``files``, are not compared with each other again, unless ``auto`` has to learn from

@@ -12,11 +12,18 @@ from numpy.typing import NDArray
 
 from pprl.exchange.encodings import Encodings, check_compatible
 from pprl.exchange.threads import threads
-from pprl.linkage.blocking import Blocking, KeyBlocking, Method, PSig, as_union
-from pprl.linkage.blocks import take_rows
-from pprl.linkage.lsh import MOST_TABLES, PAIR_NS, SORT_NS, HammingLSH, LambdaFold, LSHPlan
-from pprl.linkage.similarity import Measure
-from pprl.linkage.tiling import Tiling
+from pprl.linkage.candidates.blocked import take_rows
+from pprl.linkage.candidates.blocking import Blocking, KeyBlocking, Method, PSig, as_union
+from pprl.linkage.candidates.lsh import (
+    MOST_TABLES,
+    PAIR_NS,
+    SORT_NS,
+    HammingLSH,
+    LambdaFold,
+    LSHPlan,
+)
+from pprl.linkage.candidates.similarity import Measure
+from pprl.linkage.candidates.tiling import Tiling
 
 _SAMPLED_ROWS, _SAMPLED_OTHERS = 512, 16_384
 _SAMPLE = 50_000

@@ -14,21 +14,16 @@ import pyarrow as pa
 from pprl.errors import PprlWarning, UsageError
 from pprl.exchange.encodings import EncodingInfo, Encodings, check_compatible, warn_absent_fields
 from pprl.exchange.links import Links
-from pprl.linkage.auto import Estimate, check_precision, decide
-from pprl.linkage.blocking import Blocking, BlockingReport
-from pprl.linkage.choices import Matching
+from pprl.linkage.assignment import check_matching, match, one_to_one
+from pprl.linkage.candidates.blocking import Blocking, BlockingReport
+from pprl.linkage.candidates.exhaustive import MAX_PAIRS, Progress, check_threshold, scored_pairs
+from pprl.linkage.candidates.floor import find_floor
+from pprl.linkage.candidates.in_blocks import blocked_pairs
+from pprl.linkage.candidates.pairs import by_similarity
 from pprl.linkage.cluster import VAGUE, ClusterResult, cluster
-from pprl.linkage.compare import (
-    MAX_PAIRS,
-    Progress,
-    blocked_pairs,
-    check_threshold,
-    scored_pairs,
-)
-from pprl.linkage.match import check_matching, match, one_to_one
-from pprl.linkage.mixture import find_mixture_threshold
-from pprl.linkage.pairs import by_similarity
-from pprl.linkage.threshold import find_floor
+from pprl.linkage.decision.decide import Estimate, check_precision, decide
+from pprl.linkage.decision.gaussian_mixture import find_mixture_threshold
+from pprl.linkage.options import Matching
 
 _FEW = 100
 _DISAGREE = 0.05
@@ -181,15 +176,15 @@ def link(
         b: Encodings of the second holder, made with the same schema and key.
         *more: Encodings of further holders.
         threshold: ``auto`` finds it; with two files from what each file's own neighbours
-            look like (see `pprl.linkage.threshold`), comparing each file with itself, too; or
+            look like (see `pprl.linkage.decision.cut`), comparing each file with itself, too; or
             the Dice similarity, 0 to 1, at or above which a pair is considered. ``mixture``
-            takes that from two bell curves (`pprl.linkage.mixture`), for two files; it often
-            fails, and says so.
+            takes that from two bell curves (`pprl.linkage.decision.gaussian_mixture`), for two
+            files; it often fails, and says so.
         precision: With ``auto``, the estimated precision, 0 to 1, that the links must have
             all together: fewer are kept where more would go below it.
         matching: ``one-to-one`` (greedy, best first), ``optimal`` (one-to-one of the greatest
             sum), ``one-to-many`` (a left record may have several partners), ``many-to-one``
-            or ``many-to-many``; see `pprl.linkage.match`.
+            or ``many-to-many``; see `pprl.linkage.assignment`.
         blocking: A value of `pprl.linkage.blocking`, to compare fewer pairs and lose some.
         workers: Threads; all processors by default. The result does not depend on it.
         max_pairs: Stop with an error when more pairs than this reach the threshold.

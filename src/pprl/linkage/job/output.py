@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from pprl.exchange.files import whole_file
 from pprl.exchange.links import SCHEMA
 from pprl.exchange.rows import EncodingsFile
+from pprl.linkage.candidates.pairs import Pairs
 from pprl.linkage.job.spill import cannot_write, opened, read_facts, read_group
-from pprl.linkage.pairs import Pairs
 
 
 def save_links(

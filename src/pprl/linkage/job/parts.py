@@ -9,14 +9,14 @@ import pyarrow as pa
 
 from pprl.errors import OutputExists
 from pprl.exchange.rows import EncodingsFile
-from pprl.linkage.job.auto import Judge, Null, null_parts, write_floor, write_null
-from pprl.linkage.job.decide import order_of, write_links
-from pprl.linkage.job.join import write_bucket_pairs, write_tile_pairs
+from pprl.linkage.job.compare_parts import write_bucket_pairs, write_tile_pairs
 from pprl.linkage.job.manifest import Manifest, manifest_of
 from pprl.linkage.job.plan import SIDES
 from pprl.linkage.job.rows import write_buckets
+from pprl.linkage.job.sampled_null import Judge, Null, null_parts, write_floor, write_null
 from pprl.linkage.job.scores import dice
 from pprl.linkage.job.spill import RunWriter, merged, read_facts
+from pprl.linkage.job.streamed_assignment import order_of, write_links
 
 LINKS = "links"
 FLOOR = "floor"

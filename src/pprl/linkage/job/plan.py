@@ -13,7 +13,7 @@ from pprl.errors import JobError
 from pprl.exchange.rows import EncodingsFile
 from pprl.exchange.threads import threads
 from pprl.linkage.job.config import Job
-from pprl.linkage.job.scan import CELLS, PassCounts, count_passes, records_before
+from pprl.linkage.job.count_passes import CELLS, PassCounts, count_passes, records_before
 
 Side = Literal["left", "right"]
 SIDES: tuple[Side, Side] = ("left", "right")

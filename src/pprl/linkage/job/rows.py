@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from pprl.exchange.encodings import as_words, count_bits
 from pprl.exchange.files import _from_binary, _to_binary
 from pprl.exchange.rows import EncodingsFile
+from pprl.linkage.job.count_passes import cells_of
 from pprl.linkage.job.plan import Chunk, Pass
-from pprl.linkage.job.scan import cells_of
 from pprl.linkage.job.spill import damaged, opened, part_file, read_facts, write_facts
 
 

@@ -19,15 +19,15 @@ from pprl.exchange.links import Links
 from pprl.exchange.rows import EncodingsFile
 from pprl.exchange.threads import threads
 from pprl.linkage.engine import Engine, LocalEngine
-from pprl.linkage.job.auto import null_parts
 from pprl.linkage.job.config import InputFile, Job
 from pprl.linkage.job.lock import owned
 from pprl.linkage.job.manifest import Manifest, check_unchanged, input_digests, versions
 from pprl.linkage.job.output import save_links
 from pprl.linkage.job.parts import FLOOR, LINKS, part_path, run_part
 from pprl.linkage.job.plan import Plan, make_plan
+from pprl.linkage.job.progress import Progress, Watch, costs
+from pprl.linkage.job.sampled_null import null_parts
 from pprl.linkage.job.spill import read_facts
-from pprl.linkage.job.watch import Progress, Watch, costs
 
 KINDS = ("rows", "pairs", "runs", "null")
 """Folders of parts."""

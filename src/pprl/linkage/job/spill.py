@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from pprl.errors import TooManyPairs, UnreadableFile
 from pprl.exchange.files import sync_folder, whole_file
-from pprl.linkage.pairs import Pairs
+from pprl.linkage.candidates.pairs import Pairs
 
 Order = Literal["best-first", "by-record"]
 """By falling similarity, then left and right record; or by left, right, falling similarity."""
