@@ -24,7 +24,7 @@ from pprl.linkage.candidates.blocking import KeyBlocking
 from pprl.linkage.candidates.exhaustive import scored_pairs
 from pprl.linkage.candidates.pairs import Pairs
 from pprl.linkage.decision import missingness as odds_module
-from pprl.linkage.decision.decide import decide
+from pprl.linkage.decision.gather import decide_two_files as decide
 from pprl.linkage.decision.missingness import Odds, kinds_of, lack_alike
 from pprl.linkage.model.comparison_vectors import Side, View, can_be_weighed
 from pprl.linkage.model.density_ratio import Strangers, _level, learn

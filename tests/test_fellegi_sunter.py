@@ -12,7 +12,7 @@ import pprl
 from conftest import encodings_of
 from pprl.exchange.encodings import Encodings
 from pprl.linkage.candidates.pairs import Pairs
-from pprl.linkage.decision.decide import decide
+from pprl.linkage.decision.gather import decide_two_files as decide
 from pprl.linkage.model.comparison_vectors import Side, View
 from pprl.linkage.model.density_ratio import Evidence, Strangers, _odds_of_match, learn
 from pprl.linkage.model.fellegi_sunter import LEVELS, FieldWeights, Sample, Shares, can_be_added

@@ -30,7 +30,7 @@ from pprl.linkage.candidates.blocking import HammingLSH, KeyBlocking
 from pprl.linkage.candidates.pairs import Pairs
 from pprl.linkage.candidates.pool import Pool
 from pprl.linkage.decision.cut import Cut
-from pprl.linkage.decision.decide import Estimate
+from pprl.linkage.decision.estimate import Estimate
 from pprl.linkage.decision.several import _expected
 from pprl.linkage.local_fdr import false_links
 from pprl.linkage.model.scoring import Criterion

@@ -17,7 +17,8 @@ from pprl.holder.suggest import suggest_schema
 from pprl.linkage.candidates.exhaustive import scored_pairs
 from pprl.linkage.candidates.pairs import Pairs
 from pprl.linkage.decision.cut import Cut, _draw
-from pprl.linkage.decision.decide import Estimate, decide, unless_all_false
+from pprl.linkage.decision.estimate import Estimate, unless_all_false
+from pprl.linkage.decision.gather import decide_two_files as decide
 from pprl.linkage.decision.duplicates import repeat_people, standing_out
 from pprl.linkage.model.margin import with_margin
 from pprl.synthetic import practice

@@ -26,7 +26,7 @@ from pprl.linkage.options import Matching, RuleChoice
 if TYPE_CHECKING:
     from pprl.exchange.encodings import Encodings
     from pprl.linkage.candidates.blocking import Blocking, Method
-    from pprl.linkage.decision.decide import Estimate
+    from pprl.linkage.decision.estimate import Estimate
 
 Threshold = Annotated[
     str, typer.Option("--threshold", help="auto, or the Dice similarity a link needs, 0 to 1.")

@@ -109,6 +109,28 @@ class EncodingInfo(BaseModel):
         said = self.hardening.get(group, self.hardening)
         return said if isinstance(said, Mapping) else {}
 
+    def decay(self, group: str) -> float:
+        """Return the rate at which agreement in a half-full group falls with each bit that differs.
+
+        Where half of a group's bits are set whatever a record holds, two records that differ in d
+        of the l bits inserted agree beyond chance in about exp(-rate d). For diffusion that is
+        (1 - 2 d / l)**t, so that the rate is 2 t / l. It is 0 where the header does not say that
+        a group is so hardened.
+
+        Args:
+            group: The group's name, or "" for the CLK without groups.
+        """
+        said = self.hardened(group)
+        t, bits = said.get("t"), said.get("filter_bits")
+        if said.get("method") != "diffusion" or not (isinstance(t, int) and isinstance(bits, int)):
+            return 0.0
+        return 2.0 * t / max(bits, 1)
+
+    @property
+    def half_full(self) -> bool:
+        """Whether every group is hardened so that about half of its bits are set in any record."""
+        return all(self.decay(name) > 0 for name in self.groups or [""])
+
 
 @dataclass(frozen=True, eq=False)
 class Encodings:

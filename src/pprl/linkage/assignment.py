@@ -92,7 +92,12 @@ def find_rivals(links: Pairs, candidates: Pairs, margin: float) -> tuple[NDArray
 
 
 def _best_first(pairs: Pairs) -> NDArray[np.int64]:
-    return np.lexsort((pairs.right, pairs.left, -pairs.similarity))
+    left, right = pairs.left, pairs.right
+    step = np.diff(left)
+    if ((step > 0) | ((step == 0) & (np.diff(right) > 0))).all():
+        # In the order of records, so that a stable sort leaves equals as they should be.
+        return np.argsort(-pairs.similarity, kind="stable")
+    return np.lexsort((right, left, -pairs.similarity))
 
 
 def _first_of_each(record: NDArray[np.int64], best_first: NDArray[np.int64]) -> NDArray[np.int64]:

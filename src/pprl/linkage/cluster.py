@@ -21,9 +21,10 @@ from pprl.linkage.candidates.exhaustive import MAX_PAIRS, Progress, check_thresh
 from pprl.linkage.candidates.in_blocks import blocked_pairs
 from pprl.linkage.candidates.pairs import Pairs, by_similarity
 from pprl.linkage.candidates.pool import Pool
-from pprl.linkage.decision.decide import Estimate
+from pprl.linkage.decision.decide import Decision
 from pprl.linkage.decision.density_valley import NOWHERE, Gap
-from pprl.linkage.decision.several import Candidates, Several, decide_several
+from pprl.linkage.decision.estimate import Estimate
+from pprl.linkage.decision.gather import decide_pool, floor_of_pool
 from pprl.linkage.decision.with_duplicates import find_threshold
 from pprl.linkage.model.scoring import Criterion
 from pprl.linkage.options import Rule, RuleChoice
@@ -33,6 +34,22 @@ from pprl.linkage.resolution.deliveries import Previous, name_clusters
 
 _REPEATS = 0.02
 _FEW = 100
+
+
+@dataclass(frozen=True, eq=False)
+class _Compared:
+    """Pairs of records of a pool.
+
+    Attributes:
+        pairs: Those from some Dice similarity up, once each.
+        compared: Number of pairs of rows that were compared.
+        blocking: What blocking left out; None where every pair was compared.
+    """
+
+    pairs: Pairs
+    compared: int
+    blocking: BlockingReport | None = None
+
 
 VAGUE = 0.5
 """Where the interval of the estimated precision goes below it, a threshold is a guess."""
@@ -204,7 +221,7 @@ def cluster(
     if isinstance(threshold, Criterion):
         threshold.check(pool.encodings)
 
-    def compare(floor: float, earlier: Previous | None, weighed: bool) -> Candidates:
+    def compare(floor: float, earlier: Previous | None, weighed: bool) -> _Compared:
         most = None if weighed else max_pairs
         return _candidates(pool, earlier, floor, blocking, workers, most, progress)
 
@@ -297,7 +314,7 @@ class _Choice:
     """
 
     criterion: Criterion
-    candidates: Candidates | None = None
+    candidates: _Compared | None = None
     precision: float | None = None
     estimate: Estimate | None = None
     doubtful_from: float | None = None
@@ -309,7 +326,7 @@ def _choose(
     threshold: float | str | Criterion,
     workers: int | None,
     progress: Progress | None,
-    compare: Callable[[float, None, bool], Candidates],
+    compare: Callable[[float, None, bool], _Compared],
 ) -> _Choice:
     """Find out how to score pairs and where to cut them."""
     if isinstance(threshold, Criterion):
@@ -317,7 +334,11 @@ def _choose(
     if not isinstance(threshold, str):
         return _Choice(Criterion.dice(threshold))
     if (groups >= 0).all() and len(pool.names) > 1:
-        return _decided(pool, decide_several(pool, lambda floor: compare(floor, None, True)))
+        if np.count_nonzero(pool.sizes) < 2:
+            return _decided(pool, Decision.nothing(), _Compared(Pairs.concat([]), 0))
+        floor = floor_of_pool(pool)
+        found = compare(floor, None, True)
+        return _decided(pool, decide_pool(pool, found.pairs, floor, found.compared), found)
     gap = find_threshold(pool, groups, workers=workers, progress=progress)
     _warn_gap(gap)
     return _Choice(
@@ -335,7 +356,7 @@ def _candidates(
     workers: int | None,
     max_pairs: int | None,
     progress: Progress | None,
-) -> Candidates:
+) -> _Compared:
     """Compare what has not been compared; take pairs of records from the floor up, once each."""
     everybody = pool.encodings
     if previous is None:
@@ -344,11 +365,11 @@ def _candidates(
             pairs, blocked = blocked_pairs(
                 everybody, None, floor, blocking, workers=workers, max_pairs=max_pairs
             )
-            return Candidates(pairs, blocked.compared, blocked)
+            return _Compared(pairs, blocked.compared, blocked)
         pairs = scored_pairs(
             everybody, None, floor, workers=workers, max_pairs=max_pairs, progress=progress
         )
-        return Candidates(pairs, n * (n - 1) // 2)
+        return _Compared(pairs, n * (n - 1) // 2)
     new = previous.cluster < 0
     numbers = np.flatnonzero(new)
     part = pool.subset(new)
@@ -367,7 +388,7 @@ def _candidates(
     # Two new records meet twice, and each meets itself.
     keep = ~new[right] | (left < right)
     low, high = np.minimum(left, right)[keep], np.maximum(left, right)[keep]
-    return Candidates(Pairs(low, high, found.similarity[keep]), compared, report)
+    return _Compared(Pairs(low, high, found.similarity[keep]), compared, report)
 
 
 def _least_similar(linked: Pairs) -> float:
@@ -375,7 +396,7 @@ def _least_similar(linked: Pairs) -> float:
     return float(linked.similarity.min()) if len(linked) else NOWHERE.threshold
 
 
-def _decided(pool: Pool, found: Several) -> _Choice:
+def _decided(pool: Pool, found: Decision, compared: _Compared) -> _Choice:
     """Take what was decided for files without duplicates, with a warning where it is doubtful."""
     precision = found.estimate.precision
     if found.repeating:
@@ -402,7 +423,7 @@ def _decided(pool: Pool, found: Several) -> _Choice:
             stacklevel=4,
         )
     share = None if precision is None else precision.value
-    return _Choice(found.criterion, found.candidates, share, found.estimate)
+    return _Choice(found.criterion, compared, share, found.estimate)
 
 
 def _warn_gap(gap: Gap) -> None:

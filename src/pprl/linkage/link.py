@@ -21,7 +21,8 @@ from pprl.linkage.candidates.floor import find_floor
 from pprl.linkage.candidates.in_blocks import blocked_pairs
 from pprl.linkage.candidates.pairs import by_similarity
 from pprl.linkage.cluster import VAGUE, ClusterResult, cluster
-from pprl.linkage.decision.decide import Estimate, check_precision, decide
+from pprl.linkage.decision.estimate import Estimate, check_precision
+from pprl.linkage.decision.gather import decide_two_files
 from pprl.linkage.decision.gaussian_mixture import find_mixture_threshold
 from pprl.linkage.options import Matching
 
@@ -268,13 +269,13 @@ def link(
 
 def _warn_unlikely(info: EncodingInfo, threshold: float) -> None:
     """Warn where a threshold that was given has been seen to fail: see docs, The threshold."""
-    said, methods = None, set(info.methods)
-    if methods == {"diffusion"} and threshold >= _HIGH:
+    said = None
+    if info.half_full and threshold >= _HIGH:
         said = (
             "after diffusion two records of one person are often less alike: on eight data sets "
             "0.75 and 0.85 gave F1 between 0.09 and 1, and between 0.04 and 0.9; auto from 0.83 up"
         )
-    elif methods == {"none"} and threshold <= _LOW:
+    elif set(info.methods) == {"none"} and threshold <= _LOW:
         said = (
             "without hardening many records of different people are as alike: on eight data sets "
             "0.55 gave F1 between 0.38 and 0.97; auto from 0.93 up"
@@ -299,7 +300,7 @@ def _link_by_itself(
             PprlWarning,
             stacklevel=3,
         )
-    decision = decide(
+    decision = decide_two_files(
         a, b, precision=precision, blocking=blocking, workers=workers, progress=progress
     )
     if decision.repeating:
@@ -344,13 +345,11 @@ def _link_by_itself(
         rule="auto",
         precision_asked=precision,
         matching="one-to-one",
-        pairs_compared=(
-            len(a) * len(b) if decision.blocking is None else decision.blocking.compared
-        ),
+        pairs_compared=decision.compared,
         pairs_above=len(decision.ranked),
         estimate=decision.estimate,
         blocking=decision.blocking,
-        similarities=by_similarity(decision.candidates, links.similarity),
+        similarities=by_similarity(decision.similarities, links.similarity),
         curve=decision.curve,
         seconds=time.perf_counter() - start,
         inputs=(a.info, b.info),

@@ -33,8 +33,8 @@ class Pairs:
     def __len__(self) -> int:
         return len(self.left)
 
-    def take(self, places: NDArray[np.int64] | NDArray[np.bool_]) -> Pairs:
-        """Select pairs by place or mask."""
+    def take(self, places: NDArray[np.int64] | NDArray[np.bool_] | slice) -> Pairs:
+        """Select pairs by place, mask or slice."""
         return Pairs(self.left[places], self.right[places], self.similarity[places])
 
     def to_links(

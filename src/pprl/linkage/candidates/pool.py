@@ -89,17 +89,7 @@ class Pool:
 
     def subset(self, records: NDArray[np.bool_]) -> Encodings:
         """Take the encodings of some records."""
-        rows = records[self.encodings.record_numbers()]
-        part = self.encodings
-        info = part.info.model_copy(update={"records": int(records.sum()), "rows": int(rows.sum())})
-        return Encodings(
-            part.record_ids.filter(pa.array(rows)),
-            part.clks[rows],
-            info,
-            None if part.variants is None else part.variants[rows],
-            None if part.present is None else part.present[rows],
-            None if part.block_keys is None else part.block_keys[rows],
-        )
+        return subset(self.encodings, records)
 
     @property
     def sizes(self) -> NDArray[np.float64]:
@@ -137,6 +127,20 @@ class Pool:
             found = places.fill_null(-1).to_numpy().astype(np.int64)
             out[asked] = np.where(found >= 0, own[found] if len(own) else -1, -1)
         return out
+
+
+def subset(part: Encodings, records: NDArray[np.bool_]) -> Encodings:
+    """Take the encodings of some records, with their variants."""
+    rows = records[part.record_numbers()]
+    info = part.info.model_copy(update={"records": int(records.sum()), "rows": int(rows.sum())})
+    return Encodings(
+        part.record_ids.filter(pa.array(rows)),
+        part.clks[rows],
+        info,
+        None if part.variants is None else part.variants[rows],
+        None if part.present is None else part.present[rows],
+        None if part.block_keys is None else part.block_keys[rows],
+    )
 
 
 def all_pairs_within(labels: NDArray[np.int64], largest: int) -> tuple[Pairs, NDArray[np.bool_]]:

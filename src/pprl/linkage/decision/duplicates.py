@@ -14,22 +14,20 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import pdtrc
 
-from pprl.exchange.encodings import Encodings
-from pprl.linkage.candidates.floor import find_centre
+from pprl.kernels.comparison import best_partners
 from pprl.linkage.candidates.pairs import Pairs
 from pprl.linkage.decision.density_valley import find_valley
 from pprl.linkage.local_fdr import count_reaching
-from pprl.linkage.model.comparison_vectors import Side, View
+from pprl.linkage.model.compared_pairs import ComparedPairs
+from pprl.linkage.model.comparison_vectors import View
 
 _NEAR = 0.02
 _TIMES, _SURPRISE = 4.0, 1e-3
 _LEVELS = 24
 
 
-def standing_out(
-    encodings: Encodings, pairs: Pairs, file: NDArray[np.int64], floor: float
-) -> NDArray[np.bool_]:
-    """Mark pairs of each file that are so much more alike than others that their number rises.
+def standing_out(some: ComparedPairs, floor: float, centre: float) -> NDArray[np.bool_]:
+    """Mark pairs of a file that are so much more alike than others that their number rises.
 
     The number of pairs of different people falls with similarity, and where some people are in
     a file several times it rises again (`pprl.linkage.decision.density_valley.find_valley`). With
@@ -37,34 +35,19 @@ def standing_out(
     least: relatives share an address, and little in a group without it.
 
     Args:
-        encodings: Of the records.
-        pairs: (p,) pairs within files, all from a Dice similarity up.
-        file: (p,) the number of each pair's file.
+        some: (p,) pairs within the file, all from a Dice similarity up.
         floor: That similarity.
+        centre: The Dice similarity of two records by chance.
     """
-    centre = find_centre(encodings)
-    least = None
-    if len(encodings.info.groups) > 1:
-        view = View.of(encodings, encodings)
-        side = Side.of(encodings, view)
-        least = view.least(side, side, pairs)
-    # What has more than this in every group has more than the floor in all, and is there.
-    least_floor = (floor - centre) / (1 - centre)
-    marked = np.zeros(len(pairs), bool)
-    for own in by_file(file, int(file.max(initial=-1)) + 1):
-        alike = pairs.similarity[own]
-        if least is not None:
-            in_all = least[own][least[own] >= least_floor]
-            if not find_valley(in_all, least_floor, 0.0).pairs:
-                continue
-        marked[own] = alike >= find_valley(alike, floor, centre).threshold
+    if len(some.left.groups) > 2 and len(some) and centre < 1:
+        _, least = View.of(some.left, some.right).signal_and_least(some)
+        # What has more than this in every group has more than the floor in all, and is there.
+        least_floor = (floor - centre) / (1 - centre)
+        if not find_valley(least[least >= least_floor], least_floor, 0.0).pairs:
+            return np.zeros(len(some), bool)
+    alike = some.pairs.similarity
+    marked: NDArray[np.bool_] = alike >= find_valley(alike, floor, centre).threshold
     return marked
-
-
-def by_file(file: NDArray[np.int64], files: int) -> list[NDArray[np.int64]]:
-    """Give the places of each file's pairs: those of file 0 first, none where it has none."""
-    order = np.argsort(file, kind="stable")
-    return np.split(order, np.searchsorted(file[order], np.arange(1, files)))
 
 
 def maybe_repeated(
@@ -109,10 +92,8 @@ def best_partner(
     record: NDArray[np.int64], other: NDArray[np.int64], similarity: NDArray[np.float64], n: int
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Return each record's most similar record in the other file, and how similar it is."""
-    order = np.lexsort((-other, similarity))
     partner, best = np.full(n, -1, np.int64), np.zeros(n)
-    partner[record[order]] = other[order]
-    best[record[order]] = similarity[order]
+    best_partners(record, other, similarity, partner, best)
     return partner, best
 
 
@@ -121,6 +102,7 @@ def repeat_people(
     within: Sequence[Pairs],
     records: Sequence[int],
     counts: Sequence[NDArray[np.float64]],
+    shares: Sequence[float],
 ) -> NDArray[np.bool_]:
     """Tell which files have duplicates that the others show they should not have.
 
@@ -134,6 +116,7 @@ def repeat_people(
         within: Pairs within each file, but for those that `maybe_repeated` marks.
         records: Number of records of each file.
         counts: (p,) for how many each of a file's pairs counts.
+        shares: The share of each file's pairs of records that were compared.
 
     Returns:
         (files,) whether it does.
@@ -143,7 +126,9 @@ def repeat_people(
     if not len(between) or len(n) < 2:
         return found
     levels = between[np.unique(np.geomspace(1, len(between), _LEVELS).astype(int) - 1)]
-    all_pairs = np.maximum(n * (n - 1), 1.0)
+    all_pairs = np.maximum(n * (n - 1) * np.asarray(shares), 1.0)
+    # As many as there are if everybody is in the file twice.
+    most = n / 2 * np.asarray(shares)
     each = list(zip([one.similarity for one in within], counts, strict=True))
     reached = np.stack([count_reaching(one, levels, count) for one, count in each])
     # One pair that counts for several is no surprise.
@@ -156,5 +141,5 @@ def repeat_people(
             cleaner = order[: (len(rest) + 1) // 2]
             rate = (others[cleaner].sum() + 1) / all_pairs[rest][cleaner].sum()
             surprise = pdtrc(pairs - 1, _TIMES * rate * all_pairs[file])
-            found[file] |= 0 < pairs <= n[file] / 2 and surprise < _SURPRISE
+            found[file] |= 0 < pairs <= most[file] and surprise < _SURPRISE
     return found

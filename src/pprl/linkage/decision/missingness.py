@@ -46,12 +46,13 @@ class Odds:
     mean: float
 
     @classmethod
-    def of(cls, kinds: Kinds, asked: Sequence[bool] | None = None) -> Odds:
+    def of(cls, kinds: Kinds, asked: Sequence[float] | NDArray[np.float64] | None = None) -> Odds:
         """Count pairs by the fields that one and the other record has.
 
         Args:
             kinds: The kind of each record of each file, by `kinds_of`.
-            asked: Of each file, whether the pairs within it show strangers; all do if None.
+            asked: The share of each file's pairs that are null pairs, 0 for files that are
+                left out; all of them if None.
         """
         between, within = _count(kinds, asked)
         mean = float(between.sum() / max(within.sum(), 1.0))
@@ -63,7 +64,7 @@ class Odds:
     @classmethod
     def within(cls, kinds: Kinds, file: int) -> Odds:
         """Count pairs so where only those within this file show strangers."""
-        return cls.of(kinds, [at == file for at in range(len(kinds))])
+        return cls.of(kinds, [float(at == file) for at in range(len(kinds))])
 
     def pooled(self) -> Odds:
         """Take the records of all files, one after another, for one file's."""
@@ -98,7 +99,7 @@ def lack_alike(kinds: Kinds) -> bool:
 
 
 def _count(
-    kinds: Kinds, asked: Sequence[bool] | None
+    kinds: Kinds, asked: Sequence[float] | NDArray[np.float64] | None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Count pairs between and within files by the kinds of their records.
 
@@ -110,7 +111,8 @@ def _count(
     files = [np.bincount(one, minlength=count).astype(np.float64) for one in kinds]
     everybody = np.sum(files, axis=0)
     between, within = np.outer(everybody, everybody) / 2, np.zeros((count, count))
-    for records, one in zip(files, asked or [True] * len(files), strict=True):
+    shares = np.ones(len(files)) if asked is None else asked
+    for records, one in zip(files, shares, strict=True):
         own = np.outer(records, records) / 2
         between -= own
         within += one * (own - np.diag(records) / 2)

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from pprl.linkage.candidates.pairs import Pairs
 from pprl.linkage.decision.cut import Cut
-from pprl.linkage.decision.decide import unless_all_false
 from pprl.linkage.decision.density_valley import find_valley
 from pprl.linkage.decision.duplicates import maybe_repeated, surely_repeated
+from pprl.linkage.decision.estimate import unless_all_false
 from pprl.linkage.job.compare_parts import by_key, compare_rows
 from pprl.linkage.job.plan import SIDES, Plan, Side
 from pprl.linkage.job.rows import Rows, bucket_rows

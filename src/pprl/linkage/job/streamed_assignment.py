@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pprl.kernels.assignment import greedy
 from pprl.linkage.candidates.pairs import Pairs
 from pprl.linkage.decision.cut import Cut
-from pprl.linkage.decision.decide import Estimate
+from pprl.linkage.decision.estimate import Estimate
 from pprl.linkage.job.config import JobMatching
 from pprl.linkage.job.sampled_null import Judge
 from pprl.linkage.job.spill import Order, RunWriter, merged

@@ -12,26 +12,31 @@ the score.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
-from scipy.special import expit
 
 from pprl.exchange.encodings import Encodings
+from pprl.kernels.comparison import add_up, odds_of_match
 from pprl.linkage.candidates.pairs import Pairs
-from pprl.linkage.model.comparison_vectors import Side, View
-from pprl.linkage.model.fellegi_sunter import FieldWeights, Sample, can_be_added
+from pprl.linkage.model.compared_pairs import ComparedPairs, Side
+from pprl.linkage.model.comparison_vectors import View
+from pprl.linkage.model.fellegi_sunter import FieldWeights, can_be_added
 
 _RIDGE, _STRONG_RIDGE = 1.0, 10.0
 _LEAST_SCALE = 0.02
 _STEPS = 500
 _PER_RECORD = (5.0, 2.0, 1.0, 0.5, 0.2)
 _LEAST_EXCESS = 50.0
-_LEARNED_FROM = 1 << 18
+_MOST_COUNTED = 1 << 18
+_KEPT = 20_000
+"""Pairs of each sample that the fit keeps one by one, those of the highest signal; of the
+others about as many are drawn. That is a thousand pairs for each weight."""
+_CHUNK = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -87,85 +92,62 @@ class Evidence:
 
     def score(self, x: Encodings, y: Encodings, pairs: Pairs) -> Pairs:
         """Give pairs of records their evidence for similarity."""
-        left = Side.of(x, self.view)
-        right = left if y is x else Side.of(y, self.view)
-        return Pairs(pairs.left, pairs.right, self.odds(left, right, pairs))
+        left = Side.of(x)
+        right = left if y is x else Side.of(y)
+        found = self.odds(ComparedPairs.of(left, right, pairs))
+        return Pairs(pairs.left, pairs.right, found)
 
-    def odds(self, x: Side, y: Side, pairs: Pairs) -> NDArray[np.float64]:
+    def odds(self, some: ComparedPairs) -> NDArray[np.float64]:
         """Return the evidence of pairs of records: (p,)."""
-        features = _features(self.view, self.fields, x, y)
-
-        def describe(left: NDArray[np.int64], right: NDArray[np.int64]) -> NDArray[np.float64]:
-            standard = (features(left, right) - self.mean) / self.scale
-            odds: NDArray[np.float64] = self.weights[0] + standard @ self.weights[1:]
-            return odds
-
-        return self.view.in_chunks(describe, x, y, pairs)
-
-
-@dataclass(frozen=True)
-class Strangers:
-    """Pairs of records that are of different people, and what they stand for.
-
-    Attributes:
-        file: Encodings of the records.
-        pairs: The more similar pairs within files, without duplicates of a person.
-        odds: (p,) for how many pairs of records between the files each stands.
-    """
-
-    file: Encodings
-    pairs: Pairs
-    odds: NDArray[np.float64]
+        fields = None if self.fields is None else self.fields.for_files(some.left, some.right)
+        slope = self.weights[1:] / self.scale
+        constant = float(self.weights[0] - self.mean @ slope)
+        out = np.empty(len(some))
+        for start in range(0, len(some), _CHUNK):
+            part = slice(start, start + _CHUNK)
+            add_up(_features(self.view, fields, some.take(part)), slope, constant, out[part])
+        return out
 
 
 def learn(
-    a: Encodings,
-    b: Encodings,
-    between: Pairs,
-    within: Sequence[Strangers],
-    counts: NDArray[np.float64],
-) -> Evidence:
+    between: ComparedPairs, within: Sequence[ComparedPairs], before: Evidence | None = None
+) -> tuple[Evidence, list[NDArray[np.float64]]]:
     """Learn what sets pairs between files apart from pairs within them.
 
     Args:
-        a: Encodings of the left records.
-        b: Encodings of the right records.
-        between: The more similar pairs between files.
-        within: As similar pairs of strangers, from one file or several.
-        counts: (p,) for how much each pair between counts beside these.
+        between: The more similar pairs between files, weighted by how much each counts.
+        within: As similar null pairs, from one file or several, weighted by how many pairs
+            between the files each represents.
+        before: What was learned from nearly the same pairs: the fit begins there.
+
+    Returns:
+        What was learned, and the scores of the null pairs.
     """
-    view = View.of(a, b)
-    left = Side.of(a, view)
-    right = left if b is a else Side.of(b, view)
-    # Within there are as many pairs as there would be between if nobody were in both files.
-    samples = [Sample(left, right, between, counts)]
-    for known in within:
-        side = left if known.file is a else right if known.file is b else Side.of(known.file, view)
-        samples.append(Sample(side, side, known.pairs, known.odds))
-    signals = [view.signal(one.left, one.right, one.pairs) for one in samples]
-    records = [known.file.info.records for known in within]
+    view = View.of(between.left, between.right)
+    samples = [between, *within]
+    signals = [view.signal_and_least(one)[0] for one in samples]
+    records = [one.left.records for one in within]
     fields = None
-    if can_be_added(a.info):
+    if can_be_added(between.left.info):
         least = _reached(_PER_RECORD[0], records, signals[1:])
         near = [one.take(signal >= least) for one, signal in zip(samples, signals, strict=True)]
         fields = FieldWeights.learn(view, near[0], near[1:])
     if fields is not None:
-        signals = [fields.score(one.left, one.right, one.pairs) for one in samples]
-    shares = [one.stands for one in samples]
+        signals = [fields.score(one) for one in samples]
+    shares = [one.weight for one in samples]
     low = _level(signals, shares, records, grouped=len(view.chance) > 1)
     if low is None:
         plain = np.zeros(view.width + 1)
         plain[1] = 1.0
-        return Evidence(view, np.zeros(view.width), np.ones(view.width), plain, learned=False)
+        known = Evidence(view, np.zeros(view.width), np.ones(view.width), plain, learned=False)
+        return known, [known.odds(one) for one in within]
     parts, weights = [], []
-    rng = np.random.default_rng(0)
     for one, signal in zip(samples, signals, strict=True):
-        x, y, chosen = one.left, one.right, np.flatnonzero(signal >= low)
-        every = len(chosen)
-        if every > _LEARNED_FROM:
-            chosen = np.sort(rng.choice(chosen, _LEARNED_FROM, replace=False))
-        parts.append(view.in_chunks(_features(view, fields, x, y), x, y, one.pairs.take(chosen)))
-        weights.append(one.stands[chosen] * (every / max(len(chosen), 1)))
+        chosen, stands = _chosen(signal, low)
+        some = one.take(chosen)
+        counted = None if fields is None else fields.for_files(one.left, one.right)
+        parts.append(_features(view, counted, some))
+        weights.append(some.weight * stands)
     features, weight = np.concatenate(parts), np.concatenate(weights)
     is_between = np.arange(len(weight)) < len(parts[0])
     # Of what hardly varies, a little more would move the score a lot.
@@ -176,23 +158,47 @@ def learn(
     if fields is not None:
         # The sum of the weights is the first feature of theirs.
         expected[1 + view.width] = scale[view.width]
-    found = _odds_of_match((features - mean) / scale, is_between, weight, ridge, expected)
+    start = expected
+    if before is not None and len(before.weights) == len(expected) and before.learned:
+        slope = before.weights[1:] / before.scale
+        start = np.append(before.weights[0] + (mean - before.mean) @ slope, slope * scale)
+    features -= mean
+    features /= scale
+    found = _odds_of_match(features, is_between, weight, ridge, expected, start)
     evidence = Evidence(view, mean, scale, found, learned=True, fields=fields)
-    strangers = [evidence.odds(one.left, one.right, one.pairs) for one in samples[1:]]
-    least = min((odds.min() for odds in strangers if len(odds)), default=0.0)
-    # What so many strangers reach makes no rival: it is nought from here on.
-    nought = max(_reached(_PER_RECORD[0], records, strangers), least)
-    return replace(evidence, weights=np.append(found[0] - nought, found[1:]))
+    null = [evidence.odds(one) for one in within]
+    least = min((odds.min() for odds in null if len(odds)), default=0.0)
+    # What so many null pairs reach makes no rival: scores are shifted so that it is 0.
+    zero = max(_reached(_PER_RECORD[0], records, null), least)
+    shifted = replace(evidence, weights=np.append(found[0] - zero, found[1:]))
+    return shifted, [odds - zero for odds in null]
 
 
-def _features(
-    view: View, fields: FieldWeights | None, x: Side, y: Side
-) -> Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.float64]]:
-    seen = view.features(x, y)
-    if fields is None:
-        return seen
-    said = fields.features(x, y)
-    return lambda left, right: np.hstack([seen(left, right), said(left, right)])
+def _features(view: View, fields: FieldWeights | None, some: ComparedPairs) -> NDArray[np.float64]:
+    seen = view.features(some)
+    return seen if fields is None else np.hstack([seen, fields.features(some)])
+
+
+def _chosen(
+    signal: NDArray[np.float64], low: float
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Choose pairs to fit to, from a signal up, and how many pairs each represents.
+
+    Those of the highest signal are all taken, since matches are among them; of the others every
+    so many, in the order of the records.
+    """
+    chosen = np.flatnonzero(signal >= low)
+    if len(chosen) <= 2 * _KEPT:
+        return chosen, np.ones(len(chosen))
+    some = signal[chosen]
+    top = some >= np.partition(some, len(some) - _KEPT)[len(some) - _KEPT]
+    rest = chosen[~top]
+    step = max(len(rest) // _KEPT, 1)
+    drawn = rest[step // 2 :: step]
+    stands = np.ones(len(signal))
+    stands[drawn] = len(rest) / max(len(drawn), 1)
+    places = np.sort(np.concatenate([chosen[top], drawn]))
+    return places, stands[places]
 
 
 def _level(
@@ -222,7 +228,7 @@ def _level(
         above = [signal >= low for signal in signals]
         counts = np.array([some.sum() for some in above], np.float64)
         weights = np.array([share[some].sum() for share, some in zip(shares, above, strict=True)])
-        spread = np.sqrt((weights**2 / np.clip(counts, 1, _LEARNED_FROM)).sum())
+        spread = np.sqrt((weights**2 / np.clip(counts, 1, _MOST_COUNTED)).sum())
         if weights[0] - weights[1:].sum() >= max(_LEAST_EXCESS, 2 * spread):
             return low
     return None
@@ -250,31 +256,37 @@ def _odds_of_match(
     weight: NDArray[np.float64],
     ridge: NDArray[np.float64],
     expected: NDArray[np.float64],
+    start: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
     """Fit the log-odds z that a pair between is a match; the constant comes first.
 
-    Pairs between are strangers, as many as within, and matches on top: the odds of "between" are
+    Pairs between are non-matches, as many as within, and matches on top: the odds of "between" are
     1 + exp(z). Where features say much against a pair, these are 1 whatever z is, so that z may go
     on falling as a sum of weights does, while a logistic regression would have to bend.
 
     Args:
         features: (p, f) standardised.
         positive: (p,) which pairs are between.
-        weight: (p,) for how many each stands.
+        weight: (p,) importance weights.
         ridge: (f,) how strongly each coefficient is drawn to what is expected.
         expected: (f + 1,) coefficients.
+        start: (f + 1,) where the fit begins; at what is expected if None.
     """
 
     def loss(at: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        z = features @ at[1:] + at[0]
-        both = np.logaddexp(np.log(2.0), z)
-        value = float(weight @ (both - np.where(positive, np.logaddexp(0.0, z), 0.0)))
-        pull = weight * (expit(z - np.log(2.0)) - np.where(positive, expit(z), 0.0))
+        gradient = np.empty(len(at))
+        value = odds_of_match(features, positive, weight, at, gradient)
         away = at[1:] - expected[1:]
-        gradient = np.append(pull.sum(), pull @ features + ridge * away)
+        gradient[1:] += ridge * away
         return value + float(ridge @ away**2) / 2, gradient
 
     # It is not convex; from a logistic regression it came to the same wherever that was tried.
-    fit = minimize(loss, expected, jac=True, method="L-BFGS-B", options={"maxiter": _STEPS})
+    fit = minimize(
+        loss,
+        expected if start is None else start,
+        jac=True,
+        method="L-BFGS-B",
+        options={"maxiter": _STEPS},
+    )
     found: NDArray[np.float64] = fit.x
     return found

@@ -16,7 +16,7 @@ Journal of the American Statistical Association 64, 1969).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
@@ -29,7 +29,8 @@ from pprl.exchange.encodings import EncodingInfo
 from pprl.linkage.assignment import one_to_one
 from pprl.linkage.candidates.pairs import Pairs
 from pprl.linkage.local_fdr import count_reaching, local_precision, rising
-from pprl.linkage.model.comparison_vectors import Side, View
+from pprl.linkage.model.compared_pairs import ComparedPairs, Side
+from pprl.linkage.model.comparison_vectors import View
 
 EDGES = np.array([0.15, 0.35, 0.55, 0.7, 0.85, 0.9999])
 """Contrasts at which a level begins; level 0 is for what is missing, 1 for no agreement."""
@@ -45,28 +46,10 @@ _COUNTED = 10
 _MOST = 6.0
 """How much a value's share moves the weight of equality, at most; in natural logarithms."""
 
+_CHUNK = 1 << 16
+
 _Values = NDArray[np.float64]
 _Rows = NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Sample:
-    """Pairs of records, between files or within one.
-
-    Attributes:
-        left, right: The files.
-        pairs: The pairs.
-        stands: (p,) for how many pairs between the files each stands.
-    """
-
-    left: Side
-    right: Side
-    pairs: Pairs
-    stands: _Values
-
-    def take(self, places: NDArray[np.bool_]) -> Sample:
-        """Select pairs."""
-        return replace(self, pairs=self.pairs.take(places), stands=self.stands[places])
 
 
 def can_be_added(info: EncodingInfo) -> bool:
@@ -136,7 +119,9 @@ class FieldWeights:
     shares: Shares | None
 
     @classmethod
-    def learn(cls, view: View, between: Sample, within: Sequence[Sample]) -> FieldWeights | None:
+    def learn(
+        cls, view: View, between: ComparedPairs, within: Sequence[ComparedPairs]
+    ) -> FieldWeights | None:
         """Estimate m and u from the more similar pairs, and from pairs taken at random.
 
         Returns:
@@ -145,12 +130,12 @@ class FieldWeights:
         shares, equal = Shares.of(view, _distinct(between))
         u = _chances(view, between, equal)
         samples = [between, *within]
-        levels = [_levels(view, one) for one in samples]
+        levels = [_level(view, one) for one in samples]
         added = [
             _added(view, one, shares, level) for one, level in zip(samples, levels, strict=True)
         ]
         scores = [one.pairs.similarity for one in samples]
-        stands = np.concatenate([one.stands for one in within])
+        stands = np.concatenate([one.weight for one in within])
         groups = np.arange(len(u))
         weights = np.zeros(u.shape)
         for _ in range(_ROUNDS):
@@ -170,38 +155,38 @@ class FieldWeights:
         """Number of features."""
         return len(self.weights) + 5
 
-    def score(self, x: Side, y: Side, pairs: Pairs) -> _Values:
-        """Add up what the fields of pairs of records say: (p,)."""
-        said = self._said(x, y)
-        return self.view.in_chunks(lambda *rows: said(*rows).sum(axis=1), x, y, pairs)
+    def for_files(self, x: Side, y: Side) -> FieldWeights:
+        """Count how many records have each filter, where that is not known."""
+        if self.shares is not None:
+            return self
+        return replace(self, shares=Shares.of(self.view, [x] if x is y else [x, y])[0])
 
-    def features(self, x: Side, y: Side) -> Callable[[_Rows, _Rows], _Values]:
-        """Describe pairs of rows of two files: (p, width).
+    def score(self, some: ComparedPairs) -> _Values:
+        """Add up what the fields of pairs of records say: (p,)."""
+        out = np.empty(len(some))
+        known = self.for_files(some.left, some.right)
+        for start in range(0, len(some), _CHUNK):
+            part = slice(start, start + _CHUNK)
+            out[part] = known.field_weights(some.take(part)).sum(axis=1)
+        return out
+
+    def features(self, some: ComparedPairs) -> _Values:
+        """Describe pairs of two files: (p, width).
 
         The sum of what the fields say, what speaks for the pair, what against it, the strongest of
         either, and each field.
         """
-        each = self._said(x, y)
+        said = self.for_files(some.left, some.right).field_weights(some)
+        sums = [one.sum(axis=1) for one in (said, np.maximum(said, 0.0), np.minimum(said, 0.0))]
+        return np.stack([*sums, said.max(axis=1), said.min(axis=1), *said.T], axis=1)
 
-        def describe(left: _Rows, right: _Rows) -> _Values:
-            said = each(left, right)
-            sums = [one.sum(axis=1) for one in (said, np.maximum(said, 0.0), np.minimum(said, 0.0))]
-            return np.stack([*sums, said.max(axis=1), said.min(axis=1), *said.T], axis=1)
-
-        return describe
-
-    def _said(self, x: Side, y: Side) -> Callable[[_Rows, _Rows], _Values]:
-        """Weigh the fields of pairs of rows: (p, groups)."""
-        shares = self.shares or Shares.of(self.view, [x] if x is y else [x, y])[0]
-        added = shares.added(self.view, x)
-        groups = np.arange(len(self.weights))
-
-        def describe(left: _Rows, right: _Rows) -> _Values:
-            level = _level(self.view, x, y, left, right)
-            said: _Values = self.weights[groups, level]
-            return said + np.where(level == _EQUAL, added[left], 0.0)
-
-        return describe
+    def field_weights(self, some: ComparedPairs) -> _Values:
+        """Weigh the fields of pairs: (p, groups)."""
+        assert self.shares is not None  # noqa: S101
+        level = _level(self.view, some)
+        said: _Values = self.weights[np.arange(len(self.weights)), level]
+        added = self.shares.added(self.view, some.left)
+        return said + np.where(level == _EQUAL, added[some.rows[0]], 0.0)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values: no filters, nor how many records have them."""
@@ -220,7 +205,7 @@ class FieldWeights:
         return cls(view, weights, None)
 
 
-def _distinct(between: Sample) -> list[Side]:
+def _distinct(between: ComparedPairs) -> list[Side]:
     one, other = between.left, between.right
     return [one] if one is other else [one, other]
 
@@ -235,32 +220,30 @@ def _fingerprints(view: View, side: Side) -> NDArray[np.uint64]:
     return np.stack(columns, axis=1)
 
 
-def _level(view: View, x: Side, y: Side, left: _Rows, right: _Rows) -> NDArray[np.int64]:
+def _level(view: View, some: ComparedPairs) -> NDArray[np.int64]:
     """Say to which level rows agree: (p, groups)."""
-    level = 1 + np.searchsorted(EDGES, view.contrast(x, y, left, right), side="right")
-    return np.where((x.sizes[left] > 0) & (y.sizes[right] > 0), level, 0)
+    left, right = some.rows
+    level = 1 + np.searchsorted(EDGES, view.contrast(some), side="right")
+    return np.where((some.left.sizes[left] > 0) & (some.right.sizes[right] > 0), level, 0)
 
 
-def _levels(view: View, sample: Sample) -> NDArray[np.int64]:
-    x, y = sample.left, sample.right
-    return view.in_chunks(lambda *rows: _level(view, x, y, *rows), x, y, sample.pairs)
-
-
-def _added(view: View, sample: Sample, shares: Shares, level: NDArray[np.int64]) -> _Values:
+def _added(view: View, some: ComparedPairs, shares: Shares, level: NDArray[np.int64]) -> _Values:
     """Add up what equality adds in the fields of pairs that are equal: (p,)."""
-    x, y = sample.left, sample.right
-    rows = shares.added(view, x)
-    added = view.in_chunks(lambda left, _: rows[left], x, y, sample.pairs)
+    added = shares.added(view, some.left)[some.rows[0]]
     total: _Values = np.where(level == _EQUAL, added, 0.0).sum(axis=1)
     return total
 
 
-def _chances(view: View, between: Sample, equal: _Values) -> _Values:
+def _chances(view: View, between: ComparedPairs, equal: _Values) -> _Values:
     """Estimate u from random pairs: (groups, LEVELS), 1 for what is missing."""
     rng = np.random.default_rng(0)
     x, y = between.left, between.right
     left, right = (rng.integers(len(side.words), size=_SAMPLE) for side in (x, y))
-    level = _level(view, x, y, left, right)
+    # Rows, whatever records they are of.
+    some = ComparedPairs.of(
+        replace(x, starts=None), replace(y, starts=None), Pairs(left, right, np.empty(_SAMPLE))
+    )
+    level = _level(view, some)
     counts = [np.bincount(one, minlength=LEVELS) for one in level.T]
     u = np.stack(counts).astype(np.float64) + 0.5
     u[:, 1:] /= u[:, 1:].sum(axis=1, keepdims=True)
@@ -268,7 +251,7 @@ def _chances(view: View, between: Sample, equal: _Values) -> _Values:
     return u
 
 
-def _one_to_one(between: Sample, score: _Values) -> NDArray[np.int64]:
+def _one_to_one(between: ComparedPairs, score: _Values) -> NDArray[np.int64]:
     """Choose links, and put the places of the best first."""
     pairs = replace(between.pairs, similarity=score)
     n_left, n_right = (int(side.max(initial=-1)) + 1 for side in (pairs.left, pairs.right))

@@ -1,73 +1,82 @@
-"""Scoring pairs for a decision: similarity, less what a rival comes near to."""
+"""The rival margin: a score, less what a pair's best rival exceeds a floor by."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pprl.exchange.encodings import Encodings
+from pprl.kernels.comparison import best_two, less_rivals
 from pprl.linkage.candidates.pairs import Pairs
-from pprl.linkage.model.density_ratio import Evidence
 
 WEIGHT = 0.45
 """Weight of the margin. From 0.3 to 0.6 the means over data sets are alike; a greater weight helps
 where near-twins of a record are about, a smaller one where values are often wrong."""
 
 
+@dataclass(frozen=True, eq=False)
+class Rivals:
+    """The best and second best score of each place, gathered in one pass over pairs.
+
+    Attributes:
+        best: (places,) the best score, or the floor.
+        second: (places,) the next best, or the floor.
+        holder: (places,) number of the pair that has the best, -1 where there is none.
+        floor: What is no rival.
+    """
+
+    best: NDArray[np.float64]
+    second: NDArray[np.float64]
+    holder: NDArray[np.int64]
+    floor: float
+
+    @classmethod
+    def of(
+        cls,
+        left: NDArray[np.int64],
+        right: NDArray[np.int64],
+        score: NDArray[np.float64],
+        floor: float,
+    ) -> Rivals:
+        """Gather the rivals of pairs; see `with_margin`."""
+        places = 1 + max(int(left.max(initial=-1)), int(right.max(initial=-1)))
+        made = cls(
+            np.full(places, floor), np.full(places, floor), np.full(places, -1, np.int64), floor
+        )
+        for place in (left, right):
+            best_two(place, score, made.best, made.second, made.holder, 0)
+        return made
+
+
 def with_margin(
     pairs: Pairs, left: NDArray[np.int64], right: NDArray[np.int64], floor: float
 ) -> Pairs:
-    """Lower each pair's similarity by 0.45 times what its runner-up exceeds ``floor`` by.
+    """Lower each pair's score by 0.45 times what its runner-up exceeds ``floor`` by.
 
-    The runner-up is the most similar other pair that has either of the pair's places.
+    The runner-up is the best other pair that has either of the pair's places.
 
     Args:
-        pairs: The pairs.
+        pairs: The pairs, with a score for similarity.
         left: (p,) the place that each pair takes up on the left, from 0: a record, or a record
             and the file that its partner is in.
         right: (p,) the place on the right; one that is a left place, too, has the same number.
         floor: What is no rival.
 
     Returns:
-        The pairs, with the score for similarity; it may be below 0.
+        The pairs, with the score less the margin; it may be below 0.
     """
-    rivals = _runner_up(np.concatenate([left, right]), np.tile(pairs.similarity, 2), floor)
-    runner = np.maximum(rivals[: len(pairs)], rivals[len(pairs) :])
-    score = pairs.similarity - WEIGHT * np.maximum(runner - floor, 0.0)
+    found = Rivals.of(left, right, pairs.similarity, floor)
+    score = np.empty(len(pairs))
+    less_rivals(
+        left,
+        right,
+        pairs.similarity,
+        found.best,
+        found.second,
+        found.holder,
+        floor,
+        WEIGHT,
+        score,
+    )
     return Pairs(pairs.left, pairs.right, score)
-
-
-def scored_for(
-    evidence: Evidence | None, a: Encodings, b: Encodings | None, pairs: Pairs, floor: float
-) -> Pairs:
-    """Score pairs between two files, or within one, with the margin to their rivals."""
-    first = 0 if b is None else a.info.records
-    pairs, least = weighed(evidence, a, b or a, pairs, floor)
-    return with_margin(pairs, pairs.left, first + pairs.right, least)
-
-
-def weighed(
-    evidence: Evidence | None, a: Encodings, b: Encodings, pairs: Pairs, floor: float
-) -> tuple[Pairs, float]:
-    """Score pairs without their rivals; and say what score makes none."""
-    if evidence is None:
-        return pairs, floor
-    # Evidence of nought or less, which strangers reach, makes no rival.
-    return evidence.score(a, b, pairs), 0.0
-
-
-def _runner_up(
-    place: NDArray[np.int64], similarity: NDArray[np.float64], floor: float
-) -> NDArray[np.float64]:
-    """For each pair, the best similarity among the other pairs of its place; else the floor."""
-    order = np.lexsort((-similarity, place))
-    ranked, falling = place[order], similarity[order]
-    new = np.ones(len(order), bool)
-    new[1:] = ranked[1:] != ranked[:-1]
-    first = np.flatnonzero(new)
-    best = np.repeat(falling[first], np.diff(first, append=len(order)))
-    # The best of a place has the next one for a rival, if that is of the same place.
-    best[first] = np.where(np.append(new[1:], True)[first], floor, np.append(falling[1:], 0)[first])
-    result = np.empty(len(order))
-    result[order] = best
-    return result

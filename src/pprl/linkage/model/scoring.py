@@ -14,7 +14,7 @@ from pprl.linkage.candidates.pairs import Pairs
 from pprl.linkage.candidates.pool import Pool
 from pprl.linkage.candidates.similarity import ABOVE_ALL
 from pprl.linkage.model.density_ratio import Evidence
-from pprl.linkage.model.margin import weighed, with_margin
+from pprl.linkage.model.margin import with_margin
 
 _UNIT = 0.02
 """What a unit of log-odds counts in similarity, where clusters are joined by the mean."""
@@ -82,7 +82,9 @@ class Criterion:
         return over * _UNIT if learned else over
 
     def _score(self, pool: Pool, pairs: Pairs) -> tuple[Pairs, float]:
-        return weighed(self.evidence, pool.encodings, pool.encodings, pairs, self.floor)
+        if self.evidence is None:
+            return pairs, self.floor
+        return self.evidence.score(pool.encodings, pool.encodings, pairs), 0.0
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, for ``linkage.json``."""
