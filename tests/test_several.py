@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from pprl.linkage.decision.several import _expected
 from typer.testing import CliRunner
 
 import pprl
@@ -31,7 +32,6 @@ from pprl.linkage.candidates.pairs import Pairs
 from pprl.linkage.candidates.pool import Pool
 from pprl.linkage.decision.cut import Cut
 from pprl.linkage.decision.estimate import Estimate
-from pprl.linkage.decision.several import _expected
 from pprl.linkage.local_fdr import false_links
 from pprl.linkage.model.scoring import Criterion
 from pprl.linkage.resolution.deliveries import load_previous

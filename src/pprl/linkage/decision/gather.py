@@ -2,10 +2,10 @@
 
 Null pairs are learned from a sample where a file is large: comparing it with itself would cost
 more than the linkage. So many records are compared with the rest of their file as the smaller
-file has, 3,000 at least and 16,384 at most. Each has some twenty null pairs. With 3,000 records, a
-score that one record in a thousand reaches by chance is reached by three of them, and the tail
-beyond the highest thirty is drawn; with 16,384 the number of false links at the cut, one in a
-thousand, is known to a quarter, ten times as well as the interval of the estimate allows for.
+file has, 6,000 at least and 16,384 at most; files of up to 12,000 records are compared whole. On
+12,644 and 16,987 made-up records, hardened, 3,000 records lost 0.0013 of F1 beside whole files, and
+6,000 lost 0.0005. With 16,384 the number of false links at the cut, if that is one in a thousand
+records, is known to a quarter, and the interval of the estimate allows for a factor of 2.5.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from pprl.linkage.decision.missingness import kinds_of, lack_alike
 from pprl.linkage.decision.null_pairs import Within
 from pprl.linkage.model.compared_pairs import ComparedPairs, Side
 
-_FEWEST, _MOST = 3_000, 16_384
+_FEWEST, _MOST = 6_000, 16_384
 _SHARE = 1 / 3
 """What comparing within files may cost at most beside comparing between them, beyond the fewest."""
 

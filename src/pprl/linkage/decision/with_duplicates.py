@@ -1,6 +1,6 @@
 """A threshold of similarity for the pairs of several files, or of one that repeats people.
 
-Where no file has duplicates, `pprl.linkage.decision.several` decides better, with all the evidence
+Where no file has duplicates, `pprl.linkage.decision.decide` decides better, with all the evidence
 there is; here pairs within files show what strangers look like, for a threshold of the similarity
 alone. A file with duplicates is no null for itself: its nearest neighbours are the duplicates.
 What is left is the shape of the similarities, see `pprl.linkage.decision.density_valley`; and,
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pprl.linkage.candidates.exhaustive import Progress, scored_pairs
-from pprl.linkage.candidates.floor import find_centre, find_floor
+from pprl.linkage.candidates.floor import find_centre, find_floor, find_floor_of_repeated
 from pprl.linkage.candidates.pairs import Pairs
 from pprl.linkage.candidates.pool import Pool
 from pprl.linkage.decision.density_valley import LEAST, NOWHERE, Gap, find_gap, find_slowing
@@ -39,7 +39,11 @@ def find_threshold(
     """
     everybody = pool.encodings
     clean = (groups >= 0).all() and len(pool.names) > 1
-    floor = find_floor(everybody, everybody, len(pool.names) - 1 if clean else 0)
+    floor = (
+        find_floor(everybody, everybody, len(pool.names) - 1)
+        if clean
+        else find_floor_of_repeated(everybody)
+    )
     n = len(pool)
     if n * n <= 2 * _COMPARISONS:
         pairs = scored_pairs(everybody, None, floor, workers=workers, progress=progress)
