@@ -19,7 +19,7 @@ from pprl.errors import PprlWarning
 from pprl.exchange.encodings import Encodings
 from pprl.holder.suggest import suggest_schema
 from pprl.kernels.groups import common_bits
-from pprl.linkage import link as link_module
+from pprl.linkage import advice
 from pprl.linkage.candidates.blocking import KeyBlocking
 from pprl.linkage.candidates.exhaustive import scored_pairs
 from pprl.linkage.candidates.pairs import Pairs
@@ -399,7 +399,7 @@ def test_the_rarest_of_many_combinations_are_one(monkeypatch: pytest.MonkeyPatch
 
 
 def test_links_that_may_well_be_false_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(link_module, "VAGUE", 0.995)
+    monkeypatch.setattr(advice, "VAGUE", 0.995)
     a, b = register(3, shared=300)
     with pytest.warns(PprlWarning, match="links as few as 99% may be right"):
         result = pprl.link(a, b)

@@ -228,7 +228,7 @@ def test_variants_are_looked_up_by_the_row_that_is_most_alike() -> None:
     assert np.array_equal(plain, varied)
 
 
-@pytest.mark.filterwarnings("ignore:the two counts of what strangers look like disagree")
+@pytest.mark.filterwarnings("ignore:the two counts of what non-matches look like disagree")
 @pytest.mark.parametrize("files", [2, 3])
 def test_from_people_to_links(tmp_path: Path, files: int) -> None:
     """The suggested schema, encoded and linked; with three files into clusters."""

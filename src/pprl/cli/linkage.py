@@ -10,6 +10,7 @@ import typer
 
 from pprl.cli.console import AsJson, Folder, Identity, app, out, progress_bar
 from pprl.cli.jobs import (
+    Allow,
     DryRun,
     JobFile,
     Memory,
@@ -17,6 +18,7 @@ from pprl.cli.jobs import (
     Scheduler,
     Set,
     ShowProgress,
+    end_uncompared,
     job_of,
     run_from_command_line,
 )
@@ -103,6 +105,7 @@ def link(
     max_pairs: Annotated[
         int | None, typer.Option("--max-pairs", help="Give up when more pairs reach the threshold.")
     ] = None,
+    allow: Allow = False,
     identity: Identity = None,
     job: JobFile = None,
     changes: Set = None,
@@ -143,7 +146,13 @@ def link(
     if job or changes or resume or dry_run or memory or scheduler:
         made = job_of(job, paths, given, changes or (), others)
         run_from_command_line(
-            made, resume=resume, dry_run=dry_run, scheduler=scheduler, show=show, as_json=as_json
+            made,
+            resume=resume,
+            dry_run=dry_run,
+            scheduler=scheduler,
+            show=show,
+            allow=allow,
+            as_json=as_json,
         )
         return
     if len(paths) < 2 or output is None:
@@ -168,6 +177,7 @@ def link(
             blocking_of(blocking, unreachable),
             workers,
             max_pairs,
+            allow,
             identity,
             as_json,
         )
@@ -213,6 +223,7 @@ def link(
         write_table(result.curve, curves[1])
     if as_json:
         print(json.dumps(facts))
+        end_uncompared(facts["blocking"], allow=allow)
         return
     says = "the least alike at" if result.rule == "auto" else "at or above"
     cut = "" if result.threshold is None else f", {says} {result.threshold:.3g}"
@@ -225,6 +236,7 @@ def link(
         highlight=False,
         soft_wrap=True,
     )
+    end_uncompared(facts["blocking"], allow=allow)
 
 
 @app.command()
@@ -238,6 +250,7 @@ def dedupe(
     unreachable: Unreachable = "report",
     workers: Workers = None,
     max_pairs: MaxPairs = 100_000_000,
+    allow: Allow = False,
     identity: Identity = None,
     as_json: AsJson = False,
 ) -> None:
@@ -252,6 +265,7 @@ def dedupe(
         blocking_of(blocking, unreachable),
         workers,
         max_pairs,
+        allow,
         identity,
         as_json,
     )
@@ -267,6 +281,7 @@ def _cluster(
     blocking: Blocking | None,
     workers: int | None,
     max_pairs: int,
+    allow: bool,
     identity: Path | None,
     as_json: bool,
 ) -> None:
@@ -317,6 +332,7 @@ def _cluster(
     write_json(facts, facts_file)
     if as_json:
         print(json.dumps(facts))
+        end_uncompared(facts["blocking"], allow=allow)
         return
     events = "" if result.events is None else f", {len(result.events):,} events"
     says = "the least alike linked at" if result.criterion.rivals else "threshold"
@@ -330,6 +346,7 @@ def _cluster(
         highlight=False,
         soft_wrap=True,
     )
+    end_uncompared(facts["blocking"], allow=allow)
 
 
 @app.command()

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from pprl.errors import PprlWarning, UsageError
 from pprl.exchange.encodings import EncodingInfo, Encodings, check_compatible, warn_absent_fields
 from pprl.exchange.links import Clusters
+from pprl.linkage.advice import FEW, VAGUE
 from pprl.linkage.candidates.blocking import Blocking, BlockingReport
 from pprl.linkage.candidates.exhaustive import MAX_PAIRS, Progress, check_threshold, scored_pairs
 from pprl.linkage.candidates.in_blocks import blocked_pairs
@@ -33,7 +34,6 @@ from pprl.linkage.resolution.conflicts import find_conflicts
 from pprl.linkage.resolution.deliveries import Previous, name_clusters
 
 _REPEATS = 0.02
-_FEW = 100
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,10 +49,6 @@ class _Compared:
     pairs: Pairs
     compared: int
     blocking: BlockingReport | None = None
-
-
-VAGUE = 0.5
-"""Where the interval of the estimated precision goes below it, a threshold is a guess."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -407,7 +403,7 @@ def _decided(pool: Pool, found: Decision, compared: _Compared) -> _Choice:
             PprlWarning,
             stacklevel=4,
         )
-    if len(pool) < _FEW or (precision and precision.low < VAGUE):
+    if len(pool) < FEW or (precision and precision.low < VAGUE):
         warnings.warn(
             "the files are too few or too small for their own pairs to say much about "
             "non-matches; the automatic threshold is a guess",

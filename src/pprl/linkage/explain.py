@@ -217,7 +217,9 @@ def _key_pairs(method: KeyBlocking | PSig, x: NDArray[np.uint64], y: NDArray[np.
     )
     _, i, j = np.intersect1d(keys_x, keys_y, assume_unique=True, return_indices=True)
     counts_x, counts_y = counts_x[i], counts_y[j]
-    keep = counts_x * counts_y <= method.largest_block
+    keep = np.ones(len(counts_x), bool)
+    if method.largest_block is not None:
+        keep &= counts_x * counts_y <= method.largest_block
     if isinstance(method, PSig):
         keep &= method.keeps(counts_x, counts_y, len(x), len(y))
     return int((counts_x * counts_y)[keep].sum())

@@ -14,20 +14,19 @@ import pyarrow as pa
 from pprl.errors import PprlWarning, UsageError
 from pprl.exchange.encodings import EncodingInfo, Encodings, check_compatible, warn_absent_fields
 from pprl.exchange.links import Links
+from pprl.linkage.advice import about_links, give
 from pprl.linkage.assignment import check_matching, match, one_to_one
 from pprl.linkage.candidates.blocking import Blocking, BlockingReport
 from pprl.linkage.candidates.exhaustive import MAX_PAIRS, Progress, check_threshold, scored_pairs
 from pprl.linkage.candidates.floor import find_floor
 from pprl.linkage.candidates.in_blocks import blocked_pairs
 from pprl.linkage.candidates.pairs import by_similarity
-from pprl.linkage.cluster import VAGUE, ClusterResult, cluster
+from pprl.linkage.cluster import ClusterResult, cluster
 from pprl.linkage.decision.estimate import Estimate, check_precision
 from pprl.linkage.decision.gather import decide_two_files
 from pprl.linkage.decision.gaussian_mixture import find_mixture_threshold
 from pprl.linkage.options import Matching
 
-_FEW = 100
-_DISAGREE = 0.05
 _HIGH, _LOW = 0.7, 0.55
 _MIXTURES_FAIL = (
     "the threshold is that of two bell curves, which similarities do not keep to: on eight data "
@@ -293,52 +292,24 @@ def _link_by_itself(
     progress: Progress | None,
 ) -> LinkResult:
     start = time.perf_counter()
-    if min(a.info.records, b.info.records) < _FEW:
-        warnings.warn(
-            f"with fewer than {_FEW} records in a file its neighbours say little about "
-            f"non-matches; the automatic threshold is a guess",
-            PprlWarning,
-            stacklevel=3,
-        )
     decision = decide_two_files(
         a, b, precision=precision, blocking=blocking, workers=workers, progress=progress
     )
-    if decision.repeating:
-        warnings.warn(
-            f"some people seem to be in a file several times ({', '.join(decision.repeating)}), or "
-            f"it has more relatives such as twins than the other: these were not taken to show "
-            f"what strangers look like. Deduplicate it first, or link into clusters "
-            f"(--deduplicated).",
-            PprlWarning,
-            stacklevel=3,
-        )
-    least, most = decision.cut.range
-    if most - least > _DISAGREE * max(decision.cut.links, 1):
-        warnings.warn(
-            f"the two counts of what strangers look like disagree: {least:,} or {most:,} links. "
-            f"The estimate is doubtful; look at links near the cut.",
-            PprlWarning,
-            stacklevel=3,
-        )
     order = np.lexsort((decision.kept.right, decision.kept.left))
     links = decision.kept.take(order)
     estimate = decision.estimate
-    if estimate.precision is not None and estimate.precision.low < VAGUE:
-        warnings.warn(
-            f"of these {len(links):,} links as few as {estimate.precision.low:.0%} may be right: "
-            f"few are in both files, or the files say little about non-matches. The automatic "
-            f"threshold is a guess",
-            PprlWarning,
-            stacklevel=3,
-        )
-    if not len(links):
-        warnings.warn(
-            "no links: no records of the two files are more alike than records within one "
-            "file are. Is there anybody who is in both? Are both written alike (script, order of "
-            "dates and names)? Or do both files repeat people (deduplicate them first)?",
-            PprlWarning,
-            stacklevel=3,
-        )
+    give(
+        about_links(
+            (a.info.records, b.info.records),
+            len(links),
+            decision.cut.range,
+            estimate.precision,
+            decision.repeating,
+            decision.implausible,
+            untold=decision.untold,
+        ),
+        stacklevel=3,
+    )
     return LinkResult(
         links=links.to_links(a, b, decision.cut.probability[order]),
         threshold=float(links.similarity.min()) if len(links) else None,

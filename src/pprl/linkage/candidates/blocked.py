@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from itertools import combinations
 
 import numpy as np
 import pyarrow as pa
@@ -29,6 +30,10 @@ from pprl.linkage.candidates.tiling import Chunk, Tiling
 _TASK_PAIRS = 4_000_000
 _TASK_ROWS = 1024
 _OUTPUT = 1 << 16
+_TILED = 1_000_000
+"""Pairs of a block from which on it is laid out in tiles, where a pair costs a tenth."""
+_FEW_PASSES = 6
+"""Earlier passes up to which it is: the pairs that they met are counted by combinations of them."""
 
 
 class BlockedComparison:
@@ -66,7 +71,9 @@ class BlockedComparison:
         with ThreadPoolExecutor(n_threads) as pool:
             for at in range(len(self._columns)):
                 orders, blocks = self._blocks(at)
-                parts = list(_tasks(blocks))
+                large = (blocks[:, 1] * blocks[:, 3] >= _TILED) & (at <= _FEW_PASSES)
+                yield from self._large(at, blocks[large], orders, pool, 2 * n_threads)
+                parts = list(_tasks(blocks[~large]))
                 tasks = (pool.submit(self._compare, at, part, orders) for part in parts)
                 done = enumerate(in_order(tasks, 2 * n_threads), start=1)
                 for number, (found, compared) in done:
@@ -99,7 +106,9 @@ class BlockedComparison:
             blocks = blocks[blocks[:, 1] > 1]
         x, y = blocks[:, 1], blocks[:, 3]
         pairs = x * (x - 1) // 2 if self._within else x * y
-        keep = x * y <= method.largest_block
+        keep = np.ones(len(blocks), bool)
+        if method.largest_block is not None:
+            keep &= x * y <= method.largest_block
         if isinstance(method, PSig):
             keep &= method.keeps(x, y, len(self._a), len(self._b))
         # What is not compared here must not count as met when a later pass looks back.
@@ -162,6 +171,53 @@ class BlockedComparison:
             score = similarity(self._measure, shared, x, y, self._a.info.bits)
             found.append((left, right, score))
         return found, int(compared[0])
+
+    def _large(
+        self,
+        at: int,
+        blocks: NDArray[np.int64],
+        orders: list[NDArray[np.int64]],
+        pool: ThreadPoolExecutor,
+        ahead: int,
+    ) -> Iterator[Chunk]:
+        """Compare large blocks in tiles, and leave out the pairs that an earlier pass met."""
+        for first, count, first_b, count_b in blocks.tolist():
+            rows = np.sort(orders[0][first : first + count])
+            others = None if self._within else np.sort(orders[1][first_b : first_b + count_b])
+            second = None if others is None else take_rows(self._b, others)
+            tiling = Tiling.make(take_rows(self._a, rows), second, self._threshold, self._measure)
+            pairs = tiling.pairs_before(len(rows))
+            self._compared += pairs - self._met_earlier(at, rows, others)
+            compare = partial(_all_chunks, tiling, len(rows))
+            tasks = (pool.submit(compare, start) for start in range(0, len(rows), _TASK_ROWS))
+            for found in in_order(tasks, ahead):
+                for left, right, score in found:
+                    i, j = rows[left], (rows if others is None else others)[right]
+                    new = np.ones(len(i), bool)
+                    for earlier in range(at):
+                        key = self._keys[0][i, earlier]
+                        new &= (key == 0) | (key != self._keys[1][j, earlier])
+                    yield i[new], j[new], score[new]
+
+    def _met_earlier(
+        self, at: int, rows: NDArray[np.int64], others: NDArray[np.int64] | None
+    ) -> int:
+        """Count the pairs of a block that share a key of an earlier pass.
+
+        Pairs that share keys of several are counted once: inclusion and exclusion.
+        """
+        met = 0
+        for many in range(1, at + 1):
+            for passes in combinations(range(at), many):
+                columns = list(passes)
+                own = self._keys[0][rows][:, columns]
+                if others is None:
+                    _, counts = _counted(own)
+                    shared = int((counts * (counts - 1) // 2).sum())
+                else:
+                    shared = _shared_pairs(own, self._keys[1][others][:, columns])
+                met += shared if many % 2 else -shared
+        return met
 
     def _unreached(self, pool: ThreadPoolExecutor, ahead: int) -> Iterator[Chunk]:
         """Compare the rows without a key with all others, each pair once."""
@@ -236,6 +292,25 @@ def _runs(
         order, made = rows[sort], made[sort]
     starts = np.flatnonzero(np.append(True, made[1:] != made[:-1])[: len(made)])
     return made[starts], starts, np.diff(np.append(starts, len(made))), order
+
+
+def _counted(
+    keys: NDArray[np.uint64],
+) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+    """Count the rows of each combination of keys, without those that lack one."""
+    found, counts = np.unique(keys[(keys > 0).all(axis=1)], axis=0, return_counts=True)
+    return found, counts.astype(np.int64)
+
+
+def _shared_pairs(x: NDArray[np.uint64], y: NDArray[np.uint64]) -> int:
+    """Count the pairs of rows that have the same keys, and lack none."""
+    (one, of_one), (other, of_other) = _counted(x), _counted(y)
+    _, number = np.unique(np.concatenate([one, other]), axis=0, return_inverse=True)
+    number = number.reshape(-1)
+    counts = np.zeros((2, int(number.max(initial=-1)) + 1), np.int64)
+    counts[0, number[: len(one)]] = of_one
+    counts[1, number[len(one) :]] = of_other
+    return int((counts[0] * counts[1]).sum())
 
 
 def _spread(starts: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -36,11 +36,12 @@ class KeyBlocking:
     """Compare records that share a blocking key that the holders made.
 
     Attributes:
-        largest_block: A block of more pairs than this is passed over, and reported.
+        largest_block: A block of more pairs than this is passed over, and reported; without a
+            number every block is compared, large ones in tiles, as fast as without blocking.
         passes: Names of the schema's passes to use; without any all of them.
     """
 
-    largest_block: int = LARGEST_BLOCK
+    largest_block: int | None = None
     passes: tuple[str, ...] = ()
 
     def names(self, a: Encodings) -> list[str]:

@@ -77,9 +77,12 @@ def iterate_blocked(
 
 def _warn_dropped(report: BlockingReport) -> None:
     if report.dropped_pairs:
+        left, right = report.purged
         warnings.warn(
             f"blocks were passed over for their size: {report.dropped_pairs:,} pairs in "
-            f"{sum(report.dropped_blocks.values())} blocks ({', '.join(report.dropped_blocks)})",
+            f"{sum(report.dropped_blocks.values())} blocks ({', '.join(report.dropped_blocks)}). "
+            f"No block is left to {left:,} records of the first file and {right:,} of the second: "
+            f"they were compared with nobody.",
             PprlWarning,
             stacklevel=4,
         )

@@ -7,8 +7,8 @@ them is the `pprl.linkage.decision.design.Design`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -73,6 +73,9 @@ class Decision:
         blocking: What blocking left out; None where every pair was compared.
         compared: Number of pairs of rows between files that were compared.
         repeating: The holders whose files seem to repeat people.
+        implausible: Filters that no record can have, by holder; they were set aside.
+        untold: Whether there is nothing to tell matches from: all records are alike, or there
+            is one in each file.
     """
 
     ranked: Pairs
@@ -84,13 +87,15 @@ class Decision:
     blocking: BlockingReport | None
     compared: int
     repeating: tuple[str, ...]
+    implausible: Mapping[str, int] = field(default_factory=dict)
+    untold: bool = False
 
     @classmethod
-    def nothing(cls) -> Decision:
-        """Decide nothing, where there are no two files with records."""
+    def nothing(cls, *, untold: bool = False) -> Decision:
+        """Decide nothing, where there are no two files with records to tell apart."""
         none = np.empty(0)
         cut = Cut(0, 0.0, none, none, (0, 0))
-        return cls(Pairs.concat([]), none, cut, 0.0, none, None, None, 0, ())
+        return cls(Pairs.concat([]), none, cut, 0.0, none, None, None, 0, (), untold=untold)
 
     @cached_property
     def kept(self) -> Pairs:

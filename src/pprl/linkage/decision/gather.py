@@ -18,6 +18,7 @@ from pprl.exchange.encodings import Encodings
 from pprl.linkage.candidates.blocking import Blocking, BlockingReport
 from pprl.linkage.candidates.exhaustive import Progress, scored_pairs
 from pprl.linkage.candidates.floor import find_centre, find_floor
+from pprl.linkage.candidates.implausible import all_alike, implausible, set_aside
 from pprl.linkage.candidates.in_blocks import blocked_pairs
 from pprl.linkage.candidates.pairs import Pairs
 from pprl.linkage.candidates.pool import Pool, subset
@@ -39,6 +40,7 @@ def decide_two_files(
     precision: float | None = None,
     blocking: Blocking | None = None,
     workers: int | None = None,
+    max_pairs: int | None = None,
     progress: Progress | None = None,
 ) -> Decision:
     """Compare two files and decide; they must have been checked by `check_compatible`.
@@ -46,12 +48,14 @@ def decide_two_files(
     With blocking, only pairs that share a block are looked at, between the files and within.
     """
     records = a.info.records, b.info.records
+    names = tuple(one.info.holder or f"file {at}" for at, one in enumerate((a, b), start=1))
     if not all(records):
         return Decision.nothing()
-    design = TwoFiles(
-        tuple(one.info.holder or f"file {at}" for at, one in enumerate((a, b), start=1)),
-        np.array(records, np.int64),
-    )
+    if max(records) < 2 or (all_alike(a) and all_alike(b)):
+        return Decision.nothing(untold=True)
+    odd = [implausible(one) for one in (a, b)]
+    a, b = (set_aside(one, rows) for one, rows in zip((a, b), odd, strict=True))
+    design = TwoFiles(names, np.array(records, np.int64))
     kinds = kinds_of([a, b])
     if not lack_alike(kinds):
         a, b = (replace(one, present=None) for one in (a, b))
@@ -60,9 +64,9 @@ def decide_two_files(
     sides = Side.of(a), Side.of(b)
     report: BlockingReport | None = None
     if blocking is None:
-        pairs = scored_pairs(a, b, floor, workers=workers, progress=progress)
+        pairs = scored_pairs(a, b, floor, workers=workers, max_pairs=max_pairs, progress=progress)
     else:
-        pairs, report = blocked_pairs(a, b, floor, blocking, workers=workers)
+        pairs, report = blocked_pairs(a, b, floor, blocking, workers=workers, max_pairs=max_pairs)
     within = tuple(
         _within(number, file, side, floor, records, blocking, workers, progress)
         for number, (file, side) in enumerate(zip((a, b), sides, strict=True))
@@ -70,7 +74,9 @@ def decide_two_files(
     compared = len(a) * len(b) if report is None else report.compared
     between = ComparedPairs.of(*sides, pairs)
     candidates = Candidates(floor, between, within, kinds, False, compared, report)
-    return decide(candidates, design, precision=precision)
+    decision = decide(candidates, design, precision=precision)
+    counts = {name: int(rows.sum()) for name, rows in zip(names, odd, strict=True) if rows.any()}
+    return replace(decision, implausible=counts)
 
 
 def null_records(n: int, records: tuple[int, int]) -> int:

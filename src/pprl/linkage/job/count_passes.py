@@ -44,7 +44,7 @@ def cells_of(keys: NDArray[np.uint64]) -> NDArray[np.int64]:
 
 
 def count_passes(
-    files: Sequence[EncodingsFile], passes: Sequence[int], largest_block: int, memory: int
+    files: Sequence[EncodingsFile], passes: Sequence[int], largest_block: int | None, memory: int
 ) -> tuple[list[PassCounts], tuple[int, int]]:
     """Count rows and pairs of each pass, reading the keys as often as memory demands.
 
@@ -77,13 +77,16 @@ def count_passes(
 
 
 def _add(
-    counts: PassCounts, left: NDArray[np.uint64], right: NDArray[np.uint64], largest_block: int
+    counts: PassCounts,
+    left: NDArray[np.uint64],
+    right: NDArray[np.uint64],
+    largest_block: int | None,
 ) -> PassCounts:
     x, of_left = np.unique(left, return_counts=True)
     y, of_right = np.unique(right, return_counts=True)
     shared, at_x, at_y = np.intersect1d(x, y, assume_unique=True, return_indices=True)
     pairs = of_left[at_x] * of_right[at_y]
-    too_large = pairs > largest_block
+    too_large = np.zeros(len(pairs), bool) if largest_block is None else pairs > largest_block
     dropped = shared[too_large]
     sides = [
         np.bincount(

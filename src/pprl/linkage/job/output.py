@@ -15,6 +15,7 @@ from pprl.exchange.files import whole_file
 from pprl.exchange.links import SCHEMA
 from pprl.exchange.rows import EncodingsFile
 from pprl.linkage.candidates.pairs import Pairs
+from pprl.linkage.job.in_memory import chances
 from pprl.linkage.job.spill import cannot_write, opened, read_facts, read_group
 
 
@@ -32,20 +33,23 @@ def save_links(
             whole_file(out) as temporary,
             pq.ParquetWriter(temporary, SCHEMA, compression="zstd") as writer,
         ):
-            facts = read_facts(chosen)
+            facts, at = read_facts(chosen), 0
             for pairs in _batches(chosen, batch):
                 columns = [
                     ids_of(files[0], pairs.left),
                     ids_of(files[1], pairs.right),
                     pa.array(pairs.similarity),
-                    _probability(pairs, facts),
+                    _probability(pairs, facts, at),
                 ]
+                at += len(pairs)
                 writer.write_table(pa.table(columns, schema=SCHEMA))
     except OSError as error:
         raise cannot_write(out, error) from None
 
 
-def _probability(pairs: Pairs, facts: Mapping[str, Any]) -> pa.Array:
+def _probability(pairs: Pairs, facts: Mapping[str, Any], at: int) -> pa.Array:
+    if "chances" in facts:
+        return pa.array(chances(facts["chances"])[at : at + len(pairs)])
     if not facts.get("points"):
         return pa.nulls(len(pairs), pa.float64())
     return pa.array(np.interp(pairs.similarity, facts["points"], facts["probability"]))

@@ -10,6 +10,7 @@ import pyarrow as pa
 from pprl.errors import OutputExists
 from pprl.exchange.rows import EncodingsFile
 from pprl.linkage.job.compare_parts import write_bucket_pairs, write_tile_pairs
+from pprl.linkage.job.in_memory import write_decided
 from pprl.linkage.job.manifest import Manifest, manifest_of
 from pprl.linkage.job.plan import SIDES
 from pprl.linkage.job.rows import write_buckets
@@ -68,6 +69,8 @@ def _run(manifest: Manifest, name: str, path: Path) -> Facts:
                 writer.append_sorted(pairs)
             writer.end_run()
         return {"merged": writer.found}
+    if kind == LINKS and plan.in_memory:
+        return write_decided(job, plan, path)
     if kind == LINKS:
         names = list(plan.merge_parts()) or list(plan.pair_parts())
         parts = [part_path(manifest.folder, one) for one in names]

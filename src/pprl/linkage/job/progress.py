@@ -16,6 +16,7 @@ _ROW, _ROW_WORD = 0.8e-6, 0.06e-6
 _KEYED_PAIR, _KEYED_WORD = 4e-9, 0.35e-9
 _PAIR, _WORD = 0.1e-9, 0.08e-9
 _PART = 0.02
+_WEIGHED = 60e-6
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,10 @@ class Watch:
 def costs(plan: Plan) -> dict[str, float]:
     """Estimate the seconds of one core that each part takes."""
     row = _ROW + plan.words * _ROW_WORD
+    if plan.in_memory:
+        # Pairs within the files cost as much again; and each record has pairs to be weighed.
+        pairs = 2 * plan.pairs * (_PAIR + plan.words * _WORD)
+        return {"links": _PART + pairs + sum(plan.records) * _WEIGHED}
     made = {
         name: _PART + (chunk.end - chunk.start) * len(plan.passes) * row
         for name, chunk in plan.chunk_parts().items()
@@ -124,6 +129,8 @@ def expected_seconds(plan: Plan, auto: bool) -> float:
     """Estimate how long the parts take with the plan's workers."""
     made = {name: cost for name, cost in costs(plan).items() if auto or not _of_auto(name)}
     alone = made.pop("links")
+    if plan.in_memory:
+        return alone / plan.workers
     return alone + sum(made.values()) / plan.workers
 
 

@@ -18,6 +18,8 @@ from pprl.exchange.files import new_folder, write_json
 from pprl.exchange.links import Links
 from pprl.exchange.rows import EncodingsFile
 from pprl.exchange.threads import threads
+from pprl.linkage.advice import about_links, give
+from pprl.linkage.decision.estimate import Figure
 from pprl.linkage.engine import Engine, LocalEngine
 from pprl.linkage.job.config import InputFile, Job
 from pprl.linkage.job.lock import owned
@@ -188,7 +190,7 @@ def _do_parts(manifest: Manifest, own: Path, engine: Engine, progress: Progress 
     auto = manifest.job.linkage.threshold == "auto"
     stages = {
         "sorting rows": list(plan.chunk_parts()),
-        "sampling": [FLOOR] if auto else [],
+        "sampling": [FLOOR] if auto and not plan.in_memory else [],
         "comparing": list(plan.pair_parts()),
         "sampling neighbours": list(null_parts(plan)) if auto else [],
         "merging": list(plan.merge_parts()),
@@ -259,12 +261,20 @@ def _finish(
         save_links(chosen, files, plan.batch, out)
     decided = read_facts(chosen)
     auto = job.linkage.threshold == "auto"
-    if auto and not decided["found"]:
-        warnings.warn(
-            "no links: no records of the two files are more alike than records within one "
-            "file are. Is there anybody who is in both?",
-            PprlWarning,
-            stacklevel=3,
+    if auto:
+        precision = decided["estimate"]["precision"]
+        links = decided["found"]
+        give(
+            about_links(
+                plan.records,
+                links,
+                tuple(decided.get("range", (links, links))),
+                None if precision is None else Figure(**precision),
+                decided.get("repeating", []),
+                decided.get("implausible", {}),
+                untold=decided.get("untold", False),
+            ),
+            stacklevel=4,
         )
     estimate_file = folder / "estimate.json"
     if auto and not estimate_file.exists():
@@ -272,7 +282,9 @@ def _finish(
     parts = [read_facts(part_path(manifest.folder, name)) for name in plan.pair_parts()]
     compared = sum(part["compared"] for part in parts)
     report = None
-    if plan.passes:
+    if plan.in_memory:
+        compared, report = decided["compared"], decided["blocking"]
+    elif plan.passes:
         every = plan.rows[0] * plan.rows[1]
         report = {
             "compared": compared,

@@ -36,6 +36,8 @@ _WINDOW_SHARE, _WINDOW_LEAST = 0.015, 20
 
 def null_parts(plan: Plan) -> dict[str, tuple[Side, int]]:
     """Name the parts that look for neighbours within a file."""
+    if plan.in_memory:
+        return {}
     return {f"null/{side}-{at:02}": (side, at) for side in SIDES for at in range(len(plan.passes))}
 
 
