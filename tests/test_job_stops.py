@@ -262,7 +262,6 @@ def test_memory_too_small(tmp_path: Path) -> None:
         ("inputs.left.pth=x", "did you mean 'path'"),
         ("blocking.passes=['four']", "no pass 'four'; the files have 'one', 'two', 'three'"),
         ("inputs.right.holder='somebody'", "of holder 'right', not 'somebody'"),
-        ("blocking.method=none", "a job finds it only with"),
         ("linkage", "option=value"),
         ("version=2", "'version'"),
     ],
