@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from os import PathLike
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 import pyarrow as pa
@@ -22,6 +22,9 @@ from pprl.errors import (
     SchemaMismatch,
     UsageError,
 )
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FORMAT_VERSION: Literal[1] = 1
 """The version of the encodings file that this library writes and reads."""
@@ -178,6 +181,32 @@ class Encodings:
         rows |= {f"{name} filled": f"{share:.1%}" for name, share in self.info.present.items()}
         return card("Encodings", rows, self.popcounts() / self.info.bits, "share of bits set")
 
+    def to_arrow(self) -> pa.Table:
+        """Return the encodings as an Arrow table, with the columns of an encodings file.
+
+        ``record_id``, ``clk`` (or ``clk_<group>`` for each CLK group) as binary, and, where there
+        are any, ``variant``, ``present`` as binary and ``block_keys`` as a list of numbers.
+        """
+        columns: dict[str, pa.Array] = {"record_id": self.record_ids}
+        if self.info.groups:
+            columns |= {f"clk_{name}": _binary(self.group(name)) for name in self.info.groups}
+        else:
+            columns["clk"] = _binary(self.clks)
+        if self.variants is not None:
+            columns["variant"] = pa.array(self.variants)
+        if self.present is not None:
+            columns["present"] = _binary(self.present)
+        if self.block_keys is not None:
+            flat = pa.array(self.block_keys.reshape(-1))
+            passes = self.block_keys.shape[1]
+            columns["block_keys"] = pa.FixedSizeListArray.from_arrays(flat, passes)
+        return pa.table(columns)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return the encodings as a pandas DataFrame, with the columns of `to_arrow`."""
+        frame: pd.DataFrame = self.to_arrow().to_pandas()
+        return frame
+
     @property
     def words(self) -> NDArray[np.uint64]:
         """The CLKs as (n, ceil(bits / 64)) words, zero padded."""
@@ -247,6 +276,13 @@ class Encodings:
         from pprl.exchange.files import read_encodings
 
         return read_encodings(path, identity)
+
+
+def _binary(rows: NDArray[np.uint8]) -> pa.Array:
+    """Turn (n, bytes) into n values of so many bytes."""
+    width = rows.shape[1]
+    buffer = pa.py_buffer(np.ascontiguousarray(rows))
+    return pa.FixedSizeBinaryArray.from_buffers(pa.binary(width), len(rows), [None, buffer])
 
 
 def as_words(clks: NDArray[np.uint8]) -> NDArray[np.uint64]:

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from os import PathLike
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -32,6 +32,9 @@ from pprl.linkage.options import Rule, RuleChoice
 from pprl.linkage.resolution.agglomerative import SLACK, check_rule, choose_rule, join
 from pprl.linkage.resolution.conflicts import find_conflicts
 from pprl.linkage.resolution.deliveries import Previous, name_clusters
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _REPEATS = 0.02
 
@@ -123,6 +126,14 @@ class ClusterResult:
             "events": None if self.events is None else _counts(self.events["event"]),
             "seconds": round(self.seconds, 3),
         }
+
+    def to_arrow(self) -> pa.Table:
+        """Return the clusters as an Arrow table."""
+        return self.clusters.to_arrow()
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return the clusters as a pandas DataFrame."""
+        return self.clusters.to_pandas()
 
     def report(self, path: str | PathLike[str], **options: Any) -> Any:
         """Write the linkage report; see `pprl.report`, which takes the same options."""

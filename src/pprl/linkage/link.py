@@ -6,7 +6,7 @@ import time
 import warnings
 from dataclasses import dataclass
 from os import PathLike
-from typing import Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 import pyarrow as pa
@@ -26,6 +26,9 @@ from pprl.linkage.decision.estimate import Estimate, check_precision
 from pprl.linkage.decision.gather import decide_two_files
 from pprl.linkage.decision.gaussian_mixture import find_mixture_threshold
 from pprl.linkage.options import Matching
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _HIGH, _LOW = 0.7, 0.55
 _MIXTURES_FAIL = (
@@ -87,6 +90,14 @@ class LinkResult:
             "links": len(self.links),
             "seconds": round(self.seconds, 3),
         }
+
+    def to_arrow(self) -> pa.Table:
+        """Return the links as an Arrow table."""
+        return self.links.to_arrow()
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return the links as a pandas DataFrame."""
+        return self.links.to_pandas()
 
     def report(self, path: str | PathLike[str], **options: Any) -> Any:
         """Write the linkage report; see `pprl.report`, which takes the same options."""
