@@ -64,6 +64,7 @@ def test_files_whose_records_are_all_alike(kinds: int) -> None:
         pprl.dedupe(a)
 
 
+@pytest.mark.filterwarnings("ignore:with fewer than 100 records")
 def test_one_record_in_each_file() -> None:
     a, b = (encodings_of(half_full(seed, 1), name) for seed, name in enumerate("ab"))
     with pytest.warns(PprlWarning, match="one record in each file"):

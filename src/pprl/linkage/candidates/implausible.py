@@ -18,6 +18,8 @@ from pprl.exchange.encodings import Encodings, as_words, count_bits
 _SPREADS = 12.0
 """Standard deviations. Of 10**12 records none is 8 away if its bits are set at random; a record's
 bits are not quite independent, so that the limit is wider."""
+_NEARLY_ALL = 0.95
+"""Share of bits that no record sets where half of the records set far fewer."""
 _NORMAL = 1.4826
 """From the median deviation to the standard deviation, if values are normal."""
 _SAMPLE = 256
@@ -46,8 +48,10 @@ def implausible(a: Encodings) -> NDArray[np.bool_]:
             continue
         middle = float(np.median(filled))
         spread = _NORMAL * float(np.median(np.abs(filled - middle)))
-        # Where most rows have the same number, half of what is not set is a wide margin.
-        most = max(middle + _SPREADS * spread, middle + (size - middle) / 2)
+        # Where rows differ much, nearly all bits are too many; where most rows have the same
+        # number, half of what is not set is a wide margin.
+        most = min(middle + _SPREADS * spread, _NEARLY_ALL * size)
+        most = max(most, middle + (size - middle) / 2)
         found |= count > most
     return found
 
