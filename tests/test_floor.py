@@ -48,13 +48,10 @@ def test_many_records_of_a_person(mean: int) -> None:
 
 
 def test_many_records_of_a_person_in_two_files() -> None:
-    files, persons = zip(
-        *(visits(60, 10, name, seed=at) for at, name in enumerate("ab")), strict=True
-    )
-    found = pprl.cluster(*files, deduplicated=False)
-    recall, precision = pair_recall(
-        found.clusters.to_pandas(), np.concatenate([one for _, one in made])
-    )
+    made = [visits(60, 10, name, seed=at) for at, name in enumerate("ab")]
+    found = pprl.cluster(*(file for file, _ in made), deduplicated=False)
+    person = np.concatenate([one for _, one in made])
+    recall, precision = pair_recall(found.clusters.to_pandas(), person)
     assert min(recall, precision) > 0.98
 
 
