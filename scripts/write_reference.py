@@ -1,4 +1,4 @@
-"""Write the pages that are made from the code: the command line, errors and exit codes.
+"""Write the pages that are made from the code: the command line, errors, the tree of modules.
 
 python scripts/write_reference.py            after a change of either
 python scripts/write_reference.py --check    exit code 1 if a page is not current
@@ -6,6 +6,7 @@ python scripts/write_reference.py --check    exit code 1 if a page is not curren
 
 from __future__ import annotations
 
+import ast
 import inspect
 import json
 import re
@@ -22,8 +23,10 @@ from pprl import errors
 from pprl.cli import app
 
 REFERENCE = Path(__file__).parent.parent / "docs" / "reference"
+ARCHITECTURE = REFERENCE.parent / "explanation" / "architecture.md"
+SOURCE = Path(__file__).parent.parent / "src" / "pprl"
 VECTOR = Path(__file__).parent.parent / "tests" / "golden" / "encodings-format-1.json"
-MARKERS = re.compile(r"(<!-- (?:errors|vector): .*? -->\n).*?(<!-- end -->)", re.DOTALL)
+MARKERS = re.compile(r"(<!-- (?:errors|vector|tree): .*? -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -194,12 +197,36 @@ def vector_table() -> str:
     return "\n".join([*lines, ""])
 
 
+def module_tree() -> str:
+    """List every module with the first sentence of its docstring, folder by folder."""
+    lines = ["```", "src/pprl/"]
+
+    def describe(folder: Path, depth: int) -> None:
+        names = [one for one in sorted(folder.glob("*.py")) if one.name != "__init__.py"]
+        folders = sorted(one.parent for one in folder.glob("*/__init__.py"))
+        for one in [*names, *folders]:
+            source = one if one.is_file() else one / "__init__.py"
+            said = (ast.get_docstring(ast.parse(source.read_text(encoding="utf-8"))) or "").strip()
+            first = re.split(r"(?<=[.:])\s", said.replace("\n", " "), maxsplit=1)[0].rstrip(".:")
+            label = "  " * depth + one.name + ("" if one.is_file() else "/")
+            lines.append(f"{label:<28} {first}".rstrip())
+            if one.is_dir():
+                describe(one, depth + 1)
+
+    describe(SOURCE, 1)
+    return "\n".join([*lines, "```", ""])
+
+
 def pages() -> dict[Path, str]:
     """Return every page as it should be."""
     made = {REFERENCE / "command-line.md": command_line()}
-    for name, table in (("errors.md", error_table()), ("encoding.md", vector_table())):
-        content = (REFERENCE / name).read_text(encoding="utf-8")
-        made[REFERENCE / name] = MARKERS.sub(
+    for page, table in (
+        (REFERENCE / "errors.md", error_table()),
+        (REFERENCE / "encoding.md", vector_table()),
+        (ARCHITECTURE, module_tree()),
+    ):
+        content = page.read_text(encoding="utf-8")
+        made[page] = MARKERS.sub(
             lambda found, table=table: f"{found[1]}\n{table}\n{found[2]}", content
         )
     return made

@@ -16,7 +16,7 @@ from pprl.evaluation.figures import Figure, f1_of, wilson
 from pprl.evaluation.subgroups import Groups, Subgroup, read_groups, split
 from pprl.evaluation.tables import PairTable, links_of, pair_codes, true_pairs
 from pprl.exchange.encodings import Encodings
-from pprl.linkage.blocking import BlockingReport
+from pprl.linkage.candidates.blocking import BlockingReport
 
 __all__ = [
     "BlockingQuality",

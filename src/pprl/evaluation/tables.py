@@ -133,7 +133,7 @@ def best_first(
     """Rank pairs by score, falling, equals in the order of the table; (m,) their places.
 
     With ``one_to_one`` a pair is left out when one of its records stands in a better one
-    (greedy, as `pprl.linkage.match`). What is left above any score is then what one-to-one
+    (greedy, as `pprl.linkage.assignment`). What is left above any score is then what one-to-one
     matching with that threshold gives.
     """
     from pprl.kernels.assignment import greedy
