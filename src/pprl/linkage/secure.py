@@ -24,7 +24,7 @@ from pprl.exchange.shares import Answer, Ids, Layout
 from pprl.linkage.match import match
 from pprl.linkage.pairs import Pairs
 from pprl.linkage.similarity import similarity
-from pprl.linkage.threshold import LOCAL_PRECISION, false_links
+from pprl.linkage.threshold import LOCAL_PRECISION
 
 _Ints = NDArray[np.int64]
 _CHUNK = 1 << 16
@@ -83,7 +83,7 @@ def count_within(encodings: Encodings, layout: Layout, grid: Sequence[Exact], le
 def choose_threshold(
     grid: Sequence[Exact], between: _Ints, within: Sequence[_Ints], records: Sequence[int]
 ) -> Exact | None:
-    """Choose the lowest threshold down to which at least half of the added pairs are matches.
+    """Choose the lowest threshold down to which at least half of the added links are matches.
 
     Of the passes that one counts that finds most pairs. Pairs within the files show how many
     pairs of different people reach a threshold, as in `pprl.linkage.threshold`; here they are
@@ -99,22 +99,22 @@ def choose_threshold(
         One of the grid; None where even the highest has more false pairs than true ones.
     """
     number = int(between.sum(1).argmax())
-    links = between[number]
     same = sum((one[number] for one in within), np.zeros(len(grid), np.int64))
     rate = same / max(sum(n * (n - 1) / 2 for n in records), 1.0)
-    most = np.minimum(links, min(records))
-    false = false_links(most, rate, records[0], records[1])
+    n_a, n_b = records
+    # Pairs of one person, and one-to-one links of different people that are left over.
+    true = np.clip(between[number] - rate * n_a * n_b, 0.0, min(records))
+    false = (n_a - true) * (n_b - true) * rate
+    false /= 1 + rate * np.maximum(n_a - true, n_b - true)
     chosen: Exact | None = None
-    above_links, above_false = 0.0, 0.0
+    above_true, above_false = 0.0, 0.0
     for at in range(len(grid))[::-1]:
-        added = links[at] - above_links
-        if added > 0:
-            # Pairs beyond one for each record cannot be matches.
-            wrong = max(false[at] - above_false, 0.0) + (added - max(most[at] - above_links, 0.0))
-            if 1 - wrong / added < LOCAL_PRECISION:
+        more_true, more_false = true[at] - above_true, max(false[at] - above_false, 0.0)
+        if between[number][at]:
+            if more_true <= LOCAL_PRECISION * (more_true + more_false):
                 break
             chosen = grid[at]
-        above_links, above_false = float(links[at]), float(false[at])
+        above_true, above_false = float(true[at]), float(false[at])
     return chosen
 
 
