@@ -41,7 +41,7 @@ bench-quick: $(READY)
 	$(BIN)/python benchmarks/side_by_side.py --quick
 
 # The environment of a computing party of a secure linkage; its engine has wheels for Linux and
-# Python 3.10 and 3.11 only.
+# Python 3.11 here.
 secure: secure/.venv/.ready
 
 secure/.venv/.ready: secure/pyproject.toml secure/constraints.txt

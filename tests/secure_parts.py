@@ -15,8 +15,8 @@ from conftest import encodings_of
 from pprl.exchange.encodings import Encodings
 from pprl.exchange.identities import new_identity
 from pprl.exchange.sealing import open_sealed
-from pprl.exchange.secure_job import LinksTo, Party, SecureJob, Terms, new_id
-from pprl.exchange.shares import MAGIC, Answer, Ids, lay_out, split
+from pprl.exchange.secure_job import Answer, LinksTo, Party, SecureJob, Terms, new_id
+from pprl.exchange.shares import MAGIC, Ids, lay_out, split
 from pprl.linkage.secure import count_within, exact
 
 HOLDERS = ("hospital", "registry")
@@ -115,10 +115,10 @@ def parts(
     return Parts(folder, job, (ids[0], ids[1]))
 
 
-def dice(x: np.ndarray, y: np.ndarray) -> Fraction | None:
-    """Compute Dice exactly from unpacked bits, and slowly; None of two empty filters."""
-    both = int(x.sum()) + int(y.sum())
-    return Fraction(2 * int((x & y).sum()), both) if both else None
+def counts(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Count common bits, and bits of both, of every two rows of unpacked bits."""
+    wide = x.astype(np.int64), y.astype(np.int64)
+    return wide[0] @ wide[1].T, wide[0].sum(1)[:, None] + wide[1].sum(1)[None, :]
 
 
 def rebuilt(made: Parts, holder: str) -> list[np.ndarray]:
@@ -140,16 +140,21 @@ def answered(made: Parts, step: dict[str, Any]) -> list[Answer]:
         for number, (a, b) in enumerate(zip(left, right, strict=True)):
             for block in range(a.shape[0]):
                 units.append([number, block, block + 1, 0, a.shape[1], 0, b.shape[1]])
-                pairs = [(dice(x, y) or 0) >= Fraction(p, q) for x in a[block] for y in b[block]]
-                results.append(np.packbits(pairs))
+                common, both = counts(a[block], b[block])
+                results.append(np.packbits((2 * q * common >= p * both) & (both > 0)))
     else:
-        found = [dice(left[n][k, i], right[n][k, j]) for n, k, i, j in step["pairs"]]
-        results.append(np.packbits([found[x] >= found[y] for x, y in step["rivals"]]))
+        found = [counts(left[n][k, [i]], right[n][k, [j]]) for n, k, i, j in step["pairs"]]
+        alike = [Fraction(2 * int(common[0, 0]), int(both[0, 0])) for common, both in found]
+        results.append(np.packbits([alike[x] >= alike[y] for x, y in step["rivals"]]))
     whole = np.concatenate(results)
     one, two = (rng.integers(0, 256, len(whole), np.uint8) for _ in range(2))
     header = {
-        "job": made.job.job.id, "step": step["step"], "agreed": "same", "run": "one",
-        "layouts": {ids.holder: ids.split for ids in made.ids}, "units": units,
+        "job": made.job.job.id,
+        "step": step["step"],
+        "agreed": "same",
+        "run": "one",
+        "layouts": {ids.holder: ids.split for ids in made.ids},
+        "units": units,
     }
     return [
         Answer(header | {"party": party}, share.tobytes())

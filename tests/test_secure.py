@@ -67,7 +67,9 @@ def test_three_shares_are_the_encodings_and_each_stands_somewhere(
             assert (held[slots >= 0] == file.clks[slots[slots >= 0]]).all()
             assert not held[slots < 0].any()
             rows = np.sort(slots[slots >= 0])
-            keyed = np.arange(len(file)) if blocks == 1 else np.flatnonzero(file.block_keys[:, number])
+            keyed = (
+                np.arange(len(file)) if blocks == 1 else np.flatnonzero(file.block_keys[:, number])
+            )
             assert (rows == keyed).all()
         assert ids.record_ids.equals(file.record_ids)
 
@@ -283,5 +285,8 @@ def test_the_commands_write_a_job_and_shares(tmp_path: Path) -> None:
     cut = run.invoke(app, ["secure", "split", str(tmp_path / "a.clk.parquet"), *out])
     assert cut.exit_code == 0, cut.output
     assert sorted(path.name for path in (tmp_path / "s").iterdir()) == [
-        "hospital.ids.age", "hospital.party0.age", "hospital.party1.age", "hospital.party2.age",
+        "hospital.ids.age",
+        "hospital.party0.age",
+        "hospital.party1.age",
+        "hospital.party2.age",
     ]

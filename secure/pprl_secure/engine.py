@@ -82,16 +82,18 @@ class Engine:
 
     def tell(self, text: str) -> list[str]:
         """Give a short text to the others and get theirs, in order of parties."""
-        return [one if isinstance(one, str) else one.decode() for one in self._guard(
-            lambda: self._link.all_gather(text)
-        )]
+        return [
+            one if isinstance(one, str) else one.decode()
+            for one in self._guard(lambda: self._link.all_gather(text))
+        ]
 
     def put_bits(self, name: str, own: np.ndarray, following: np.ndarray) -> None:
         """Give the engine shares of bits that were made outside, in its own format.
 
         Args:
             name: The variable.
-            own, following: (..., bytes) uint8, the shares number ``party`` and the next.
+            own: (..., bytes) uint8, the share number ``party``.
+            following: The next share, of the same shape.
         """
         bits = np.empty((*own.shape[:-1], own.shape[-1] * 8, 2), np.uint8)
         bits[..., 0], bits[..., 1] = np.unpackbits(own, axis=-1), np.unpackbits(following, axis=-1)
@@ -101,7 +103,10 @@ class Engine:
         self._runtime.set_var(name, share)
 
     def run(
-        self, program: Callable[..., Any], inputs: dict[str, tuple[tuple[int, ...], Any]], outputs: Sequence[str]
+        self,
+        program: Callable[..., Any],
+        inputs: dict[str, tuple[tuple[int, ...], Any]],
+        outputs: Sequence[str],
     ) -> None:
         """Run a program on shared variables.
 
@@ -198,9 +203,7 @@ def excess(threshold: tuple[int, int], scale: int) -> Callable[..., Any]:
     def over(a: Any, a_sum: Any, b: Any, b_sum: Any) -> Any:
         common = jnp.matmul(a, jnp.swapaxes(b, -1, -2))
         both = a_sum[..., :, None] + b_sum[..., None, :]
-        return (
-            scale * (2 * q * common - _FACTOR * p * both) + common - _FACTOR * _FACTOR
-        )
+        return scale * (2 * q * common - _FACTOR * p * both) + common - _FACTOR * _FACTOR
 
     return over
 

@@ -7,18 +7,13 @@ import io
 import json
 import os
 import struct
-import sys
+import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyrage
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 MAGIC = b"pprl-shares-1\n"
 _LENGTH = struct.Struct("<I")

@@ -20,8 +20,13 @@ _ORDERED = 1 << 18
 
 
 def compare(
-    engine: Engine, job: Job, threshold: tuple[int, int], left: Shares, right: Shares,
-    units: Sequence[Unit], keep: Callable[[bytes], None],
+    engine: Engine,
+    job: Job,
+    threshold: tuple[int, int],
+    left: Shares,
+    right: Shares,
+    units: Sequence[Unit],
+    keep: Callable[[bytes], None],
 ) -> None:
     """Compare the pairs of each unit, and hand on this party's share of the results.
 
@@ -29,7 +34,8 @@ def compare(
         engine: The engine.
         job: The job.
         threshold: Dice similarity p / q.
-        left, right: Shares of the two files.
+        left: Shares of the first file.
+        right: Shares of the second file.
         units: What to compare, in order.
         keep: Takes the share of a unit's results: a bit for each pair, packed.
     """
@@ -80,15 +86,20 @@ def count(
 
 
 def order(
-    engine: Engine, job: Job, left: Shares, right: Shares,
-    pairs: np.ndarray, rivals: np.ndarray,
+    engine: Engine,
+    job: Job,
+    left: Shares,
+    right: Shares,
+    pairs: np.ndarray,
+    rivals: np.ndarray,
 ) -> bytes:
     """Tell which of two pairs is the more similar, or as similar.
 
     Args:
         engine: The engine.
         job: The job.
-        left, right: Shares of the two files.
+        left: Shares of the first file.
+        right: Shares of the second file.
         pairs: (k, 4) pass, block, row, column of each pair.
         rivals: (m, 2) numbers of two pairs.
 
@@ -101,7 +112,8 @@ def order(
         shape = (len(some), job.bits)
         for name, file, column in (("x", left, 2), ("y", right, 3)):
             rows = [
-                np.stack([file.passes[p[0]][side][p[1], p[column]] for p in some]) for side in (0, 1)
+                np.stack([file.passes[p[0]][side][p[1], p[column]] for p in some])
+                for side in (0, 1)
             ]
             engine.put_bits(name, *rows)
         engine.run(_both_counts, {"x": (shape, bool), "y": (shape, bool)}, ["c", "s"])
@@ -115,7 +127,7 @@ def order(
         for name, raw in named.items():
             engine.put_pair(name, raw)
         shape = (len(one),)
-        engine.run(_at_least_as_similar, {name: (shape, np.int64) for name in named}, ["more"])
+        engine.run(_at_least_as_similar, dict.fromkeys(named, (shape, np.int64)), ["more"])
         out.append(engine.take_share("more") & 1)
     engine.drop("x", "y", "c", "s", "c1", "s1", "c2", "s2", "more")
     return np.packbits(np.concatenate(out)).tobytes()

@@ -62,7 +62,9 @@ def cut(job: Job, left: Shares, right: Shares) -> list[Unit]:
             height = min(rows, _ROWS)
             width = max(job.tile // max(height, 1), 1)
             units += [
-                Unit(number, 0, 1, row, min(row + height, rows), column, min(column + width, columns))
+                Unit(
+                    number, 0, 1, row, min(row + height, rows), column, min(column + width, columns)
+                )
                 for row in range(0, rows, height)
                 for column in range(0, columns, width)
             ]

@@ -39,7 +39,9 @@ def work(arguments: argparse.Namespace) -> None:
     """Do one step of a job together with the two other parties."""
     job = read_job(arguments.config)
     step = _read_step(arguments.step, job)
-    files = [read_shares(path, arguments.identity, job, arguments.party) for path in arguments.shares]
+    files = [
+        read_shares(path, arguments.identity, job, arguments.party) for path in arguments.shares
+    ]
     by_holder = {file.holder: file for file in files}
     if set(by_holder) != set(job.holders):
         raise WorkerError(f"--shares must be two files, of {job.holders[0]} and {job.holders[1]}.")
@@ -48,6 +50,9 @@ def work(arguments: argparse.Namespace) -> None:
     arguments.output.mkdir(parents=True, exist_ok=True)
     tls = _tls(arguments)
 
+    # The engine asks for four threads in each matrix product; where there are fewer processors,
+    # they wait for each other, and a product takes forty times as long.
+    os.environ.setdefault("OMP_THREAD_LIMIT", str(arguments.threads))
     from pprl_secure.engine import Engine
 
     engine = Engine(arguments.party, job.addresses, job.timeout, tls)
@@ -58,9 +63,13 @@ def work(arguments: argparse.Namespace) -> None:
             "Compare the files' SHA-256 digests."
         )
     header = {
-        "job": job.id, "step": step["step"], "party": arguments.party, "agreed": agreed,
+        "job": job.id,
+        "step": step["step"],
+        "party": arguments.party,
+        "agreed": agreed,
         "layouts": {left.holder: left.digest, right.holder: right.digest},
-        "threshold": step.get("threshold"), "units": [unit.to_list() for unit in units],
+        "threshold": step.get("threshold"),
+        "units": [unit.to_list() for unit in units],
     }
     out = arguments.output / f"{step['step']}.party{arguments.party}.age"
     if step["step"] == "compare":
@@ -74,8 +83,14 @@ def work(arguments: argparse.Namespace) -> None:
 
 
 def _compare(
-    engine: Engine, job: Job, step: dict[str, Any], left: Shares, right: Shares,
-    units: list[Unit], folder: Path, agreed: str,
+    engine: Engine,
+    job: Job,
+    step: dict[str, Any],
+    left: Shares,
+    right: Shares,
+    units: list[Unit],
+    folder: Path,
+    agreed: str,
 ) -> tuple[bytes, str]:
     """Compare all units, from the first that not all parties have done."""
     from pprl_secure.steps import compare
@@ -115,8 +130,27 @@ def _at_once(
     run = hashlib.sha256("".join(engine.tell(secrets.token_hex(16))).encode()).hexdigest()
     if step["step"] == "count":
         return count(engine, job, left, right, units).tobytes(), run
-    pairs, rivals = np.array(step["pairs"], np.int64), np.array(step["rivals"], np.int64)
+    pairs, rivals = _checked(step, left, right)
     return order(engine, job, left, right, pairs, rivals), run
+
+
+def _checked(step: dict[str, Any], left: Shares, right: Shares) -> tuple[np.ndarray, np.ndarray]:
+    """Refuse a step that names places that are not there."""
+    try:
+        pairs = np.array(step["pairs"], np.int64).reshape(-1, 4)
+        rivals = np.array(step["rivals"], np.int64).reshape(-1, 2)
+        shapes = [
+            (a[0].shape[0], a[0].shape[1], b[0].shape[1])
+            for a, b in zip(left.passes, right.passes, strict=True)
+        ]
+        ends = np.array([shapes[number] for number in pairs[:, 0]]).reshape(-1, 3)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        raise WorkerError("the step file names passes that are not there.") from None
+    if (pairs < 0).any() or (pairs[:, 1:] >= ends).any():
+        raise WorkerError("the step file names places that are not there.")
+    if not len(rivals) or rivals.min() < 0 or rivals.max() >= len(pairs):
+        raise WorkerError("the step file compares pairs that it does not name.")
+    return pairs, rivals
 
 
 def _read_step(path: Path | None, job: Job) -> dict[str, Any]:
@@ -167,13 +201,22 @@ def _parser() -> argparse.ArgumentParser:
         "worker", help="be one of three computing parties"
     )
     one.add_argument("--party", type=int, choices=(0, 1, 2), required=True)
-    one.add_argument("--config", type=Path, required=True, help="the job file, alike at all parties")
+    one.add_argument(
+        "--config", type=Path, required=True, help="the job file, alike at all parties"
+    )
     one.add_argument("--identity", type=Path, required=True, help="this party's age identity")
-    one.add_argument("--shares", type=Path, nargs=2, required=True, help="both holders' sealed shares")
+    one.add_argument(
+        "--shares", type=Path, nargs=2, required=True, help="both holders' sealed shares"
+    )
     one.add_argument("--step", type=Path, help="what to do next, as 'pprl secure collect' wrote it")
-    one.add_argument("-o", "--output", type=Path, required=True, help="folder for the sealed result")
+    one.add_argument(
+        "-o", "--output", type=Path, required=True, help="folder for the sealed result"
+    )
     one.add_argument("--certificate", type=Path, help="this party's certificate, PEM")
     one.add_argument("--private-key", type=Path, help="the key of that certificate, PEM")
     one.add_argument("--authority", type=Path, help="certificate that signed all three, PEM")
-    one.add_argument("--plain", action="store_true", help="no TLS: a tunnel protects the connections")
+    one.add_argument("--threads", type=int, default=1, help="threads of a matrix product; 1")
+    one.add_argument(
+        "--plain", action="store_true", help="no TLS: a tunnel protects the connections"
+    )
     return parser

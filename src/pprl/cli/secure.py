@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from pprl.cli.console import app, out
 from pprl.errors import UsageError
 
-if TYPE_CHECKING:
-    from pprl.exchange.secure_job import SecureMatching
+SecureMatching = Literal["one-to-one", "one-to-many", "many-to-one", "many-to-many"]
 
 secure_app = typer.Typer(
     help="Linkage by three computing parties, none of which sees an encoding.",
@@ -38,10 +37,8 @@ def make_job(
         str, typer.Option("--threshold", help="The Dice similarity a link needs, or auto.")
     ] = "auto",
     matching: Annotated[
-        str,
-        typer.Option(
-            "--matching", help="one-to-one, one-to-many, many-to-one or many-to-many."
-        ),
+        SecureMatching,
+        typer.Option("--matching", help="one-to-one, one-to-many, many-to-one or many-to-many."),
     ] = "one-to-one",
     blocks: Annotated[
         int,
@@ -60,7 +57,8 @@ def make_job(
         int, typer.Option("--timeout", help="Seconds after which a silent party is given up.")
     ] = 120,
     tile: Annotated[
-        int, typer.Option("--tile", help="Pairs compared in one go; about 400 bytes of memory each.")
+        int,
+        typer.Option("--tile", help="Pairs compared in one go; about 400 bytes of memory each."),
     ] = 1 << 20,
 ) -> None:
     """Write the job file that two holders and three computing parties agree on."""
@@ -83,7 +81,7 @@ def make_job(
                 id=new_id(),
                 holders=(left, right),
                 bits=bits,
-                matching=matching,  # type: ignore[arg-type] - checked by the model
+                matching=matching,
                 blocking="none" if blocks == 1 else "keys",
                 blocks=blocks,
                 threshold=given,
@@ -95,7 +93,7 @@ def make_job(
                 tile=tile,
             ),
             links_to=LinksTo(recipient=links_to),
-            party=tuple(parties_of(party)),  # type: ignore[arg-type] - three, or an error
+            party=parties_of(party),
         )
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
@@ -159,9 +157,7 @@ def collect(
     terms = SecureJob.load(job)
     named = {one.holder: one for one in (Ids.load(path, identity) for path in ids)}
     if set(named) != set(terms.job.holders):
-        raise UsageError(
-            f"--ids must be given twice, of {' and of '.join(terms.job.holders)}."
-        )
+        raise UsageError(f"--ids must be given twice, of {' and of '.join(terms.job.holders)}.")
     left, right = (named[name] for name in terms.job.holders)
     opened = [read_answer(path, identity) for path in answers]
     found = {

@@ -148,7 +148,7 @@ def _lines(part: BaseModel) -> list[str]:
     return [f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in values.items()]
 
 
-def parties_of(texts: Sequence[str]) -> list[Party]:
+def parties_of(texts: Sequence[str]) -> tuple[Party, Party, Party]:
     """Read three parties, each NAME,HOST:PORT,age1...
 
     Raises:
@@ -167,4 +167,4 @@ def parties_of(texts: Sequence[str]) -> list[Party]:
             ) from None
     if len(made) != 3:
         raise JobError(f"there are three computing parties, not {len(made)}: --party three times.")
-    return made
+    return made[0], made[1], made[2]

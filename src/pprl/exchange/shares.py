@@ -259,9 +259,7 @@ def put_together(answers: Sequence[Answer], job: SecureJob, ids: Sequence[Ids]) 
         raise UnreadableFile("the answers differ in length: one was cut short.")
     if first["step"] == "count":
         # The ring's sums wrap at 2^64, as they must.
-        total = sum(
-            (np.frombuffer(answer.payload, np.uint64) for answer in answers), np.uint64(0)
-        )
+        total = sum((np.frombuffer(answer.payload, np.uint64) for answer in answers), np.uint64(0))
         return Answer(first, np.asarray(total).tobytes())
     x, y, z = (np.frombuffer(answer.payload, np.uint8) for answer in answers)
     return Answer(first, (x ^ y ^ z).tobytes())

@@ -19,8 +19,8 @@ from scipy.sparse.csgraph import connected_components
 from pprl.errors import TooManyPairs, UnreadableFile
 from pprl.exchange.encodings import Encodings
 from pprl.exchange.links import SCHEMA, Links
-from pprl.exchange.secure_job import Exact, SecureMatching
-from pprl.exchange.shares import Answer, Ids, Layout
+from pprl.exchange.secure_job import Answer, Exact, SecureMatching
+from pprl.exchange.shares import Ids, Layout
 from pprl.linkage.match import match
 from pprl.linkage.pairs import Pairs
 from pprl.linkage.similarity import similarity
@@ -218,9 +218,11 @@ def choose_links(
     Args:
         reached: Pairs that reach the threshold.
         matching: The rule.
-        asked, rivals: What `find_rivals` gave.
+        asked: Numbers of the pairs with rivals, from `find_rivals`.
+        rivals: Which of these were compared, from `find_rivals`.
         answer: What the parties found of the rivals; None where there are none.
-        left, right: The holders' record ids.
+        left: Record ids of the first holder.
+        right: Record ids of the second holder.
 
     Returns:
         Links without a similarity, which nobody knows.
