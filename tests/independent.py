@@ -9,6 +9,8 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import math
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -79,18 +81,76 @@ class Stream:
         return numbers
 
 
-def diffused(filter_: list[int], bits: int, t: int, key: bytes) -> list[int]:
+def dealt(length: int, bits: int, t: int, key: bytes) -> list[list[int]]:
     stream, pool, out = Stream(key), [], []
     for _ in range(bits):
         chosen: list[int] = []
         aside: list[int] = []
         while len(chosen) < t:
-            pool = pool or stream.shuffled(len(filter_))
+            pool = pool or stream.shuffled(length)
             position = pool.pop()
             (aside if position in chosen else chosen).append(position)
         pool += aside
-        out.append(sum(filter_[position] for position in chosen) % 2)
+        out.append(chosen)
     return out
+
+
+def diffused(filter_: list[int], bits: int, t: int, key: bytes) -> list[int]:
+    sets = dealt(len(filter_), bits, t, key)
+    return [sum(filter_[position] for position in chosen) % 2 for chosen in sets]
+
+
+def race(j: int) -> int:
+    return 16384 + round(1024 * math.log(-math.log((j + 0.5) / 32768)))
+
+
+def scaled_log(n: int) -> int:
+    return round(1024 * math.log(min(n, 65536)))
+
+
+def minhash_clk(
+    document: dict[str, Any],
+    group: dict[str, Any],
+    person: dict[str, str | None],
+    key: bytes,
+    mark: str,
+) -> bytes:
+    """Encode one group that is hardened by minhash."""
+    fields = {field["name"]: field for field in document["fields"]}
+    hardening = group.get("hardening") or document["hardening"]
+    bits = group.get("bits", document["bits"])
+    slots = hardening.get("slots", bits)
+    weights = {
+        name: group.get("weights", {}).get(name)
+        or fields[name].get("bits_per_feature")
+        or fields[name]["bits_per_token"]
+        for name in group["fields"]
+    }
+    salt = b""
+    for one in group.get("salts", []):
+        text = person[one["field"]]
+        text = text and (text[: one["characters"]] if "characters" in one else text)
+        if not text:
+            return bytes(bits // 8)
+        salt += u32(len(text.encode())) + text.encode()
+    purpose = "salted-minhash" if group.get("salts") else "minhash"
+    least = [(1 << 16, 0)] * slots
+    for name, weight in weights.items():
+        secret = derive(key, purpose, mark, name, *filter(None, [group["name"]]), length=96)
+        cut = tokens(person[name] or "", fields[name]["tokens"]) if person[name] else []
+        for token, times in Counter(cut).items():
+            lighter = scaled_log(max(weights.values())) - scaled_log(weight)
+            if "bits_per_feature" in fields[name]:
+                lighter += scaled_log(len(cut))
+            moved = min(lighter, 13 * 1024) - scaled_log(min(times, 128))
+            nonce = hashlib.blake2b(salt + token.encode(), key=secret[:64], digest_size=12)
+            counter = nonce.digest() + bytes(4)
+            stream = Cipher(AES(secret[64:]), CTR(counter)).encryptor().update(bytes(2 * slots))
+            for slot in range(slots):
+                r = int.from_bytes(stream[2 * slot : 2 * slot + 2], "little")
+                least[slot] = min(least[slot], (race(r >> 1) + moved, r & 1))
+    sets = dealt(slots, bits, hardening["t"], derive(key, "minhash-slots", mark, group["name"]))
+    return packed([sum(least[slot][1] for slot in chosen) % 2 for chosen in sets])
 
 
 def packed(bits: list[int]) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +14,16 @@ import pytest
 import pprl
 from pprl import demo
 from pprl.errors import EmptyInput, PprlError, UsageError
+from pprl.holder.profiles import Setting, setting_of
 from pprl.holder.suggest import (
     ADDRESS_SHARE,
     EXPECTED_BITS,
+    hardening_of,
     recognise,
     renyi_entropy,
+    study_columns,
     suggest_schema,
+    write_schema,
 )
 
 COLUMNS = {
@@ -167,10 +172,10 @@ def test_large_data_is_sampled_evenly(monkeypatch: pytest.MonkeyPatch) -> None:
     frame = pd.DataFrame(
         {"surname": [f"naam{chr(97 + i % 7)}" for i in range(40_000)], "sex": ["m", "v"] * 20_000}
     )
-    text = suggest_schema(frame)
-    read = int(text.split(" records read")[0].rsplit(" ", 1)[1].replace(",", ""))
-    assert 200 <= read <= 500
-    assert "7 distinct" in text
+    study = suggest.study_columns(frame)
+    assert study.records == 40_000
+    assert 200 <= len(study.sample) <= 500
+    assert "7 distinct" in suggest_schema(frame)
 
 
 def test_content_decides_where_names_do_not() -> None:
@@ -214,7 +219,7 @@ def dutch_people() -> pd.DataFrame:
     )
 
 
-def test_the_default_is_overlapping_diffused_groups() -> None:
+def test_the_default_is_overlapping_groups_of_min_hashes() -> None:
     schema = pprl.Schema.from_toml(suggest_schema(dutch_people()))
     assert schema.presence_mask
     groups = {part.name: [field.name for field in part.fields] for part in schema.parts}
@@ -226,15 +231,63 @@ def test_the_default_is_overlapping_diffused_groups() -> None:
         "names_address": names + address,
         "person": names + birth + address,
     }
-    for part, t in zip(schema.parts, (12, 12, 13, 9), strict=True):
-        assert (part.hardening.method, part.hardening.t) == ("diffusion", t)
-        assert (part.filter_bits, part.bits) == (1024, 2048)
-        # Counting who has a postcode, a record inserts 200 bits.
-        weights = part.weights()
-        expected = sum(
-            bits * (2 / 3 if name == "postcode" else 1) for name, bits in weights.items()
-        )
-        assert abs(expected - 200) < 4
+    for part, t in zip(schema.parts, (4, 4, 4, 3), strict=True):
+        assert (part.hardening.method, part.hardening.t, part.bits) == ("minhash", t, 4096)
+    # Counting who has a postcode, the fields of a record have 400 bits.
+    weights = {field.name: field.bits_per_feature or 0 for field in schema.fields}
+    expected = sum(bits * (2 / 3 if name == "postcode" else 1) for name, bits in weights.items())
+    assert abs(expected - EXPECTED_BITS) < 4
+
+
+def neighbours() -> pd.DataFrame:
+    """Two families of three, each at an address of its own."""
+    return pd.DataFrame(
+        {
+            "surname": ["Vos"] * 3 + ["Smit"] * 3,
+            "first_name": ["An", "Bo", "Cas", "Dirk", "Eva", "Fien"],
+            "date_of_birth": [f"19{year}-01-02" for year in (50, 52, 80, 61, 63, 90)],
+            "street": ["Dam"] * 3 + ["Kade"] * 3,
+            "postcode": ["1011 AA"] * 3 + ["3011 BB"] * 3,
+        }
+    )
+
+
+def test_where_people_share_addresses_their_own_weighs_more() -> None:
+    study = study_columns(neighbours())
+    assert study.families
+    apart = replace(study, families=False)
+    texts = [write_schema(one, "s", hardening_of("default", one)) for one in (study, apart)]
+    family, single = (pprl.Schema.from_toml(text) for text in texts)
+    weights = [{f.name: f.bits_per_feature for f in one.fields} for one in (family, single)]
+    for own in ("first_name", "date_of_birth"):
+        assert weights[0][own] > 1.2 * weights[1][own]
+    for shared in ("surname", "street", "postcode"):
+        assert weights[0][shared] < weights[1][shared]
+    assert [part.hardening.t for part in family.parts] == [7, 7, 8, 7]
+    assert "People of this file share addresses" in texts[0]
+    assert "People of this file share addresses" not in texts[1]
+
+
+def test_a_city_alone_is_no_dwelling() -> None:
+    study = study_columns(neighbours().drop(columns=["street", "postcode"]).assign(city="Ede x"))
+    assert not study.families
+
+
+@pytest.mark.parametrize("families", [True, False])
+@pytest.mark.parametrize("salted", [True, False])
+def test_a_suggested_schema_says_how_strict_it_is(families: bool, salted: bool) -> None:
+    study = study_columns(neighbours())
+    for t, bits in ((2, 4096), (3, 2048), (8, 2048)):
+        setting = Setting(t, bits, families, salted)
+        text = write_schema(study, "s", setting)
+        found = setting_of(pprl.Schema.from_toml(text))
+        assert found == setting or (t == 2 and not families)
+
+
+def test_another_schema_does_not_say_how_strict_it_is() -> None:
+    text = suggest_schema(neighbours(), hardening="none")
+    with pytest.raises(UsageError, match="cannot say how strict"):
+        setting_of(pprl.Schema.from_toml(text))
 
 
 @pytest.mark.parametrize(
@@ -250,7 +303,7 @@ def test_one_group_where_overlapping_ones_cannot_be(missing: list[str], hardenin
     schema = pprl.Schema.from_toml(suggest_schema(people, hardening=hardening))
     assert [part.name for part in schema.parts] == ["person"]
     assert len(schema.parts[0].fields) == 6 - len(missing)
-    assert 190 < sum(schema.parts[0].weights().values()) < 260
+    assert 390 < sum(schema.parts[0].weights().values()) < 520
 
 
 def test_the_salted_profile_salts_names_with_the_year_of_birth() -> None:

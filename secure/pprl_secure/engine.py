@@ -27,7 +27,7 @@ _FACTOR = 3
 """Bits are multiplied by this, which makes the engine turn them into numbers of the ring once;
 left as they are, it would convert them again in every product. Not a power of two: that would
 be a shift of bits."""
-_PATIENCE = 60
+_PATIENCE = 180
 """Seconds that a party waits for the others to start."""
 
 
@@ -50,7 +50,7 @@ class Engine:
         )
         libspu.logging.setup_logging(_quiet())
         self._link = self._connect(party, addresses, timeout, tls)
-        self._runtime = spu.Runtime(self._link, self._config)
+        self._runtime = self._guard(lambda: spu.Runtime(self._link, self._config))
         self._io = spu.Io(3, self._config)
         self._programs: dict[Any, Any] = {}
         self._metas: dict[Any, bytes] = {}

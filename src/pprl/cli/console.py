@@ -38,6 +38,12 @@ def say_error(kind: str, text: str) -> None:
     err.print(f"{kind}: {text}", markup=False, highlight=False, soft_wrap=True)
 
 
+def say_progress(text: str) -> None:
+    """Say what is being done, on standard error, if that is a terminal."""
+    if err.is_terminal:
+        err.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
 def show_warning(message: Warning | str, category: type[Warning], *_: Any) -> None:
     """Show the warnings of pprl, and only those; put in place of `warnings.showwarning`."""
     if issubclass(category, PprlWarning):

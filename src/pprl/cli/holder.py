@@ -9,9 +9,18 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from pprl.cli.console import AsJson, app, out, pair, progress_bar, schema_app
+from pprl.cli.console import (
+    AsJson,
+    app,
+    out,
+    pair,
+    progress_bar,
+    say_error,
+    say_progress,
+    schema_app,
+)
 from pprl.errors import UsageError
-from pprl.holder.choices import OnInvalid, SuggestHardening
+from pprl.holder.choices import Attacker, OnInvalid, SuggestHardening
 
 SchemaFile = Annotated[
     Path, typer.Option("--schema", "-s", help="Linkage schema (pprl TOML/JSON, clkhash v1-v3).")
@@ -75,15 +84,18 @@ def schema_check(
     """Check a schema; print its fingerprint and fields."""
     from pprl.holder.encoder import expected_fill
     from pprl.holder.hardening.applied import describe
+    from pprl.holder.hardening.undone import undone_parts, why_undone
     from pprl.holder.schema import Schema
 
     loaded = Schema.load(schema)
     fill = expected_fill(loaded)
+    undone = undone_parts(loaded)
     if as_json:
         content = loaded.model_dump(mode="json") | {
             "fingerprint": loaded.fingerprint,
             "expected_fill": {name: round(share, 4) for name, share in fill.items()},
             "parts": {part.name: describe(part, fill[part.name]) for part in loaded.parts},
+            "undone": [part.name for part in undone],
         }
         print(json.dumps(content))
         return
@@ -100,6 +112,10 @@ def schema_check(
             highlight=False,
             soft_wrap=True,
         )
+        if method == "minhash":
+            weights = ", ".join(f"{name} {weight}" for name, weight in part.weights().items())
+            out.print(f"weights      {weights}", highlight=False, soft_wrap=True)
+            continue
         out.print(
             f"fill         about {fill[part.name]:.2f} before hardening, every field filled",
             highlight=False,
@@ -116,6 +132,8 @@ def schema_check(
         )
         table.add_row(field.name, field.format.type, _tokens(field.tokens), bits)
     out.print(table)
+    for part in undone:
+        say_error("not for new encodings", why_undone(loaded, part))
 
 
 @schema_app.command("suggest")
@@ -123,14 +141,52 @@ def schema_suggest(
     data: Annotated[Path, typer.Argument(help="People's records: CSV or Parquet.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Schema to write.")],
     hardening: Annotated[
-        SuggestHardening, typer.Option("--hardening", help="How filters will be hardened.")
+        SuggestHardening, typer.Option("--hardening", help="How encodings will be hardened.")
     ] = "default",
+    withstand: Annotated[
+        float,
+        typer.Option(
+            "--withstand",
+            help="Share of people that attacks on this file may name; the hardening is the "
+            "lightest that keeps to it. 0: run no attack, take a preset.",
+        ),
+    ] = 0.01,
+    known_pairs: Annotated[
+        int,
+        typer.Option(
+            "--withstand-pairs", help="How many encodings' persons the attacker is to know."
+        ),
+    ] = 0,
+    attacker: Annotated[
+        Attacker,
+        typer.Option(
+            "--attacker",
+            help="exact: has a list of just these people, without an error. population: of ten "
+            "times as many, with errors.",
+        ),
+    ] = "exact",
+    at_least: Annotated[
+        Path | None,
+        typer.Option(
+            "--at-least", help="Another holder's suggested schema: harden no less than it does."
+        ),
+    ] = None,
 ) -> None:
-    """Write a starting schema from the data's own columns."""
+    """Write a starting schema from the data's own columns, hardened as this file needs."""
+    from pprl.evaluation.calibration import suggest_schema
     from pprl.exchange.files import write_text
-    from pprl.holder.suggest import suggest_schema
 
-    write_text(suggest_schema(data, name=output.stem, hardening=hardening), output)
+    text = suggest_schema(
+        data,
+        name=output.stem,
+        hardening=hardening,
+        withstand=withstand or None,
+        known_pairs=known_pairs,
+        attacker=attacker,
+        at_least=at_least,
+        tell=say_progress,
+    )
+    write_text(text, output)
     out.print(f"{output}: read it, then check it with 'pprl schema check {output}'", soft_wrap=True)
 
 
@@ -185,6 +241,13 @@ def encode(
             help="Encrypt to this age recipient; several are allowed.",
         ),
     ] = None,
+    keep_order: Annotated[
+        bool, typer.Option("--keep-order", help="Keep the data's order; it tells who is who.")
+    ] = False,
+    shared_by: Annotated[
+        int,
+        typer.Option("--shared-by", help="Records that must share a pattern of filled fields."),
+    ] = 10,
     as_json: AsJson = False,
 ) -> None:
     """Encode people's records into a file of CLKs (data holder)."""
@@ -214,9 +277,13 @@ def encode(
             consent=consent,
             provenance=provenance,
             noise_key=read_key(noise_key) if noise_key else None,
+            keep_order=keep_order,
+            shared_by=shared_by,
             seal_to=seal_to or (),
             progress=progress,
         )
+    for line in info.exposure.lines(info.records) if info.exposure else ():
+        say_error("lies open", line)
     if as_json:
         print(info.model_dump_json())
         return

@@ -9,3 +9,6 @@ OnInvalid = Literal["error", "skip", "warn"]
 
 SuggestHardening = Literal["default", "strong", "salted", "fields", "none"]
 """A hardening profile; or none, with a filter for each field or one for all."""
+
+Attacker = Literal["exact", "population"]
+"""Which list of people an attacker has: just these without an error, or many more with errors."""

@@ -25,6 +25,8 @@ from pprl.exchange.encodings import count_bits
 from pprl.holder.blocking import block_keys
 from pprl.holder.groups import Part
 from pprl.holder.hardening import Derive, Harden, hardener
+from pprl.holder.hardening.minhash import KEY_BYTES, MinHasher
+from pprl.holder.hardening.options import MinHash
 from pprl.holder.hashing import positions
 from pprl.holder.keys import LinkageKey
 from pprl.holder.normalize import is_ymd
@@ -35,6 +37,8 @@ from pprl.holder.tokens import codes_below, number_distinct, tokenise
 from pprl.holder.values import Texts, distinct_texts
 from pprl.kernels.bits import merge_row_runs, merge_rows, merge_runs, set_bits, share_out
 
+_KEPT = 1 << 29
+"""Bytes of tokens' numbers that an encoder keeps at most, from one batch to the next."""
 _DATES = {"date_dmy", "date_mdy"}
 
 
@@ -54,7 +58,7 @@ class EncodedBatch:
     Attributes:
         clks: (n, total bits / 8) uint8, the schema's parts side by side.
         present: (n, fields) bool, whether each encoded field has a value.
-        inserted: (n, parts) int64, bits set in each filter before hardening.
+        inserted: (n, parts) int64, bits set in each filter before hardening; with minhash, slots.
         block_keys: (n, passes) uint64, 0 where a record has no key.
         problems: Values that break a rule, by row of the batch; they set no bits.
         unread: (fields,) int64, values that were to be read as dates and are none.
@@ -74,6 +78,7 @@ class _Filter:
 
     part: Part
     keys: tuple[tuple[bytes, bytes], ...]
+    minhasher: MinHasher | None
     harden: Harden
     known: tuple[dict[bytes, bytes], ...]
 
@@ -96,6 +101,7 @@ class Encoder:
             _Filter(
                 part,
                 _field_keys(schema, part, key),
+                _minhasher(schema, part, key),
                 hardener(part, _derivation(schema, part, key)),
                 tuple({} for _ in part.fields),
             )
@@ -185,7 +191,9 @@ def expected_fill(schema: Schema) -> dict[str, float]:
     for part, mean in zip(schema.parts, means.tolist(), strict=True):
         length = part.filter_bits
         by_value = [field.bits_per_feature for field in part.fields]
-        if all(by_value) and part.slots[-1] == (0, length):
+        if isinstance(part.hardening, MinHash):
+            fills[part.name] = mean / length
+        elif all(by_value) and part.slots[-1] == (0, length):
             fills[part.name] = 1 - (1 - 1 / length) ** sum(bits or 0 for bits in by_value)
         else:
             fills[part.name] = mean / length
@@ -206,13 +214,22 @@ def _fill(
     pieces: Mapping[str, Pieces],
     filters: NDArray[np.uint64],
 ) -> None:
-    """Insert the fields of one part into (records, words) filters before hardening."""
+    """Make the (records, words) filters of one part before hardening; with minhash, its slots."""
     part = one.part
     salts = salts_of(part.salts, texts) if part.salts else None
-    for field, keys, slot, known in zip(part.fields, one.keys, part.slots, one.known, strict=True):
+    all_rows, all_pieces = [], []
+    for field in part.fields:
         rows, cut = texts[field.name].rows, pieces[field.name]
         if salts is not None:
             rows, cut = salted(rows, cut, salts)
+        all_rows.append(rows)
+        all_pieces.append(cut)
+    if one.minhasher is not None:
+        one.minhasher.fill(all_rows, all_pieces, filters)
+        return
+    for field, rows, cut, keys, slot, known in zip(
+        part.fields, all_rows, all_pieces, one.keys, part.slots, one.known, strict=True
+    ):
         if len(cut.offsets) > 1:
             _merge_field(rows, cut, field, keys, slot, known, filters)
 
@@ -303,6 +320,22 @@ def _field_keys(schema: Schema, part: Part, key: LinkageKey) -> tuple[tuple[byte
         both = key.derive(purpose, *context, length=128)
         keys.append((both[:64], both[64:]))
     return tuple(keys)
+
+
+def _minhasher(schema: Schema, part: Part, key: LinkageKey) -> MinHasher | None:
+    """Make what draws the slots of a part, if its hardening is min-hash."""
+    if not isinstance(part.hardening, MinHash):
+        return None
+    purpose = "salted-minhash" if part.salts else "minhash"
+    group = [part.name] if part.name else []
+    return MinHasher(
+        part,
+        [
+            key.derive(purpose, schema.fingerprint, field.name, *group, length=KEY_BYTES)
+            for field in part.fields
+        ],
+        _KEPT // sum(len(one.fields) for one in schema.parts),
+    )
 
 
 def _derivation(schema: Schema, part: Part, key: LinkageKey) -> Derive:

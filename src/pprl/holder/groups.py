@@ -7,10 +7,10 @@ filters when one field changes: who moves house keeps the filter of names and bi
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import pydantic
 from pydantic import BaseModel, ConfigDict
@@ -19,6 +19,7 @@ from pprl.holder.hardening.options import (
     Balance,
     Diffusion,
     Hardening,
+    MinHash,
     RandomisedResponse,
     RecordLevel,
 )
@@ -58,13 +59,15 @@ class Salt(_Value):
 class Group(_Value):
     """A filter of its own for some of the fields.
 
-    ``inserted_bits`` shares out so many bits among the fields, in proportion to their
-    ``bits_per_feature``; without it, each inserts what it says itself. ``bits`` and
-    ``hardening`` are the schema's where they are not given.
+    ``weights`` takes, in this group alone, the place of the ``bits_per_feature`` or
+    ``bits_per_token`` of the fields that it names. ``inserted_bits`` shares out so many bits
+    among the fields, in proportion to their ``bits_per_feature``; without it, each inserts
+    what it says itself. ``bits`` and ``hardening`` are the schema's where they are not given.
     """
 
     name: str = pydantic.Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")
     fields: tuple[str, ...] = pydantic.Field(min_length=1)
+    weights: dict[str, Annotated[int, pydantic.Field(ge=1, le=1 << 16)]] = {}
     inserted_bits: int | None = pydantic.Field(default=None, ge=1, le=1 << 16)
     bits: int | None = pydantic.Field(default=None, ge=_WORD, le=1 << 16)
     hardening: Hardening | None = None
@@ -129,13 +132,25 @@ def parts_of(
     return tuple(
         Part(
             group.name,
-            _share_out([by_name[name] for name in group.fields], group.inserted_bits),
+            _share_out(
+                [_weighted(by_name[name], group.weights) for name in group.fields],
+                # Only the ratios of weights count there.
+                None if isinstance(group.hardening or hardening, MinHash) else group.inserted_bits,
+            ),
             group.bits or bits,
             group.hardening or hardening,
             group.salts,
         )
         for group in groups
     )
+
+
+def _weighted(field: Field, weights: Mapping[str, int]) -> Field:
+    """Give a field the weight that it has in a group."""
+    if field.name not in weights:
+        return field
+    what = "bits_per_token" if field.bits_per_feature is None else "bits_per_feature"
+    return field.model_copy(update={what: weights[field.name]})
 
 
 def _share_out(fields: Sequence[Field], inserted_bits: int | None) -> tuple[Field, ...]:
@@ -175,6 +190,9 @@ def check_groups(groups: Sequence[Group], fields: Sequence[Field], allow_field_l
         for names in (group.fields, salts):
             if len(set(names)) < len(names):
                 raise ValueError(f"group {group.name!r} names a field twice")
+        for name in group.weights:
+            if name not in group.fields:
+                raise ValueError(f"group {group.name!r} weighs {name!r}, which it does not have")
         if group.inserted_bits is not None and any(
             by_name[name].bits_per_feature is None for name in group.fields
         ):
@@ -205,12 +223,14 @@ def check_lengths(part: Part) -> None:
     if isinstance(hardening, RecordLevel):
         if any(field.bits_per_feature is None for field in part.fields):
             raise ValueError(f"{where}record-level filters need bits_per_feature in every field")
+    elif isinstance(hardening, MinHash):
+        _check_slots(part, hardening, where)
     elif blake and before & (before - 1):
         what = f"filter_bits {before}" if isinstance(hardening, Diffusion) else str(part.bits)
         raise ValueError(f"{where}bits must be a power of two for the hash 'blake', not {what}")
     if part.bits % 8:
         raise ValueError(f"{where}bits must be a multiple of 8, not {part.bits}")
-    words = part.name or isinstance(hardening, Diffusion | RandomisedResponse)
+    words = part.name or isinstance(hardening, Diffusion | RandomisedResponse | MinHash)
     if words and part.bits % _WORD:
         raise ValueError(f"{where}bits must be a multiple of 64, not {part.bits}")
     if isinstance(hardening, Balance) and part.bits % 16:
@@ -220,3 +240,18 @@ def check_lengths(part: Part) -> None:
             raise ValueError(f"{where}filter_bits must be a multiple of 64, not {before}")
         if hardening.t > before:
             raise ValueError(f"{where}t is larger than the filter")
+
+
+def _check_slots(part: Part, hardening: MinHash, where: str) -> None:
+    slots = part.filter_bits
+    if slots % _WORD:
+        raise ValueError(f"{where}slots must be a multiple of 64, not {slots}")
+    if slots < part.bits:
+        raise ValueError(
+            f"{where}slots must not be fewer than bits ({part.bits}), not {slots}: with fewer, "
+            f"the encodings alone give the slots away"
+        )
+    if hardening.t > slots:
+        raise ValueError(f"{where}t is larger than the number of slots")
+    if any(field.hash.type != "blake" for field in part.fields):
+        raise ValueError(f"{where}minhash has hashes of its own; leave hash out of its fields")

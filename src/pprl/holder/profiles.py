@@ -1,11 +1,10 @@
-"""Named hardening profiles: which groups, how long, how diffused.
+"""How a suggested schema is hardened: its CLK groups, their settings, and profiles by name.
 
-A record is cut into three overlapping groups, so that who moves, marries or has a wrong
-birth date keeps one of them whole, and goes into a fourth as a whole, for those in whom
-every field is a little wrong. Each has 200 bits inserted into 1,024 and is diffused apart.
-The more two people of one household have in common in a group, the larger its t.
-``salted`` hashes the groups with names together with the year of birth, for registers
-whose birth years are right.
+A record is cut into three overlapping groups, so that who moves, marries or has a wrong birth date
+keeps one of them whole, and goes into a fourth as a whole, for records in which every field is a
+little wrong. Each group is hardened by min-hash with a ``t`` of its own. A larger t hides more and
+links fewer dirty records; `pprl.evaluation.calibration` finds the smallest that withstands attacks
+on a holder's own file.
 
 ``fields``, which must be asked for, is no hardening: each field has a plain filter to itself, for
 a linkage unit that may see how often each value is there.
@@ -16,23 +15,20 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from pprl.errors import UsageError
+from pprl.holder.schema import Schema
 
 Role = Literal["name", "birth", "address"]
-ProfileName = Literal["default", "strong", "salted"]
 
-FILTER_BITS = 1024
 FIELD_FILL = 0.25
 """What share of its own filter a field fills at most."""
 _WORD = 64
-INSERTED_BITS = 200
-"""Bits that a record inserts into each filter, on average: fills about 0.18 of it."""
 
-MASK = "which fields are filled goes along, for who links to weigh"
+MASK = "sends a field-presence mask, so that the linkage unit can weigh missing fields"
 PERSON = "person"
 ROLES: tuple[Role, ...] = ("name", "birth", "address")
 GROUPS: Mapping[str, tuple[Role, ...]] = {
@@ -41,81 +37,133 @@ GROUPS: Mapping[str, tuple[Role, ...]] = {
     "names_address": ("name", "address"),
     PERSON: ROLES,
 }
+OWN_WEIGHT, SHARED_WEIGHT = 1.5, 0.6
+"""Factors of what is a person's own and of what a family shares, in a file with families.
+
+Two members of a household then agree in about a third of the weight of names and address, not in
+two thirds, so that a t at which one person's records are still found hides the household.
+"""
 
 
 @dataclass(frozen=True)
-class Diffused:
-    """How a group is hardened.
+class Setting:
+    """How strongly the groups of a suggested schema are hardened.
 
     Attributes:
-        t: Positions XORed into each bit.
-        bits: Length of the group's part of the CLK.
-        salted: Whether its values are salted with the year of birth.
+        t: One-bit min-hashes XORed into each bit.
+        bits: Length of each group's part of the CLK.
+        families: Whether the file holds families: what is a person's own then weighs more.
+        salted: Whether groups with names are salted with the year of birth.
+
+    Examples:
+        >>> Setting(4).stricter(Setting(3, families=True))
+        Setting(t=4, bits=2048, families=True, salted=False)
     """
 
     t: int
     bits: int = 2048
+    families: bool = False
     salted: bool = False
 
+    def of_groups(self, groups: Sequence[str]) -> dict[str, int]:
+        """Return the t of each group.
 
-PROFILES: Mapping[ProfileName, Mapping[str, Diffused]] = {
-    "default": {
-        "names_birth": Diffused(12),
-        "birth_address": Diffused(12),
-        "names_address": Diffused(13),
-        PERSON: Diffused(9),
-    },
-    "strong": {
-        "names_birth": Diffused(15),
-        "birth_address": Diffused(15),
-        "names_address": Diffused(16),
-        PERSON: Diffused(12),
-    },
-    "salted": {
-        "names_birth": Diffused(10, 1024, salted=True),
-        "birth_address": Diffused(12),
-        "names_address": Diffused(10, 1024, salted=True),
-        PERSON: Diffused(10, 1024, salted=True),
-    },
-}
+        In a file with families names and address are what most people share, so they have one
+        more; elsewhere the whole record has one less, since two people share little of it.
+        """
+        if len(groups) == 1:
+            return {groups[0]: self.t}
+        more = {"names_address": 1} if self.families else {PERSON: -1}
+        return {group: max(2, self.t + more.get(group, 0)) for group in groups}
+
+    def weight(self, own: bool) -> float:
+        """Return the factor of a field's weight: its own, or what a family shares."""
+        if not self.families:
+            return 1.0
+        return OWN_WEIGHT if own else SHARED_WEIGHT
+
+    def stricter(self, other: Setting) -> Setting:
+        """Return the setting that hides what either hides; fewer bits hide more."""
+        return Setting(
+            max(self.t, other.t),
+            min(self.bits, other.bits),
+            self.families or other.families,
+            self.salted or other.salted,
+        )
+
+
+def setting_of(schema: Schema) -> Setting:
+    """Return the setting of a suggested schema, so that another is not made lighter.
+
+    Raises:
+        UsageError: The schema has other groups or another hardening than a suggested one.
+    """
+    made = {part.name: part for part in schema.parts}
+    t = {name: getattr(part.hardening, "t", 0) for name, part in made.items()}
+    first = next(iter(made))
+    found = Setting(
+        t[first],
+        made[first].bits,
+        t.get("names_address", 0) > t[first],
+        any(part.salts for part in made.values()),
+    )
+    usual = all(part.hardening.method == "minhash" for part in made.values())
+    if not usual or t != found.of_groups(list(made)):
+        raise UsageError(
+            f"the schema {schema.name!r} has other groups or another hardening than those that "
+            f"'pprl schema suggest' writes, so it cannot say how strict a schema must be."
+        )
+    return found
+
+
+def bits_for(records: int) -> int:
+    """Return the length of a group for a file of so many records.
+
+    Longer groups link dirty records better. In small files they cost little; from 50,000 records on
+    comparing every pair would take twice as long.
+    """
+    return 4096 if records < 50_000 else 2048
+
+
+def preset(records: int, families: bool) -> Setting:
+    """Return the setting where none is calibrated: what withstood attacks on files of its kind."""
+    return Setting(7 if families else 4, bits_for(records), families)
+
+
+STRONG = Setting(10, 2048, families=True)
+"""Chosen as if the file held whole households and the attacker knew 200 of its people."""
 
 
 @dataclass(frozen=True)
 class Member:
-    """A field that a profile puts into groups.
+    """A field that is put into groups.
 
     Attributes:
         name: The field.
         role: Part of a name, of what one is born with, or of an address.
         bits: Its ``bits_per_feature``.
-        filled: Share of records with a value.
         year: Which characters of the value are the year of birth; None if it has none.
     """
 
     name: str
     role: Role
     bits: int
-    filled: float
     year: int | None = None
 
 
-def profile_lines(name: ProfileName, members: list[Member]) -> Iterator[str]:
-    """Write the lines of a schema that a profile decides, but for the fields.
-
-    Top-level keys come first; the groups, which are tables, in `group_lines`.
+def setting_lines(setting: Setting, members: list[Member]) -> Iterator[str]:
+    """Write the lines of a schema that a setting decides, but for fields and groups.
 
     Raises:
-        UsageError: The profile needs a year of birth, and no column has one.
+        UsageError: Salts need a year of birth, and no column has one.
     """
-    salted = any(group.salted for group in PROFILES[name].values())
-    if salted and all(one.year is None for one in members):
+    if setting.salted and all(one.year is None for one in members):
         raise UsageError(
             "the profile 'salted' needs a column with the year of birth, four digits at the "
             "beginning or the end. Take 'default' or 'strong'."
         )
-    usual = _usual(name, members)
-    yield f"bits = {usual.bits}    # of each group's part of the CLK"
-    yield f"hardening = {_diffusion(usual)}    # profile {name!r}"
+    yield f"bits = {setting.bits}    # of each group's part of the CLK"
+    yield f"hardening = {_minhash(setting.t)}"
     yield f"presence_mask = true    # {MASK}"
     if len(members) == 1:
         yield "allow_field_level = true    # one field: its frequent values give themselves away"
@@ -123,26 +171,19 @@ def profile_lines(name: ProfileName, members: list[Member]) -> Iterator[str]:
         yield "# One group only: overlapping ones need names, a birth date and an address."
 
 
-def group_lines(name: ProfileName, members: list[Member]) -> Iterator[str]:
-    """Write the groups of a profile."""
-    usual = _usual(name, members)
+def group_lines(setting: Setting, members: list[Member]) -> Iterator[str]:
+    """Write the groups of a setting."""
     year = next((one for one in members if one.year is not None), None)
-    for group, roles in groups_of(members).items():
-        inside = [one for one in members if one.role in roles]
-        expected = sum(one.bits * one.filled for one in inside)
-        whole = sum(one.bits for one in inside)
-        made = PROFILES[name][group]
+    groups = groups_of(members)
+    t = setting.of_groups(list(groups))
+    for group, roles in groups.items():
         yield ""
         yield "[[groups]]"
         yield f'name = "{group}"'
-        yield f"fields = {json.dumps([one.name for one in inside])}"
-        # Of a complete record, so that one with the usual gaps inserts INSERTED_BITS.
-        yield f"inserted_bits = {round(INSERTED_BITS * whole / expected)}"
-        if made.bits != usual.bits:
-            yield f"bits = {made.bits}"
-        if made.t != usual.t:
-            yield f"hardening = {_diffusion(made)}"
-        if made.salted and year is not None:
+        yield f"fields = {json.dumps([one.name for one in members if one.role in roles])}"
+        if t[group] != setting.t:
+            yield f"hardening = {_minhash(t[group])}"
+        if setting.salted and year is not None and "name" in roles:
             yield f"salts = [{{ field = {json.dumps(year.name)}, characters = {year.year} }}]"
 
 
@@ -168,13 +209,8 @@ def field_group_lines(members: list[Member]) -> Iterator[str]:
         yield f"bits = {max(_WORD, 1 << math.ceil(math.log2(one.bits / FIELD_FILL)))}"
 
 
-def _usual(name: ProfileName, members: list[Member]) -> Diffused:
-    """Say how the first group is hardened; others say where they differ."""
-    return PROFILES[name][next(iter(groups_of(members)))]
-
-
-def _diffusion(made: Diffused) -> str:
-    return f'{{ method = "diffusion", t = {made.t}, filter_bits = {FILTER_BITS} }}'
+def _minhash(t: int) -> str:
+    return f'{{ method = "minhash", t = {t} }}'
 
 
 def groups_of(members: list[Member]) -> dict[str, tuple[Role, ...]]:

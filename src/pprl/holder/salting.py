@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
@@ -11,6 +12,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pprl.holder.groups import Salt
+from pprl.holder.hardening.minhash import Runs
 from pprl.holder.tokens import number_distinct
 from pprl.holder.values import Texts
 
@@ -28,6 +30,28 @@ class Pieces:
     texts: list[bytes]
     members: NDArray[np.int32]
     offsets: NDArray[np.int64]
+
+    @cached_property
+    def _prepared(self) -> list[Runs]:
+        return []
+
+    def runs(self, records: int) -> Runs:
+        """Return the tokens prepared for min-hashing the values of so many records."""
+        if not self._prepared:
+            self._prepared.append(Runs(self, records))
+        return self._prepared[0]
+
+    def of(self, rows: NDArray[np.int32]) -> tuple[NDArray[np.int32], Pieces]:
+        """Keep what some rows need: return their places among the values kept, and these."""
+        values, numbered = np.unique(rows[rows >= 0], return_inverse=True)
+        places = np.full(len(rows), -1, np.int32)
+        places[rows >= 0] = numbered
+        lengths = np.diff(self.offsets)[values]
+        offsets = np.concatenate(([0], np.cumsum(lengths)))
+        at = np.arange(offsets[-1]) + np.repeat(self.offsets[values] - offsets[:-1], lengths)
+        tokens, members = np.unique(self.members[at], return_inverse=True)
+        texts = [self.texts[token] for token in tokens.tolist()]
+        return places, Pieces(texts, members.astype(np.int32), offsets)
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, mo
 from pprl.errors import SchemaError, UnreadableFile
 from pprl.holder.blocking_passes import BlockingPass, check_passes
 from pprl.holder.groups import Group, Part, Salt, check_groups, check_lengths, parts_of
-from pprl.holder.hardening.options import METHODS, Hardening
+from pprl.holder.hardening.options import METHODS, Hardening, MinHash
 from pprl.holder.normalize import NORMALISERS
 
 MAXIMUM_BITS = 1 << 16
@@ -269,6 +269,8 @@ class Schema(_Value):
         check_passes(self.blocking, [field.name for field in self.encoded_fields])
         for part in self.parts:
             check_lengths(part)
+            if self.clkhash and isinstance(part.hardening, MinHash):
+                raise ValueError("clkhash's key derivation knows no minhash")
         return self
 
     @property

@@ -12,9 +12,9 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import get_args
+from typing import Literal, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -22,15 +22,19 @@ import pyarrow.compute as pc
 
 from pprl.errors import EmptyInput, UsageError
 from pprl.holder.choices import SuggestHardening
+from pprl.holder.families import draw_dwellings, holds_families, whole_dwellings
 from pprl.holder.normalize import NORMALISERS, digits_only, postcode_nl, trim
 from pprl.holder.profiles import (
     MASK,
+    STRONG,
     Member,
     Role,
+    Setting,
     field_group_lines,
     field_lines,
     group_lines,
-    profile_lines,
+    preset,
+    setting_lines,
 )
 from pprl.holder.records import CsvFormat, Records, column_names, read_batches
 from pprl.holder.schema import Schema
@@ -44,6 +48,16 @@ _SAME = 0.9
 _NUMBERED = 0.3
 _PLACEHOLDER = 0.05
 _NAME = ("compose", "fold_case", "strip_accents", "letters_only")
+_OWN = frozenset(
+    ("first name", "middle name", "initials", "date", "year of birth", "part of a birth date")
+)
+"""Kinds of fields in which members of a family differ."""
+_DWELLING = frozenset(("street", "house number", "postcode", "city", "state"))
+"""Kinds of fields that together say where somebody lives."""
+SHARED = (
+    "what is a person's own (first name,\n# birth date) weighs more than what a family shares "
+    "(surname, address)."
+)
 
 
 @dataclass(frozen=True)
@@ -186,6 +200,26 @@ class Suggestion:
     bits: int = 0
 
 
+@dataclass(frozen=True)
+class Study:
+    """What was found in the columns of one holder's file.
+
+    Attributes:
+        columns: All columns of the file.
+        found: The fields to encode; their ``bits`` are not shared out yet.
+        records: Number of records of the file.
+        sample: The columns of ``found`` as text, of every record or an even sample of a large
+            file.
+        families: Whether people of the file share addresses.
+    """
+
+    columns: tuple[str, ...]
+    found: tuple[Suggestion, ...]
+    records: int
+    sample: pa.Table
+    families: bool
+
+
 def suggest_schema(
     data: Records,
     *,
@@ -195,11 +229,14 @@ def suggest_schema(
 ) -> str:
     """Write a starting schema for the columns of a file or table, as commented TOML.
 
+    The hardening is a preset. `pprl.suggest_schema` and ``pprl schema suggest`` calibrate it by
+    attacks on the file itself.
+
     Args:
         data: What `pprl.encode` takes. Of large data an even sample is read.
         name: The schema's name.
-        hardening: A profile of `pprl.holder.profiles`; ``fields`` (a plain filter for each
-            field) and ``none`` (one plain CLK) protect least.
+        hardening: ``default``, ``strong``, ``salted`` (see `pprl.holder.profiles`); ``fields`` (a
+            plain filter for each field) and ``none`` (one plain CLK) protect least.
         csv_format: Delimiter and encoding of a CSV file.
 
     Raises:
@@ -210,6 +247,17 @@ def suggest_schema(
         raise UsageError(
             f"hardening must be one of {get_args(SuggestHardening)}, not {hardening!r}."
         )
+    study = study_columns(data, csv_format)
+    return write_schema(study, name, hardening_of(hardening, study))
+
+
+def study_columns(data: Records, csv_format: CsvFormat | None = None) -> Study:
+    """Find the columns that identify people, and measure them.
+
+    Raises:
+        UsageError: No column is recognised as identifying a person.
+        EmptyInput: There are no records, or no recognised column has a value.
+    """
     columns = column_names(data, csv_format)
     recognised = {column: kind for column in columns if (kind := recognise(column))}
     if not recognised:
@@ -217,7 +265,7 @@ def suggest_schema(
             "no column is recognised as a name, birth date, sex, address or contact. Write the "
             "schema by hand, or rename columns (surname, given_name, date_of_birth, sex, postcode)."
         )
-    sample = _sample(data, list(recognised), csv_format)
+    sample, records = _sample(data, list(recognised), csv_format)
     found: list[Suggestion] = []
     for column, kind in recognised.items():
         measured = _measure(sample.column(column).combine_chunks(), column, kind)
@@ -229,7 +277,71 @@ def suggest_schema(
             found.append(measured)
     if not found:
         raise EmptyInput("no recognised column has different values.")
-    text = _write(allocate(found), columns, name, sample.num_rows, hardening)
+    sample = sample.select([one.column for one in found])
+    families = holds_families(sample, dwelling_of(found))
+    return Study(tuple(columns), tuple(found), records, sample, families)
+
+
+def dwelling_of(found: Sequence[Suggestion]) -> list[str]:
+    """Return the columns that together say where somebody lives; none if only a city is known."""
+    if not any(one.kind.label in ("street", "postcode") for one in found):
+        return []
+    return [one.column for one in found if one.kind.label in _DWELLING]
+
+
+def people_of_dwellings(
+    data: Records, study: Study, most: int, seed: int, csv_format: CsvFormat | None = None
+) -> pa.Table:
+    """Draw people by whole dwellings, for attacks on what their encodings would show.
+
+    Args:
+        data: The file that was studied.
+        study: What was found in it.
+        most: Number of people to draw at most.
+        seed: Of the draw.
+        csv_format: Delimiter and encoding of a CSV file.
+
+    Returns:
+        The columns of ``study.found``, as text.
+    """
+    names = [one.column for one in study.found]
+    dwelling = dwelling_of(study.found)
+    people = study.sample
+    if len(people) < study.records:
+        # The sample of a large file tears dwellings apart; half as many again make up for chance.
+        share = 1.5 * most / study.records
+        people = draw_dwellings(data, names, dwelling, share, seed, csv_format)
+    return people.take(pa.array(whole_dwellings(people, dwelling, most, seed)))
+
+
+def hardening_of(name: SuggestHardening, study: Study) -> Setting | Literal["fields", "none"]:
+    """Return what a hardening's name stands for in a file, without calibration."""
+    match name:
+        case "default":
+            return preset(study.records, study.families)
+        case "strong":
+            return STRONG
+        case "salted":
+            return replace(preset(study.records, study.families), salted=True)
+        case "fields" | "none":
+            return name
+
+
+def write_schema(
+    study: Study,
+    name: str,
+    hardening: Setting | Literal["fields", "none"],
+    remarks: Sequence[str] = (),
+) -> str:
+    """Write the schema of a study as commented TOML.
+
+    Args:
+        study: What `study_columns` found.
+        name: The schema's name.
+        hardening: A setting of its groups; or ``fields`` or ``none``.
+        remarks: Lines of comment on how the hardening was chosen.
+    """
+    text = "\n".join(_lines(study, name, hardening, remarks)) + "\n"
     Schema.from_toml(text)
     return text
 
@@ -247,8 +359,14 @@ def recognise(column: str) -> Kind | None:
     return None if other_date else kind
 
 
-def allocate(found: list[Suggestion]) -> list[Suggestion]:
-    """Share out the expected bits of a record among its fields."""
+def allocate(found: Sequence[Suggestion], setting: Setting | None = None) -> list[Suggestion]:
+    """Share out the expected bits of a record among its fields.
+
+    Args:
+        found: The fields.
+        setting: How they are hardened: where the file holds families, what is a person's own
+            gets more.
+    """
     weights = {one.column: math.sqrt(max(one.entropy, 0.05)) for one in found}
     expected = {one.column: weights[one.column] * one.filled for one in found}
     address = sum(expected[one.column] for one in found if one.kind.address)
@@ -256,6 +374,11 @@ def allocate(found: list[Suggestion]) -> list[Suggestion]:
     if person > 0 and address > ADDRESS_SHARE * (address + person):
         shrink = ADDRESS_SHARE / (1 - ADDRESS_SHARE) * person / address
         weights |= {one.column: weights[one.column] * shrink for one in found if one.kind.address}
+    if setting is not None:
+        weights |= {
+            one.column: weights[one.column] * setting.weight(one.kind.label in _OWN)
+            for one in found
+        }
     total = sum(weights[one.column] * one.filled for one in found)
     return [
         replace(one, bits=max(1, round(EXPECTED_BITS * weights[one.column] / total)))
@@ -263,8 +386,10 @@ def allocate(found: list[Suggestion]) -> list[Suggestion]:
     ]
 
 
-def _sample(data: Records, columns: list[str], csv_format: CsvFormat | None) -> pa.Table:
-    """Keep every k-th record, so that about 100,000 to 200,000 remain of large data."""
+def _sample(
+    data: Records, columns: list[str], csv_format: CsvFormat | None
+) -> tuple[pa.Table, int]:
+    """Keep every k-th record, so that about 100,000 to 200,000 remain of large data; count all."""
     kept: list[pa.Table] = []
     step = 1
     seen = 0
@@ -276,7 +401,7 @@ def _sample(data: Records, columns: list[str], csv_format: CsvFormat | None) -> 
             whole = pa.concat_tables(kept)
             kept = [whole.take(pa.array(range(0, whole.num_rows, 2), pa.int64()))]
             step *= 2
-    return pa.concat_tables(kept)
+    return pa.concat_tables(kept), seen
 
 
 def _says_the_same(one: Suggestion, other: Suggestion, sample: pa.Table) -> bool:
@@ -371,16 +496,6 @@ def _share(values: pa.StringArray) -> float:
     return 1.0 - float(values.null_count) / max(len(values), 1)
 
 
-def _write(
-    found: list[Suggestion],
-    columns: list[str],
-    name: str,
-    records: int,
-    hardening: SuggestHardening,
-) -> str:
-    return "\n".join(_lines(found, columns, name, records, hardening)) + "\n"
-
-
 def _role(one: Suggestion) -> Role:
     if one.kind.address:
         return "address"
@@ -388,30 +503,34 @@ def _role(one: Suggestion) -> Role:
 
 
 def _lines(
-    found: list[Suggestion],
-    columns: list[str],
+    study: Study,
     name: str,
-    records: int,
-    hardening: SuggestHardening,
+    hardening: Setting | Literal["fields", "none"],
+    remarks: Sequence[str],
 ) -> Iterator[str]:
-    members = [Member(one.column, _role(one), one.bits, one.filled, one.year) for one in found]
-    yield f"# Suggested from the columns of one holder, {records:,} records read. Read every line"
+    setting = hardening if isinstance(hardening, Setting) else None
+    found = allocate(study.found, setting)
+    members = [Member(one.column, _role(one), one.bits, one.year) for one in found]
+    yield f"# Suggested from the columns of one holder, {study.records:,} records. Read every line"
     yield "# before you use it, and give the same file to every holder."
     yield f"# {EXPECTED_BITS} bits a record, by the square root of each field's Renyi entropy of"
     yield "# order 2 (how rarely two people share a value);"
     yield f"# fields of address and contact together have at most {ADDRESS_SHARE:.0%} of them."
+    if setting is not None and setting.families:
+        yield f"# People of this file share addresses: {SHARED}"
+    yield from (f"# {line}".rstrip() for line in remarks)
     yield "version = 1"
     yield f"name = {json.dumps(name)}"
-    if hardening == "none":
+    if setting is not None:
+        yield from setting_lines(setting, members)
+    elif hardening == "none":
         yield "bits = 1024"
         yield 'hardening = { method = "none" }    # the plain CLK; graph matching breaks it'
         yield f"presence_mask = true    # {MASK}"
-    elif hardening == "fields":
-        yield from field_lines()
     else:
-        yield from profile_lines(hardening, members)
+        yield from field_lines()
     taken = {one.column for one in found}
-    left_out = [column for column in columns if column not in taken]
+    left_out = [column for column in study.columns if column not in taken]
     if left_out:
         yield ""
         yield "# Left out, because not recognised, empty, the same for all, or a number to compare"
@@ -430,10 +549,10 @@ def _lines(
             yield f"normalise = {json.dumps(list(one.normalise))}"
         yield f"tokens = {one.kind.tokens}"
         yield f"bits_per_feature = {one.bits}"
-    if hardening == "fields":
+    if setting is not None:
+        yield from group_lines(setting, members)
+    elif hardening == "fields":
         yield from field_group_lines(members)
-    elif hardening != "none":
-        yield from group_lines(hardening, members)
 
 
 def _advice(one: Suggestion) -> str:

@@ -274,7 +274,12 @@ def link(
 def _warn_unlikely(info: EncodingInfo, threshold: float) -> None:
     """Warn where a threshold that was given has been seen to fail: see docs, The threshold."""
     said, methods = None, set(info.methods)
-    if methods == {"diffusion"} and threshold >= _HIGH:
+    if methods == {"minhash"} and threshold >= _HIGH:
+        said = (
+            "after minhash two records that share four fifths of their tokens come to about 0.5 + "
+            "0.5 * 0.8**t, 0.7 with t = 4; auto finds where links end in these files"
+        )
+    elif methods == {"diffusion"} and threshold >= _HIGH:
         said = (
             "after diffusion two records of one person are often less alike: on eight data sets "
             "0.75 and 0.85 gave F1 between 0.09 and 1, and between 0.04 and 0.9; auto from 0.83 up"

@@ -35,7 +35,7 @@ class HammingLSH:
     """Compare records whose CLKs agree in one of several random selections of bits.
 
     The bits and tables are planned from the bits' frequencies. Meant for CLKs without
-    diffusion: after it, similar records differ in too many bits.
+    diffusion or minhash: after them, similar records differ in too many bits.
 
     Source: Durham, A framework for accurate, efficient private record linkage (2012),
     chapter 5; the choice of bits by their entropy is ours.

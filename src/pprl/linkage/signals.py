@@ -89,6 +89,8 @@ class View:
         weights: (groups, fields) bits that each field inserts into each group.
         decay: (groups,) the rate at which the signal of a diffused group falls with each
             bit that only one of two records inserts; 0 without diffusion.
+        power: (groups,) of the similarity of what two records have, which is the signal of
+            a min-hashed group: its t; 0 without min-hash.
         masked: Whether both files carry field-presence masks.
     """
 
@@ -97,6 +99,7 @@ class View:
     noise: _Values
     weights: _Values
     decay: _Values
+    power: _Values
     masked: bool
 
     @classmethod
@@ -121,6 +124,7 @@ class View:
             np.maximum(spread / (1 - chance), 1e-9),
             np.array(weights, np.float64).reshape(len(names), len(info.present)),
             np.array([_decay(info, name) for name in names]),
+            np.array([_power(info, name) for name in names]),
             _masked(a, b),
         )
 
@@ -140,17 +144,18 @@ class View:
         """
         names = ("chance", "noise", "weights", "decay")
         chance, noise, weights, decay = (np.asarray(said[name], np.float64) for name in names)
+        power = np.asarray(said.get("power", np.zeros(len(decay))), np.float64)
         starts, masked = np.asarray(said["starts"], np.int64), said["masked"]
         groups = len(starts) - 1
-        fits = all(one.shape == (groups,) for one in (chance, noise, decay)) and (
+        fits = all(one.shape == (groups,) for one in (chance, noise, decay, power)) and (
             weights.ndim == 2 and len(weights) == groups > 0
         )
-        finite = all(np.isfinite(one).all() for one in (chance, noise, weights, decay))
+        finite = all(np.isfinite(one).all() for one in (chance, noise, weights, decay, power))
         if not (fits and finite and isinstance(masked, bool)):
             raise ValueError("no view")
         if starts[0] != 0 or (np.diff(starts) <= 0).any() or (chance >= 1).any():
             raise ValueError("no view")
-        return cls(starts, chance, noise, weights, decay, masked)
+        return cls(starts, chance, noise, weights, decay, power, masked)
 
     @property
     def width(self) -> int:
@@ -237,8 +242,12 @@ class View:
     ) -> list[_Values]:
         both = (left & right) @ self.weights.T
         one_sided = (left ^ right) @ self.weights.T
-        lost = np.where(
-            self.decay > 0, np.exp(self.decay * one_sided), 1 + one_sided / (2 * both + 1)
+        # Where all that both have is equal: exp(-decay d) after diffusion, J**t with J the share
+        # of the weight of both together that both have after min-hash, else Dice similarity.
+        lost = np.select(
+            [self.decay > 0, self.power > 0],
+            [np.exp(self.decay * one_sided), (1 + one_sided / (both + 1)) ** self.power],
+            1 + one_sided / (2 * both + 1),
         )
         # A signal that may be chance is not raised: that would only be louder chance.
         believed = np.clip((contrast / self.noise - _CLEAR) / (_CERTAIN - _CLEAR), 0.0, 1.0)
@@ -322,6 +331,13 @@ def _decay(info: EncodingInfo, group: str) -> float:
     if said.get("method") != "diffusion" or not (isinstance(t, int) and isinstance(bits, int)):
         return 0.0
     return 2.0 * t / max(bits, 1)
+
+
+def _power(info: EncodingInfo, group: str) -> float:
+    """Say to which power of similarity a min-hashed group's signal falls: c = J**t."""
+    said = info.hardened(group)
+    t = said.get("t")
+    return float(t) if said.get("method") == "minhash" and isinstance(t, int) else 0.0
 
 
 def _power_mean(contrast: _Values) -> _Values:

@@ -13,6 +13,7 @@ import numpy as np
 
 from pprl.errors import AuditFailed, PprlWarning, SchemaMismatch, UsageError
 from pprl.evaluation.audit.attacker import Attacker, targets_of
+from pprl.evaluation.audit.clear import clear_attacks, order_attack
 from pprl.evaluation.audit.findings import DOES_NOT_PROTECT, weaknesses
 from pprl.evaluation.audit.metrics import file_metrics
 from pprl.evaluation.audit.people import Truth, read_people
@@ -27,6 +28,7 @@ from pprl.evaluation.audit.run import (
     overlap_sweep,
     pair_attacks,
 )
+from pprl.evaluation.audit.strong import decoding_attack, percolations
 from pprl.evaluation.audit.vulnerabilities import vulnerabilities
 from pprl.exchange.encodings import UNKNOWN, Encodings
 from pprl.holder.keys import LinkageKey
@@ -38,6 +40,12 @@ LIMIT = 0.01
 VICTIMS = 2_000
 KNOWN_PAIRS = (50, 200, 1_000, 5_000)
 FEWEST = 50
+MOST_KNOWN = 1_000
+"""Known pairs up to which percolation is tried; with more, the other attacks say enough."""
+POPULATION = 3
+"""How many times as many people the realistic list has as there are victims."""
+MISTYPED = 0.1
+"""Share of the realistic list's values that are mistyped."""
 
 Told = Callable[[str], None]
 
@@ -55,6 +63,7 @@ class Audit:
         control: The graph attack on the same people without hardening; None where it was
             not run.
         limit: The rate above which an attack is said to have succeeded.
+        sampling: How victims were drawn; empty where nothing was attacked.
     """
 
     file: Mapping[str, Any]
@@ -64,6 +73,7 @@ class Audit:
     attacks: tuple[Attack, ...] = ()
     control: tuple[Attack, ...] = ()
     limit: float = LIMIT
+    sampling: str = ""
 
     @property
     def succeeded(self) -> list[Attack]:
@@ -82,6 +92,12 @@ class Audit:
             "attacks": [self._said(one) for one in self.attacks],
             "positive_control": [self._said(one) for one in self.control],
             "limit": self.limit,
+            "sampling": self.sampling,
+            "broken": [
+                f"{one.name}: {one.reidentification_rate:.0%} of {one.n_victims:,} people were "
+                "named without the key and without known pairs"
+                for one in self.succeeded
+            ],
             "does_not_protect_against": list(DOES_NOT_PROTECT),
         }
 
@@ -200,6 +216,8 @@ def audit(
     named = weaknesses(metrics)
     own = np.flatnonzero(encodings.variants == 0) if encodings.variants is not None else slice(None)
     clks = encodings.clks[own]
+    present = None if encodings.present is None else encodings.present[own]
+    keys = None if encodings.block_keys is None else encodings.block_keys[own]
     say("comparing with the list")
     measured = _against_list(clks, people, who, schema, victims, seed)
     if who is None:
@@ -211,9 +229,26 @@ def audit(
         )
         return Audit(about, metrics, named, measured, limit=limit)
     rows = np.flatnonzero(who >= 0)
-    whole = Case(clks[rows], people, who[rows], schema, seed)
-    case = whole.sample(victims)
+    whole = Case(
+        clks[rows],
+        people,
+        who[rows],
+        schema,
+        seed,
+        None if present is None else present[rows],
+        None if keys is None else keys[rows],
+    )
+    case = whole.sample_clusters(victims)
     attacks: list[Attack] = []
+    say("what lies in the clear")
+    attacks += [order_attack(whole), *clear_attacks(whole)]
+    say("linear hardening")
+    attacks += [one for one in [decoding_attack(case)] if one]
+    say("percolation")
+    attacks += percolations(case, known_pairs=[one for one in known_pairs if one <= MOST_KNOWN])
+    attacks += percolations(
+        whole.sample_clusters(victims, POPULATION), noise=MISTYPED, label=", realistic list"
+    )
     say("frequency alignment and pattern mining")
     attacks += other_attacks(case)
     say("graph matching")
@@ -229,7 +264,13 @@ def audit(
     say("the same people without hardening")
     bare = control(case)
     against = list(graph_attacks(bare)) if bare else []
-    return Audit(about, metrics, named, measured, tuple(attacks), tuple(against), limit)
+    sampling = (
+        "every encoding whose person is on the list was attacked"
+        if len(case.clks) == len(whole.clks)
+        else f"{len(case.clks):,} of {len(whole.clks):,} encodings were attacked, drawn together "
+        "with those who share their address or family; on a larger file attacks name more"
+    )
+    return Audit(about, metrics, named, measured, tuple(attacks), tuple(against), limit, sampling)
 
 
 def _check_schema(encodings: Encodings, schema: Schema) -> None:

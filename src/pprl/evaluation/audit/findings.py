@@ -18,6 +18,8 @@ DOES_NOT_PROTECT = (
 )
 """What encodings do not protect against, as in the threat model."""
 
+FULL = 8
+"""Dimensions that a file may lack by chance."""
 _WIDE = 1.2
 _EVEN = 0.02
 
@@ -54,6 +56,19 @@ def _of_group(measured: dict[str, Any]) -> Iterator[tuple[str, str]]:
                 f"{columns['constant']:,} of {bits:,} bits are the same in every record. One mask "
                 "for all records, as of randomised response that is seeded anew in every row, "
                 "leaves such columns and protects nothing."
+            ),
+        )
+    spanned = measured["span"]
+    if spanned and spanned["rank"] < spanned["most"] - FULL and columns["constant"] == 0:
+        yield (
+            "hardening that can be undone",
+            (
+                f"the encodings span {spanned['rank']:,} of {spanned['most']:,} dimensions. They "
+                "come from shorter filters by a secret pattern that is the same for every record. "
+                "Whoever holds this file can work the pattern out from it, without the key and "
+                "without knowing anybody in it, often within minutes, and then has the filters "
+                "as they were before hardening. Treat the file as if it were not hardened: do not "
+                "hand it on; encode again with another hardening."
             ),
         )
     if together["above_half"] or measured["patterns"]:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pprl.evaluation.audit.bits import Floats, distinct_rows, hamming, unpacked
+from pprl.evaluation.audit.linear import span
 from pprl.evaluation.audit.patterns import mine
 from pprl.evaluation.audit.structure import (
     complement_columns,
@@ -18,6 +19,10 @@ from pprl.exchange.encodings import Encodings, as_words, count_bits
 
 COLUMN_ROWS = 5_000
 """Records on which columns are correlated."""
+WIDEST_SPAN = 4_096
+"""Bits up to which spans are measured: the time grows with the third power."""
+SPAN_ROWS = 64
+"""Records more than bits: random words so many then span everything but for 2**-64."""
 NEIGHBOUR_ROWS = 2_000
 """Records among which neighbours are sought."""
 
@@ -84,12 +89,23 @@ def group_metrics(clks: NDArray[np.uint8], seed: int = 0) -> dict[str, Any]:
         "patterns": len(mined),
         "progressions": progressions(mined, bits),
         "identical": _crowd(sizes),
+        "span": _span(clks),
         "neighbours": _neighbours(sample[:NEIGHBOUR_ROWS]),
         "complement": {
             "columns": complement_columns(dense),
             "halves": runs_of_complement(clks[:COLUMN_ROWS]),
         },
     }
+
+
+def _span(clks: NDArray[np.uint8]) -> dict[str, int]:
+    """Measure the dimension that encodings span over GF(2), and the greatest they could."""
+    bits = 8 * clks.shape[1]
+    firsts, _, _ = distinct_rows(clks)
+    rows = clks[np.sort(firsts)[: bits + SPAN_ROWS]]
+    if bits % 64 or bits > WIDEST_SPAN:
+        return {}
+    return {"rank": len(span(np.unpackbits(rows, axis=1))[0]), "most": min(len(rows), bits)}
 
 
 def _column_counts(clks: NDArray[np.uint8]) -> NDArray[np.int64]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from pprl.evaluation.audit.attacker import Attacker, Target, targets_of
 from pprl.evaluation.audit.bits import Floats, Rows, centred, dice, unpacked
+from pprl.evaluation.audit.clusters import clusters
 from pprl.evaluation.audit.dictionary import look_up
 from pprl.evaluation.audit.frequency import align_frequencies
 from pprl.evaluation.audit.known_pairs import profile, ridge
@@ -40,6 +41,8 @@ class Case:
         who: (n,) int64 place on the list of each encoding's person.
         schema: The schema, with hardening, lengths and groups.
         seed: Of everything that is drawn.
+        present: (n, bytes) uint8 presence masks, None where the file has none.
+        block_keys: (n, passes) uint64 blocking keys, None where the file has none.
     """
 
     clks: NDArray[np.uint8]
@@ -47,6 +50,8 @@ class Case:
     who: Rows
     schema: Schema
     seed: int
+    present: NDArray[np.uint8] | None = None
+    block_keys: NDArray[np.uint64] | None = None
 
     def sample(self, victims: int) -> Case:
         """Draw victims; the list is then of their persons, in another order."""
@@ -54,12 +59,34 @@ class Case:
         rows = rng.permutation(len(self.clks))[:victims]
         return self.with_list(rows, rng.permutation(np.unique(self.who[rows])))
 
+    def sample_clusters(self, victims: int, times: int = 1) -> Case:
+        """Draw victims with those who share their address or family; the list is theirs, too.
+
+        Args:
+            victims: Encodings at most, the last cluster cut.
+            times: The list has so many times as many people, as far as there are.
+        """
+        rng = np.random.default_rng(self.seed)
+        kin = clusters(self.people)
+        rank = rng.permutation(int(kin.max()) + 1)[kin]
+        order = np.argsort(rank, kind="stable")
+        place = np.full(len(self.people), -1, np.int64)
+        place[order] = np.arange(len(order))
+        rows = np.argsort(np.where(self.who >= 0, place[self.who], len(place)), kind="stable")
+        rows = rows[:victims]
+        own = np.unique(self.who[rows])
+        others = order[~np.isin(order, own)][: (times - 1) * len(own)]
+        return self.with_list(rng.permutation(rows), rng.permutation(np.concatenate([own, others])))
+
     def with_list(self, rows: Rows, persons: Rows) -> Case:
         """Take some of the encodings, and some of the persons as the list."""
         place = np.full(len(self.people), -1, np.int64)
         place[persons] = np.arange(len(persons))
         people = self.people.take(pa.array(persons))
-        return Case(self.clks[rows], people, place[self.who[rows]], self.schema, self.seed)
+        present = None if self.present is None else self.present[rows]
+        keys = None if self.block_keys is None else self.block_keys[rows]
+        who = np.where(self.who[rows] >= 0, place[self.who[rows]], -1)
+        return Case(self.clks[rows], people, who, self.schema, self.seed, present, keys)
 
 
 def graph_attacks(case: Case, *, noise: float = 0.0, only_whole: bool = False) -> Iterator[Attack]:

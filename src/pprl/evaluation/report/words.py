@@ -73,6 +73,12 @@ def protected(info: EncodingInfo) -> list[str]:
             "Diffusion hides which filters are near which, where they are not nearly equal, from "
             "who would align them with a public list."
         )
+    if all(method == "minhash" for method in info.methods):
+        said.append(
+            "Every bit mixes the secret bits of several tokens, which differ from bit to bit, so "
+            "the bits of a name cannot be found by solving equations; records that are nearly "
+            "equal still look alike."
+        )
     return said
 
 
@@ -133,7 +139,9 @@ def _of_inputs(run: Run) -> list[str]:
                 f"Field {name!r} is filled much more often at some holders than at others, which "
                 f"makes links between these less likely."
             )
-    weak = sorted({method for info in run.inputs for method in info.methods} - {"diffusion"})
+    weak = sorted(
+        {method for info in run.inputs for method in info.methods} - {"diffusion", "minhash"}
+    )
     if weak:
         said.append(
             f"The encodings are hardened by {' and '.join(weak)} only, which does not resist an "

@@ -22,6 +22,7 @@ from pprl.holder.hardening.mixing import (
 from pprl.holder.hardening.options import (
     Balance,
     Diffusion,
+    MinHash,
     NoHardening,
     RandomisedResponse,
     RecordLevel,
@@ -65,6 +66,10 @@ def hardener(part: Part, derive: Derive) -> Harden:
         case Diffusion():
             sets = index_sets(part.filter_bits, bits, hardening.t, Draws(derive("diffuse")))
             return lambda filters: diffuse(filters, sets)
+        case MinHash():
+            slots = index_sets(part.filter_bits, bits, hardening.t, Draws(derive("minhash-slots")))
+            # Slots stand in words with the lowest bit first, and bits in CLKs the other way.
+            return lambda filters: diffuse(filters, slots ^ np.uint16(7))
         case RecordLevel():
             weights = list(part.weights().values())
             chosen = sampled(part.slots, weights, bits, Draws(derive("sample")))

@@ -13,7 +13,7 @@ from pprl.errors import UsageError
 from pprl.holder.groups import Part
 from pprl.holder.hardening.diffusion import contrast
 from pprl.holder.hardening.noise import Noise
-from pprl.holder.hardening.options import Diffusion, RandomisedResponse
+from pprl.holder.hardening.options import Diffusion, MinHash, RandomisedResponse
 from pprl.holder.keys import LinkageKey
 from pprl.holder.schema import Schema
 
@@ -29,6 +29,8 @@ def describe(part: Part, fill: float) -> dict[str, Any]:
         said["filter_bits"] = part.filter_bits
         said["fill"] = round(fill, 4)
         said["c"] = round(contrast(fill, hardening.t), 5)
+    if isinstance(hardening, MinHash):
+        said["slots"] = part.filter_bits
     if part.salts:
         said["salts"] = [salt.model_dump(exclude_none=True) for salt in part.salts]
     return said

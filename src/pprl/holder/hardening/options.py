@@ -40,15 +40,23 @@ class XorFold(_Method):
 class Diffusion(_Method):
     """Each bit of the CLK is the XOR of ``t`` positions of the filter, under the key.
 
-    ``filter_bits`` is the filter's length, the CLK's own by default.
+    ``filter_bits`` is the filter's length, the CLK's own by default. A CLK that is longer
+    than the filter does not span all its bits; the secret positions are then found from
+    the encodings alone, so nothing new is encoded so. With equal lengths that attack has
+    nothing to hold on to; it does not stop graph matching where people live in families.
 
     Source: Armknecht, Heng and Schnell, Strengthening privacy-preserving record
-    linkage using diffusion, PoPETs 2023(2), section 4.
+    linkage using diffusion, PoPETs 2023(2), section 4. The attack: a search for code words
+    of low weight (Stern, A method for finding codewords of small weight, 1989).
     """
 
     method: Literal["diffusion"]
     t: int = pydantic.Field(ge=2, le=64)
     filter_bits: int | None = pydantic.Field(default=None, ge=64, le=1 << 16)
+
+    def undone(self, bits: int) -> bool:
+        """Say whether the CLKs alone give the secret positions away."""
+        return bits > self.length_before(bits)
 
     def length_before(self, bits: int) -> int:
         """Filter and CLK have lengths of their own."""
@@ -119,6 +127,30 @@ class RecordLevel(_Method):
     method: Literal["record-level"]
 
 
+class MinHash(_Method):
+    """Each bit of the CLK is the XOR of ``t`` one-bit min-hashes of the record's tokens.
+
+    There is no filter: each of ``slots`` secret lotteries among the tokens of all fields is
+    won by one token, with a chance in proportion to its weight, and the winner's secret
+    bit is what the slot gives. Two records agree in a slot as often as they share the
+    weight of their tokens (weighted Jaccard similarity). ``slots`` is the number of bits by
+    default and never smaller, so that encodings span all their bits.
+
+    Source: Li and König, b-bit minwise hashing (2010); Ioffe, Improved consistent sampling,
+    weighted minhash and L1 sketching (2010); Moulton and Jiang, Maximally consistent
+    sampling and the Jaccard index of probability distributions (2018); for linkage Smith,
+    Secure pseudonymisation for privacy-preserving probabilistic record linkage (2017).
+    """
+
+    method: Literal["minhash"]
+    t: int = pydantic.Field(ge=2, le=64)
+    slots: int | None = pydantic.Field(default=None, ge=64, le=1 << 16)
+
+    def length_before(self, bits: int) -> int:
+        """Each slot gives one bit before bits are XORed."""
+        return self.slots or bits
+
+
 Hardening = Annotated[
     NoHardening
     | XorFold
@@ -127,10 +159,11 @@ Hardening = Annotated[
     | Rule90
     | Rule30
     | RandomisedResponse
-    | RecordLevel,
+    | RecordLevel
+    | MinHash,
     pydantic.Field(discriminator="method"),
 ]
 METHODS: tuple[type[_Method], ...] = (
     *(NoHardening, XorFold, Diffusion, Balance, Rule90, Rule30),
-    *(RandomisedResponse, RecordLevel),
+    *(RandomisedResponse, RecordLevel, MinHash),
 )

@@ -1,0 +1,103 @@
+"""A starting schema whose hardening is calibrated on the holder's own file."""
+
+from __future__ import annotations
+
+from os import PathLike
+
+from pprl.evaluation.calibration.calibrate import WITHSTAND, Tell, calibrate
+from pprl.holder.choices import Attacker, SuggestHardening
+from pprl.holder.profiles import Setting, setting_of
+from pprl.holder.records import CsvFormat, Records
+from pprl.holder.schema import Schema
+from pprl.holder.suggest import (
+    hardening_of,
+    people_of_dwellings,
+    study_columns,
+    write_schema,
+)
+
+MOST = 3_000
+"""People who are attacked at most: one attack takes about a minute for so many."""
+FEWEST = 100
+"""With fewer people a share of one in a hundred cannot be counted."""
+
+
+def suggest_schema(
+    data: Records,
+    *,
+    name: str = "suggested",
+    hardening: SuggestHardening = "default",
+    withstand: float | None = WITHSTAND,
+    known_pairs: int = 0,
+    attacker: Attacker = "exact",
+    at_least: Schema | str | PathLike[str] | None = None,
+    csv_format: CsvFormat | None = None,
+    seed: int = 1,
+    tell: Tell | None = None,
+) -> str:
+    """Write a starting schema for the columns of a file, hardened as this file needs.
+
+    Fields, weights and groups follow from the columns. With ``hardening="default"`` attacks are run
+    on the file itself under one setting after the other, and the lightest is taken under which
+    they name at most a share ``withstand`` of the people. This takes some minutes.
+
+    Args:
+        data: What `pprl.encode` takes.
+        name: The schema's name.
+        hardening: ``default``; ``strong``, for whole households and an attacker who knows 200
+            of the people; ``salted``; ``fields`` and ``none`` protect least. Only ``default`` and
+            ``salted`` are calibrated.
+        withstand: The share of people that attacks may name. None: no attack is run, and the
+            hardening is a preset.
+        known_pairs: How many of the encodings' persons the attacker knows.
+        attacker: ``exact``: a list of just these people, without an error. ``population``: a
+            list of ten times as many people, one in ten values mistyped.
+        at_least: Another holder's suggested schema; the hardening is never lighter than there.
+        csv_format: Delimiter and encoding of a CSV file.
+        seed: Of the sample and the attacks.
+        tell: Called with what is being done.
+
+    Returns:
+        The schema as commented TOML; comments say what was tried and found.
+
+    Raises:
+        UsageError: No column is recognised, an option is out of range, or ``at_least`` is not a
+            schema of this kind.
+        EmptyInput: There are no records, or no recognised column has a value.
+
+    Examples:
+        >>> import pandas as pd
+        >>> people = pd.DataFrame({"surname": ["Vos", "Smit"], "first_name": ["An", "Bo"]})
+        >>> text = suggest_schema(people, withstand=None)
+        >>> "minhash" in text
+        True
+    """
+    study = study_columns(data, csv_format)
+    least = _setting_in(at_least)
+    usual = hardening_of(hardening, study)
+    if not isinstance(usual, Setting) or hardening == "strong" or withstand is None:
+        if least is not None and isinstance(usual, Setting):
+            usual = usual.stricter(least)
+        return write_schema(study, name, usual)
+    people = people_of_dwellings(data, study, MOST, seed, csv_format)
+    if len(people) < FEWEST:
+        few = f"Not calibrated: {len(people)} people are too few to count one in a hundred."
+        return write_schema(study, name, usual.stricter(least) if least else usual, [few])
+    found = calibrate(
+        study,
+        people,
+        usual,
+        withstand=withstand,
+        known_pairs=known_pairs,
+        attacker=attacker,
+        at_least=least,
+        seed=seed,
+        tell=tell,
+    )
+    return write_schema(study, name, found.setting, list(found.remarks()))
+
+
+def _setting_in(schema: Schema | str | PathLike[str] | None) -> Setting | None:
+    if schema is None:
+        return None
+    return setting_of(schema if isinstance(schema, Schema) else Schema.load(schema))
