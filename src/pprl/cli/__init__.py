@@ -25,6 +25,7 @@ from pprl.cli import (
     practice,
     report,
     review,
+    secure,
 )
 from pprl.cli.console import app, say_error, show_warning
 from pprl.errors import PprlError
@@ -41,6 +42,7 @@ __all__ = [
     "practice",
     "report",
     "review",
+    "secure",
 ]
 
 
