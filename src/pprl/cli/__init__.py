@@ -23,6 +23,7 @@ from pprl.cli import (
 )
 from pprl.cli.console import app, say_error, show_warning
 from pprl.errors import PprlError
+from pprl.tables.arguments import called_from_command_line
 
 __all__ = [
     "app",
@@ -42,6 +43,7 @@ __all__ = [
 def main() -> None:
     """Run the command line; turn errors into one clear message and an exit code."""
     warnings.showwarning = show_warning  # type: ignore[assignment]
+    called_from_command_line()
     try:
         app()
     except PprlError as error:

@@ -120,7 +120,7 @@ def schema_check(
 
 @schema_app.command("suggest")
 def schema_suggest(
-    data: Annotated[Path, typer.Argument(help="People's records: CSV or Parquet.")],
+    data: Annotated[str, typer.Argument(help="People's records: a file, URL or duckdb: query.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Schema to write.")],
     hardening: Annotated[
         SuggestHardening, typer.Option("--hardening", help="How filters will be hardened.")
@@ -136,7 +136,7 @@ def schema_suggest(
 
 @app.command()
 def encode(
-    data: Annotated[Path, typer.Argument(help="People's records: CSV or Parquet.")],
+    data: Annotated[str, typer.Argument(help="People's records: a file, URL or duckdb: query.")],
     schema: SchemaFile,
     key: Annotated[
         str,
@@ -148,7 +148,11 @@ def encode(
     output: Annotated[Path, typer.Option("-o", "--output", help="Encodings file to write.")],
     holder: Annotated[str, typer.Option("--holder", help="Your name, for the header.")] = "",
     exclude: Annotated[
-        Path | None, typer.Option("--exclude", help="CSV of record ids to leave out.")
+        str | None, typer.Option("--exclude", help="Table of record ids to leave out (opt-out).")
+    ] = None,
+    exclude_column: Annotated[
+        str | None,
+        typer.Option("--exclude-column", help="Its column of ids; by default as --id-column."),
     ] = None,
     column: Annotated[
         list[str] | None,
@@ -160,6 +164,10 @@ def encode(
     ] = "error",
     rejects: Annotated[
         Path | None, typer.Option("--rejects", help="CSV to write rows, fields and reasons to.")
+    ] = None,
+    names: Annotated[
+        str | None,
+        typer.Option("--names", help="Names of the columns of a CSV file without a header: a,b,c"),
     ] = None,
     delimiter: Annotated[
         str | None, typer.Option("--delimiter", help="Of a CSV file; found out by default.")
@@ -189,7 +197,7 @@ def encode(
 ) -> None:
     """Encode people's records into a file of CLKs (data holder)."""
     from pprl.holder.encode import encode_file
-    from pprl.holder.records import CsvFormat, read_ids
+    from pprl.holder.records import CsvFormat
     from pprl.holder.schema import Schema
 
     read = [0]
@@ -207,10 +215,11 @@ def encode(
             id_column=id_column,
             holder=holder,
             columns=dict(pair(text) for text in column or ()),
-            exclude=read_ids(exclude) if exclude else (),
+            exclude=exclude or (),
+            exclude_column=exclude_column,
             on_invalid=on_invalid,
             rejects=rejects,
-            csv_format=CsvFormat(delimiter, encoding),
+            csv_format=CsvFormat(delimiter, encoding, tuple(names.split(",")) if names else None),
             consent=consent,
             provenance=provenance,
             noise_key=read_key(noise_key) if noise_key else None,

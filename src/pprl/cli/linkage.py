@@ -175,8 +175,8 @@ def link(
     links_file, facts_file = output / "links.parquet", output / "linkage.json"
     estimate_file, ambiguous_file = output / "estimate.json", output / "ambiguous.parquet"
     curves = [output / "similarities.parquet", output / "curve.parquet"]
-    new_folder(output, [links_file, facts_file, estimate_file, ambiguous_file, *curves])
     left, right = (Encodings.load(file, identity=identity) for file in paths)
+    new_folder(output, [links_file, facts_file, estimate_file, ambiguous_file, *curves])
     with progress_bar("comparing") as progress:
         result = link_encodings(
             left,
@@ -279,6 +279,9 @@ def _cluster(
     clusters_file, facts_file = output / "clusters.parquet", output / "linkage.json"
     conflicts_file, events_file = output / "conflicts.parquet", output / "events.parquet"
     similarities_file, estimate_file = output / "similarities.parquet", output / "estimate.json"
+    cut: float | Literal["auto"] | Criterion = threshold_of(threshold)
+    earlier = None if against is None else load_previous(against)
+    files: list[Encodings] = [Encodings.load(path, identity=identity) for path in paths]
     new_folder(
         output,
         [
@@ -286,9 +289,6 @@ def _cluster(
             *(events_file, similarities_file, estimate_file),
         ],
     )
-    cut: float | Literal["auto"] | Criterion = threshold_of(threshold)
-    earlier = None if against is None else load_previous(against)
-    files: list[Encodings] = [Encodings.load(path, identity=identity) for path in paths]
     if earlier is not None:
         check_compatible([*earlier.inputs, *(one.info for one in files)])
         if cut == "auto" and earlier.criterion is not None:

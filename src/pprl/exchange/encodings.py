@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from os import PathLike
+from pathlib import Path
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -217,6 +218,9 @@ class Encodings:
     ) -> Encodings:
         """Read an encodings file; a sealed one with an age identity file.
 
+        A JSON file is read as clkhash writes it, ``{"clks": [base64, ...]}``; its records
+        have their numbers as ids, and its file name is the holder.
+
         Raises:
             UnreadableFile: The file is missing, damaged or not an encodings file, or it
                 is sealed and cannot be opened.
@@ -224,6 +228,10 @@ class Encodings:
         """
         from pprl.exchange.files import read_encodings
 
+        if str(path).lower().endswith(".json"):
+            from pprl.exchange.clkhash_files import load_clkhash_json
+
+            return load_clkhash_json(path, holder=Path(path).stem)
         return read_encodings(path, identity)
 
 

@@ -283,8 +283,8 @@ def iterate_pairs(
 
 def check_threshold(threshold: float) -> None:
     """Raise `UsageError` unless the threshold is a number from 0 to 1."""
-    if not 0.0 <= threshold <= 1.0:
-        raise UsageError(f"the threshold must be between 0 and 1, not {threshold}.")
+    if isinstance(threshold, str) or not 0.0 <= threshold <= 1.0:
+        raise UsageError(f"the threshold must be a number from 0 to 1, not {threshold!r}.")
 
 
 def _check_options(threshold: float, measure: str, top: int | None) -> None:

@@ -1,0 +1,550 @@
+"""What people write, and what is read: dates, codes, letters, lists, tables of every kind."""
+
+from __future__ import annotations
+
+import datetime as dt
+import sqlite3
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+
+import pprl
+from pprl.errors import (
+    InvalidValues,
+    MissingColumn,
+    PprlWarning,
+    RecordIdError,
+    UnreadableFile,
+    UsageError,
+)
+from pprl.holder.dates import date_dmy, full_year
+from pprl.holder.keys import LinkageKey
+from pprl.holder.letters import twins
+from pprl.holder.normalize import NORMALISERS
+from pprl.tables.csv_files import CsvFormat
+from pprl.tables.read import read_texts
+from pprl.tables.sql import Query
+
+TODAY = dt.date.today()
+
+
+def schema_of(*fields: str, head: str = "") -> pprl.Schema:
+    """Build a schema of one plain CLK."""
+    lines = ["version = 1", 'name = "door"', "bits = 512", 'hardening = { method = "none" }', head]
+    lines += [f"[[fields]]\nbits_per_feature = 60\n{one}" for one in fields]
+    return pprl.Schema.from_toml("\n".join(lines))
+
+
+NAME = 'name = "name"\nnormalise = ["compose", "fold_case", "strip_accents", "letters_only"]'
+SEX = 'name = "sex"\nnormalise = ["sex_code"]\ntokens = { type = "exact" }'
+
+
+def quiet(data: object, schema: pprl.Schema, key: LinkageKey, **options: object):  # noqa: ANN201
+    """Encode; return the encodings and the warnings."""
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        made = pprl.encode(data, schema, key, **({"id_column": "id"} | options))
+    assert all(issubclass(one.category, PprlWarning) for one in said)
+    return made, [str(one.message) for one in said]
+
+
+def column(name: str, values: list[object]) -> pd.DataFrame:
+    return pd.DataFrame({"id": [f"r{at}" for at in range(len(values))], name: values})
+
+
+# Dates.
+
+
+BORN = 'name = "born"\nformat = { type = "date", format = "%d.%m.%Y", also = ["%d.%m.%y"] }'
+
+
+@pytest.mark.parametrize("kind", ["format", "normaliser"])
+def test_no_birth_of_two_digits_is_in_the_future(kind: str, key: LinkageKey) -> None:
+    field = BORN if kind == "format" else 'name = "born"\nnormalise = ["date_dmy"]'
+    schema = schema_of(field)
+    short = [f"17.06.{year:02}" for year in range(100)]
+    last = (TODAY.year if (6, 17) <= (TODAY.month, TODAY.day) else TODAY.year - 1) - 99
+    whole = [f"17.06.{last + (year - last) % 100}" for year in range(100)]
+    made, said = quiet(column("born", short), schema, key)
+    assert not said
+    np.testing.assert_array_equal(made.clks, quiet(column("born", whole), schema, key)[0].clks)
+
+
+def test_today_and_tomorrow_of_two_digits() -> None:
+    assert full_year(26, dt.date(2026, 3, 5), 3, 5) == 2026
+    assert full_year(26, dt.date(2026, 3, 5), 3, 6) == 1926
+    assert full_year(99, dt.date(2100, 1, 1), 1, 1) == 2099
+
+
+def test_a_schema_says_the_latest_year(key: LinkageKey) -> None:
+    pivot = BORN.replace("also", "latest_year = 1999, also")
+    frame, whole = column("born", ["17.06.05"]), column("born", ["17.06.1905"])
+    made = quiet(frame, schema_of(pivot), key)[0]
+    np.testing.assert_array_equal(made.clks, quiet(whole, schema_of(pivot), key)[0].clks)
+
+
+@pytest.mark.parametrize("field", [BORN, 'name = "born"\nnormalise = ["date_dmy"]'])
+def test_dates_in_the_future_are_missing_and_told(
+    field: str, key: LinkageKey, tmp_path: Path
+) -> None:
+    later = TODAY + dt.timedelta(days=40)
+    frame = column("born", ["17.06.1960", f"{later:%d.%m.%Y}", "01.01.2199"])
+    made, said = quiet(frame, schema_of(field), key, rejects=tmp_path / "rejects.csv")
+    assert made.clks.any(axis=1).tolist() == [True, False, False]
+    assert len(said) == 1
+    assert "'born': 2 values (66.7%)" in said[0]
+    rows = read_texts(tmp_path / "rejects.csv")
+    assert rows["row"].tolist() == ["2", "3"]
+    assert rows["field"].tolist() == ["born", "born"]
+    allowed = schema_of(BORN.replace("also", "future = true, also"))
+    assert quiet(frame, allowed, key)[0].clks.any(axis=1).all()
+
+
+def test_unread_dates_make_nobody_alike(key: LinkageKey) -> None:
+    schema = schema_of('name = "born"\nnormalise = ["date_dmy"]')
+    frame = column("born", ["born onbekend", "31-02-1950", "00-00-0000", "12 12", "3-3-1933"])
+    made, said = quiet(frame, schema, key)
+    assert made.clks.any(axis=1).tolist() == [False] * 4 + [True]
+    assert "4 values (80.0%)" in said[0]
+
+
+@pytest.mark.parametrize(
+    ("utc", "day"),
+    [("1950-04-30T22:00", "1950-05-01"), ("1950-04-30T23:00", "1950-05-01"),
+     ("1950-05-01T00:00", "1950-05-01"), ("1950-05-01T22:15", "1950-05-01")],
+)  # fmt: skip
+def test_midnight_elsewhere_is_its_own_day(utc: str, day: str, key: LinkageKey) -> None:
+    schema = schema_of('name = "born"\nformat = { type = "date" }')
+    stamp = pa.array([dt.datetime.fromisoformat(utc + "+00:00")], pa.timestamp("us", "UTC"))
+    here = stamp.cast(pa.timestamp("us", "Europe/Amsterdam"))
+    expected = quiet(column("born", [day]), schema, key)[0].clks
+    for made in (stamp, here) if utc.endswith(":00") else (stamp,):
+        table = pa.table({"id": ["r0"], "born": made})
+        np.testing.assert_array_equal(quiet(table, schema, key)[0].clks, expected)
+
+
+# Sex.
+
+
+@pytest.mark.parametrize(
+    ("male", "female"),
+    [
+        ("M", "F"), ("m", "v"), ("Man", "Vrouw"), ("M", "W"), ("männlich", "weiblich"),
+        ("H", "F"), ("H", "M"), ("Homem", "Mulher"), ("hombre", "mujer"), ("varón", "hembra"),
+        ("Maschio", "Femmina"), ("M", "K"), ("mężczyzna", "kobieta"), ("E", "K"),
+        ("Erkek", "Kadın"), ("muž", "žena"), ("M", "Ž"), ("férfi", "nő"), ("F", "N"),
+        ("bărbat", "femeie"), ("мъж", "жена"), ("М", "Ж"), ("άνδρας", "γυναίκα"), ("Α", "Θ"),
+        ("mies", "nainen"), ("M", "N"), ("mees", "naine"), ("vyras", "moteris"), ("V", "S"),
+        ("vīrietis", "sieviete"), ("Mand", "Kvinde"), ("J", "M"), ("G", "F"), ("Dhr.", "Mevr."),
+        (1, 2), (1.0, 2.0), ("8507", "8532"), ("248153007", "248152002"), ("MALE", "female"),
+    ],
+)  # fmt: skip
+def test_sexes_of_the_world(male: object, female: object, key: LinkageKey) -> None:
+    made, said = quiet(column("sex", [male, female] * 30), schema_of(SEX), key)
+    plain = quiet(column("sex", ["m", "f"] * 30), schema_of(SEX), key)[0]
+    assert not said
+    np.testing.assert_array_equal(made.clks, plain.clks)
+
+
+@pytest.mark.parametrize("codes", [["0", "1"], [0, 1, 9], ["H", "J"], ["H", "M", "F"]], ids=str)
+def test_sexes_that_cannot_be_told_are_refused(codes: list[object], key: LinkageKey) -> None:
+    with pytest.raises(InvalidValues, match="nothing says which of them means a man") as caught:
+        quiet(column("sex", codes * 30), schema_of(SEX), key)
+    assert "values = {" in str(caught.value)
+
+
+def test_a_schema_says_what_codes_mean(key: LinkageKey) -> None:
+    said_so = schema_of(SEX + '\nvalues = { "0" = "m", "1" = "f" }')
+    made = quiet(column("sex", [0, 1] * 10), said_so, key)[0]
+    plain = quiet(column("sex", ["m", "f"] * 10), said_so, key)[0]
+    np.testing.assert_array_equal(made.clks, plain.clks)
+
+
+def test_a_slip_among_codes_changes_no_meaning(key: LinkageKey) -> None:
+    frame = column("sex", ["M", "F"] * 300 + ["H"])
+    made = quiet(frame, schema_of(SEX), key)[0]
+    plain = quiet(column("sex", ["m", "f"] * 300 + ["m"]), schema_of(SEX), key)[0]
+    np.testing.assert_array_equal(made.clks, plain.clks)
+
+
+def test_small_pieces_of_a_table_are_read_like_a_whole_one(key: LinkageKey) -> None:
+    """H and M may come in pieces of one record each."""
+    codes = ["M", "H"] * 40
+    whole = pa.table({"id": [str(at) for at in range(80)], "sex": codes})
+    pieces = pa.Table.from_batches(whole.to_batches(max_chunksize=1))
+    schema = schema_of(SEX)
+    made = quiet(pieces, schema, key)[0]
+    np.testing.assert_array_equal(made.clks, quiet(whole, schema, key)[0].clks)
+    plain = quiet(column("sex", ["f", "m"] * 40), schema, key)[0]
+    np.testing.assert_array_equal(made.clks, plain.clks)
+
+
+def test_a_later_meaning_of_codes_ends_the_run(key: LinkageKey) -> None:
+    codes = ["M", "H"] * 40_000 + ["M", "F"] * 60_000
+    with pytest.raises(InvalidValues, match="first records have another|nothing says"):
+        quiet(column("sex", list(codes)), schema_of(SEX), key)
+
+
+def test_what_a_normaliser_drops_is_told(key: LinkageKey, tmp_path: Path) -> None:
+    schema = schema_of(SEX, 'name = "postcode"\nnormalise = ["postcode_nl"]')
+    frame = pd.DataFrame(
+        {
+            "id": ["a", "b", "c", "d"],
+            "sex": ["m", "zzt", "v", "ggg"],
+            "postcode": ["1234 AB", "12345", "", None],
+        }
+    )
+    made, said = quiet(frame, schema, key, rejects=tmp_path / "r.csv")
+    assert made.info.present == {"sex": 0.5, "postcode": 0.25}
+    assert said == [
+        "field 'sex': 2 values (50.0%) were taken for missing: 2 cannot be read by sex_code.",
+        "field 'postcode': 1 values (50.0%) were taken for missing: 1 cannot be read by "
+        "postcode_nl.",
+    ]
+    rows = read_texts(tmp_path / "r.csv")
+    assert sorted(zip(rows["row"], rows["field"], strict=True)) == [
+        ("2", "postcode"),
+        ("2", "sex"),
+        ("4", "sex"),
+    ]
+    assert "zzt" not in (tmp_path / "r.csv").read_text()
+
+
+# Letters.
+
+
+@pytest.mark.parametrize(
+    ("written", "plain"),
+    [
+        ("Işık", "ISIK"), ("İnce", "Ince"), ("Þorsteinn", "Thorsteinn"), ("Đorđević", "Dordevic"),
+        ("Ħamrun", "Hamrun"), ("Ŧávvet", "Tavvet"), ("Œuvrard", "Oeuvrard"), ("Ærø", "Aero"),
+        ("Ŋvalda", "Nvalda"), ("Ƶelko", "Zelko"), ("Ɖosu", "Dosu"), ("Nguyễn", "NGUYEN"),
+        ("Ștefan", "Stefan"), ("Anne\u2010Marie", "Anne-Marie"), ("Anne\u2212Marie", "Anne-Marie"),
+        ("Anne\u00adMarie", "AnneMarie"), ("An\u200dna", "Anna"), ("O\u02bbNeill", "O'Neill"),
+        ("O\u00b4Neill", "O’Neill"), ("Paral\u00b7lel", "Parallel"), ("Van\u00a0Dam", "Van Dam"),
+    ],
+)  # fmt: skip
+def test_letters_with_plain_twins(written: str, plain: str, key: LinkageKey) -> None:
+    one, other = (quiet(column("name", [x]), schema_of(NAME), key)[0] for x in (written, plain))
+    np.testing.assert_array_equal(one.clks, other.clks)
+
+
+def test_every_latin_letter_has_a_twin_or_none_by_name() -> None:
+    table = twins()
+    assert all(twin.isascii() and twin.isalpha() for twin in table.values())
+    assert table[ord("ı")] == "i"
+    assert len(table) > 150
+
+
+@pytest.mark.parametrize("name", ["first_of_double", "last_of_double", "initials", "drop_prefixes"])
+def test_marks_are_plain_before_any_normaliser(name: str, key: LinkageKey) -> None:
+    schema = schema_of(f'name = "name"\nnormalise = ["{name}"]')
+    one = quiet(column("name", ["van ’t Hof\u2013Aal"]), schema, key)[0]
+    other = quiet(column("name", ["van 't Hof-Aal"]), schema, key)[0]
+    np.testing.assert_array_equal(one.clks, other.clks)
+
+
+# Opt-out lists.
+
+
+PEOPLE = pd.DataFrame({"id": [f"{at:04}" for at in range(30)], "name": [f"Aa{chr(97 + at % 26)}" for at in range(30)]})
+OUT = ["0007", "0011"]
+LISTS = {
+    "plain": "id\n0007\n0011\n",
+    "semicolon": "reden;id\nbezwaar;0007\nbezwaar;0011\n",
+    "tabs and a byte order mark": "\ufeffdatum\tID\n1-1-2020\t0007\n1-1-2020\t0011\n",
+    "no header": "0007\n0011\n",
+    "another header": "patient\n0007\n0011\n",
+    "sep line": "sep=;\nid;x\n0007;1\n0011;2\n",
+    "blanks": "id\n 0007 \n0011\n\n",
+    "quotes": '"id";"x, y"\n"0007";"a, b"\n"0011";""\n',
+}
+
+
+@pytest.mark.parametrize("form", LISTS)
+def test_opt_out_lists_of_any_form(form: str, key: LinkageKey, tmp_path: Path) -> None:
+    (tmp_path / "out.csv").write_text(LISTS[form], encoding="utf-8")
+    made, said = quiet(PEOPLE, schema_of(NAME), key, exclude=tmp_path / "out.csv")
+    assert not said
+    assert made.info.records == 28
+    assert not set(OUT) & set(made.record_ids.to_pylist())
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        OUT, set(OUT), pd.Series(OUT), pa.array(OUT), pl.DataFrame({"id": OUT}),
+        pd.DataFrame({"x": [1, 2], "id": OUT}), np.array(OUT),
+    ],
+    ids=lambda one: type(one).__module__ + "." + type(one).__name__,
+)  # fmt: skip
+def test_opt_out_from_any_object(given: object, key: LinkageKey) -> None:
+    made, said = quiet(PEOPLE, schema_of(NAME), key, exclude=given)
+    assert (made.info.records, said) == (28, [])
+
+
+def test_numbers_leave_numbers_out(key: LinkageKey) -> None:
+    people = PEOPLE.assign(id=range(30))
+    for given in ([7, 11], pd.Series([7.0, 11.0]), pd.DataFrame({"ID": [7, 11]}), ["7", 11]):
+        assert quiet(people, schema_of(NAME), key, exclude=given)[0].info.records == 28
+
+
+@pytest.mark.parametrize(
+    ("content", "error", "says"),
+    [
+        ("id\n7\n11\n", RecordIdError, "2 ids of the opt-out list .* leading zeros"),
+        ("id\n0007\n11\n", RecordIdError, "1 ids of the opt-out list .* leading zeros"),
+        ("id\nA1\nA2\n", RecordIdError, "none of the 2 ids"),
+        ("0007;bezwaar\n0011;bezwaar\n", MissingColumn, "exclude_column="),
+    ],
+)
+def test_opt_out_lists_that_are_refused(
+    content: str, error: type[Exception], says: str, key: LinkageKey, tmp_path: Path
+) -> None:
+    (tmp_path / "out.csv").write_text(content)
+    with pytest.raises(error, match=says) as caught:
+        pprl.encode_file(
+            PEOPLE, schema_of(NAME), key, tmp_path / "x.clk.parquet",
+            id_column="id", exclude=tmp_path / "out.csv",
+        )  # fmt: skip
+    assert not list(tmp_path.glob("*.parquet"))
+    assert "0007" not in str(caught.value)
+
+
+def test_ids_of_nobody_are_counted(key: LinkageKey) -> None:
+    made, said = quiet(PEOPLE, schema_of(NAME), key, exclude=["0007", "gone", "away"])
+    assert made.info.records == 29
+    assert said == ["2 of 3 ids of the opt-out list are the id of no record"]
+
+
+# Tables of every kind.
+
+
+HELD = pd.DataFrame(
+    {"id": ["007", "008", "009"], "name": ["Åsa", "de Vries; Jr", "Zoë"], "born": ["1950-01-31"] * 3}
+)
+
+
+def held_as(kind: str, folder: Path) -> object:
+    """Write or hold `HELD` in another way."""
+    csv = folder / "p.csv"
+    match kind:
+        case "semicolons, Windows-1252":
+            HELD.to_csv(csv, sep=";", index=False, encoding="windows-1252")
+        case "tabs, byte order mark":
+            HELD.to_csv(csv, sep="\t", index=False, encoding="utf-8-sig")
+        case "UTF-16":
+            HELD.to_csv(csv, index=False, encoding="utf-16")
+        case "sep line":
+            csv.write_text("sep=|\r\n" + HELD.to_csv(sep="|", index=False), encoding="utf-8")
+        case "blanks in the header":
+            csv.write_text(" id , name,born \n" + HELD.to_csv(index=False, header=False))
+        case "Excel":
+            HELD.to_excel(folder / "p.xlsx", index=False)
+            return folder / "p.xlsx"
+        case "a sheet by name":
+            with pd.ExcelWriter(folder / "p.xlsx") as book:
+                pd.DataFrame({"x": [1]}).to_excel(book, sheet_name="first", index=False)
+                HELD.to_excel(book, sheet_name="people", index=False)
+            return str(folder / "p.xlsx") + "#people"
+        case "Parquet":
+            HELD.to_parquet(folder / "p.parquet")
+            return folder / "p.parquet"
+        case "a URL":
+            import fsspec
+
+            with fsspec.open("memory://door/p.csv", "w") as file:
+                file.write(HELD.to_csv(index=False))
+            return "memory://door/p.csv"
+        case "duckdb query":
+            HELD.to_parquet(folder / "p.parquet")
+            return f"duckdb:SELECT * FROM '{folder / 'p.parquet'}'"
+        case "duckdb file":
+            with duckdb.connect(str(folder / "p.duckdb")) as database:
+                database.execute("CREATE TABLE p AS SELECT * FROM HELD")
+            return f"duckdb:{folder / 'p.duckdb'}#SELECT * FROM p"
+        case "duckdb relation":
+            return duckdb.sql("SELECT * FROM HELD")
+        case "pandas with its index":
+            return HELD.set_index("id")
+        case "polars":
+            return pl.from_pandas(HELD)
+        case "polars, lazy":
+            return pl.from_pandas(HELD).lazy()
+        case "pyarrow":
+            return pa.Table.from_pandas(HELD)
+        case "DB-API cursor":
+            database = sqlite3.connect(":memory:")
+            HELD.to_sql("p", database, index=False)
+            return database.cursor().execute("SELECT * FROM p")
+        case "DB-API query":
+            database = sqlite3.connect(":memory:")
+            HELD.to_sql("p", database, index=False)
+            return Query(database, "SELECT * FROM p")
+        case "ADBC":
+            import adbc_driver_sqlite.dbapi
+
+            database = adbc_driver_sqlite.dbapi.connect()
+            cursor = database.cursor()
+            cursor.adbc_ingest("p", pa.Table.from_pandas(HELD))
+            cursor.execute("SELECT id, name, born FROM p")
+            return cursor
+        case "dates as dates":
+            return HELD.assign(born=dt.date(1950, 1, 31))
+        case "times in Amsterdam":
+            stamps = pd.to_datetime(HELD["born"]).dt.tz_localize("Europe/Amsterdam")
+            return HELD.assign(born=stamps)
+        case "times in UTC that were midnight in Amsterdam":
+            stamps = pd.to_datetime(HELD["born"]).dt.tz_localize("Europe/Amsterdam")
+            return HELD.assign(born=stamps.dt.tz_convert("UTC"))
+    return csv
+
+
+KINDS = (
+    "semicolons, Windows-1252", "tabs, byte order mark", "UTF-16", "sep line",
+    "blanks in the header", "Excel", "a sheet by name", "Parquet", "a URL", "duckdb query",
+    "duckdb file", "duckdb relation", "pandas with its index", "polars", "polars, lazy", "pyarrow",
+    "DB-API cursor", "DB-API query", "ADBC", "dates as dates", "times in Amsterdam",
+    "times in UTC that were midnight in Amsterdam",
+)  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning")
+@pytest.mark.parametrize("kind", KINDS)
+def test_tables_of_every_kind_give_the_same_bits(
+    kind: str, key: LinkageKey, tmp_path: Path
+) -> None:
+    schema = schema_of(NAME, 'name = "born"\nformat = { type = "date" }')
+    expected = quiet(HELD, schema, key)[0]
+    made, said = quiet(held_as(kind, tmp_path), schema, key)
+    assert not said
+    assert made.record_ids.to_pylist() == ["007", "008", "009"]
+    np.testing.assert_array_equal(made.clks, expected.clks)
+
+
+def test_columns_of_one_name_are_refused(key: LinkageKey) -> None:
+    twice = pd.concat([HELD, HELD[["name"]]], axis=1)
+    with pytest.raises(UnreadableFile, match="2 columns with the name 'name'"):
+        quiet(twice, schema_of(NAME), key)
+
+
+def test_names_are_given_to_a_file_without_header(key: LinkageKey, tmp_path: Path) -> None:
+    (tmp_path / "p.csv").write_text(HELD.to_csv(index=False, header=False))
+    given = CsvFormat(names=("id", "name", "born"))
+    made = quiet(tmp_path / "p.csv", schema_of(NAME), key, csv_format=given)[0]
+    np.testing.assert_array_equal(made.clks, quiet(HELD, schema_of(NAME), key)[0].clks)
+    with pytest.raises(UsageError, match="2 names of columns"):
+        quiet(tmp_path / "p.csv", schema_of(NAME), key, csv_format=CsvFormat(names=("id", "name")))
+
+
+def test_ragged_lines_are_numbered_or_left_out(key: LinkageKey, tmp_path: Path) -> None:
+    lines = ["id,name", *(f"{at},Bos" for at in range(40))]
+    lines[13] = "12,Bos, Jr"
+    lines[31] = "30"
+    (tmp_path / "p.csv").write_text("\n".join(lines))
+    with pytest.raises(UnreadableFile, match="line 14 has 3, line 32 has 1"):
+        quiet(tmp_path / "p.csv", schema_of(NAME), key)
+    made, said = quiet(tmp_path / "p.csv", schema_of(NAME), key, on_invalid="skip")
+    assert made.info.records == 38
+    assert "2 lines" in said[0]
+    assert "line 14 has 3, line 32 has 1" in said[0]
+
+
+def test_upper_case_names_of_columns_are_recognised(key: LinkageKey, tmp_path: Path) -> None:
+    HELD.rename(columns=str.upper).to_csv(tmp_path / "p.csv", index=False)
+    with pytest.raises(MissingColumn, match="perhaps you mean 'ID' for 'id', 'NAME' for 'name'"):
+        quiet(tmp_path / "p.csv", schema_of(NAME), key)
+
+
+# Truths.
+
+
+@pytest.fixture(scope="module")
+def linked() -> pprl.LinkResult:
+    key = LinkageKey.from_secret("made up for the tests of the door")
+    frame = pd.DataFrame(
+        {"id": [f"{at:04}" for at in range(60)], "name": [f"{chr(97 + at % 26)}{chr(97 + at // 26)}xq" for at in range(60)]}
+    )
+    a, b = (quiet(frame, schema_of(NAME), key, holder=holder)[0] for holder in "ab")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return pprl.link(a, b, threshold=0.99)
+
+
+@pytest.fixture(scope="module")
+def truth() -> pd.DataFrame:
+    ids = [f"{at:04}" for at in range(60)]
+    return pd.DataFrame({"left_id": ids, "right_id": ids})
+
+
+@pytest.mark.parametrize("form", ["frame", "semicolons", "Excel", "blanks", "Parquet"])
+def test_truths_of_any_form(
+    form: str, linked: pprl.LinkResult, truth: pd.DataFrame, tmp_path: Path
+) -> None:
+    given: object = truth
+    match form:
+        case "semicolons":
+            given = tmp_path / "t.csv"
+            truth.to_csv(given, sep=";", index=False, encoding="utf-8-sig")
+        case "Excel":
+            given = tmp_path / "t.xlsx"
+            truth.to_excel(given, index=False)
+        case "blanks":
+            given = truth.assign(left_id=" " + truth["left_id"] + " ")
+        case "Parquet":
+            given = str(tmp_path / "t.parquet")
+            truth.to_parquet(given)
+    quality = pprl.evaluate(linked, given)
+    assert quality.precision.value == quality.recall.value == 1
+
+
+def test_truths_that_meet_nobody_are_refused(linked: pprl.LinkResult, truth: pd.DataFrame) -> None:
+    with pytest.raises(RecordIdError, match="lost its zeros"):
+        pprl.evaluate(linked, truth.astype(int))
+    with pytest.raises(RecordIdError, match="none of the 60 left_id"):
+        pprl.evaluate(linked, "x" + truth)
+    with pytest.raises(RecordIdError, match="1 rows without 'right_id': row 3"):
+        pprl.evaluate(linked, truth.assign(right_id=truth["right_id"].mask(truth.index == 2)))
+
+
+def test_ids_of_a_truth_that_are_in_no_file_are_told(
+    linked: pprl.LinkResult, truth: pd.DataFrame, key: LinkageKey
+) -> None:
+    some = quiet(PEOPLE, schema_of(NAME), key)[0]
+    with pytest.warns(PprlWarning, match="30 of 60 left_id of the truth are not in the left file"):
+        pprl.evaluate(linked.links, truth, a=some)
+
+
+# Raw errors.
+
+
+def test_a_threshold_that_is_text_is_refused(linked: pprl.LinkResult, key: LinkageKey) -> None:
+    a = quiet(HELD, schema_of(NAME), key)[0]
+    for call in (pprl.link, pprl.compare):
+        with pytest.raises(UsageError, match="must be a number from 0 to 1, not '0.8'"):
+            call(a, a, threshold="0.8")
+
+
+def test_clkhash_json_links_on_the_command_line(key: LinkageKey, tmp_path: Path) -> None:
+    from pprl.exchange.clkhash_files import save_clkhash_json
+
+    save_clkhash_json(quiet(PEOPLE, schema_of(NAME), key)[0], tmp_path / "c.json")
+    (tmp_path / "bad.json").write_text("{}")
+    command = [sys.executable, "-c", "from pprl.cli import main; main()", "link"]
+    run = [*command, tmp_path / "c.json", tmp_path / "c.json", "-o", tmp_path / "o"]
+    done = subprocess.run([*run, "--threshold", "0.9"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert len(pd.read_parquet(tmp_path / "o" / "links.parquet")) == 30
+    run = [*command, tmp_path / "bad.json", tmp_path / "bad.json", "-o", tmp_path / "p"]
+    done = subprocess.run(run, capture_output=True, text=True, check=False)
+    assert done.returncode == 3
+    assert "not of the form" in done.stderr
+    assert not (tmp_path / "p").exists()
