@@ -172,7 +172,9 @@ def test_dates_of_any_type(value: object, key: LinkageKey) -> None:
     assert clk(pa.array([value]), key, **date) == clk(pa.array(["31/01/1950"]), key, **date)
 
 
-@pytest.mark.parametrize("nothing", [None, np.nan, pd.NA, pd.NaT, "", "   ", "onbekend", "nobody", "-"], ids=repr)
+@pytest.mark.parametrize(
+    "nothing", [None, np.nan, pd.NA, pd.NaT, "", "   ", "onbekend", "nobody", "-"], ids=repr
+)
 @pytest.mark.filterwarnings("ignore:field 'x'. 1 values")
 def test_missing_is_missing(nothing: object, key: LinkageKey) -> None:
     """No bits at all: missing never matches missing, and is counted as absent."""

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pprl.holder.keys import LinkageKey
     from pprl.holder.match_keys import with_match_keys
     from pprl.holder.schema import Schema
+    from pprl.holder.suggest import suggest_schema
     from pprl.linkage.blocking import BlockingUnion, HammingLSH, KeyBlocking, LambdaFold, PSig
     from pprl.linkage.cascade import CascadeResult, cascade, exact_clusters, exact_pass_links
     from pprl.linkage.cluster import ClusterResult, cluster, dedupe
@@ -92,6 +93,7 @@ _HOMES = {
     "review_estimate": "pprl.evaluation.review_estimate",
     "review_sample": "pprl.evaluation.review",
     "run_job": "pprl.linkage.job.run",
+    "suggest_schema": "pprl.holder.suggest",
     "sweep": "pprl.evaluation.sweep",
     "tune": "pprl.evaluation.tune",
     "with_match_keys": "pprl.holder.match_keys",
@@ -153,6 +155,7 @@ __all__ = [
     "review_estimate",
     "review_sample",
     "run_job",
+    "suggest_schema",
     "sweep",
     "tune",
     "with_match_keys",

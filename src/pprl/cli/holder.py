@@ -125,12 +125,20 @@ def schema_suggest(
     hardening: Annotated[
         SuggestHardening, typer.Option("--hardening", help="How filters will be hardened.")
     ] = "default",
+    fields: Annotated[
+        str | None, typer.Option("--fields", help="Columns to take, whatever their names: a,b,c")
+    ] = None,
 ) -> None:
     """Write a starting schema from the data's own columns."""
-    from pprl.exchange.files import write_text
-    from pprl.holder.suggest import suggest_schema
+    from pprl.exchange.files import refuse_existing, write_text
+    from pprl.holder.suggest import suggest
 
-    write_text(suggest_schema(data, name=output.stem, hardening=hardening), output)
+    refuse_existing(output)
+    chosen = [one.strip() for one in fields.split(",")] if fields else None
+    made = suggest(data, name=output.stem, hardening=hardening, fields=chosen)
+    write_text(made.text, output)
+    for column, why in made.left_out.items():
+        out.print(f"left out {column!r}: {why}", highlight=False, markup=False, soft_wrap=True)
     out.print(f"{output}: read it, then check it with 'pprl schema check {output}'", soft_wrap=True)
 
 

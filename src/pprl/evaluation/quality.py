@@ -195,7 +195,9 @@ def _check_known(
             for name in ("left_id", "right_id"):
                 # A few links may all be of records that the truth does not have.
                 many = len(found) >= _FEW
-                check_met(true[name], found[name], f"{name} of the truth", "any link", refuse_all=many)
+                check_met(
+                    true[name], found[name], f"{name} of the truth", "any link", refuse_all=many
+                )
 
 
 _FEW = 20

@@ -72,7 +72,13 @@ def read_groups(groups: Groups) -> pd.DataFrame:
         raise UsageError("the table of groups has no column beside record_id.")
     missing = frame.isna()
     ids = id_texts(frame["record_id"], "the table of groups")
-    frame = frame.astype(str).assign(record_id=ids).mask(missing, UNKNOWN).replace("", UNKNOWN).drop_duplicates()
+    frame = (
+        frame.astype(str)
+        .assign(record_id=ids)
+        .mask(missing, UNKNOWN)
+        .replace("", UNKNOWN)
+        .drop_duplicates()
+    )
     if frame["record_id"].duplicated().any():
         raise UsageError(
             "the table of groups has a record twice, in different groups. Where both holders use "

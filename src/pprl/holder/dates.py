@@ -1,7 +1,7 @@
 """Birth dates as people and software write them: one date, one text, or none.
 
-A date that cannot be read, is impossible or lies in the future is missing, and is counted: encoded as it
-is written it would make all the people alike whose date is "unknown".
+A date that cannot be read, is impossible or lies in the future is missing, and is counted: encoded
+as it is written it would make all the people alike whose date is "unknown".
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def date_dmy(values: pa.StringArray) -> pa.StringArray:
     out: 00-05-1950 becomes 195005. What is no date, or one in the future, is null.
 
         >>> date_dmy(pa.array(["28-6-2007", "1950-05-01", "5 mei 1950", "onbekend"])).to_pylist()
-        ['20070628', '19500501', '19500501', None]
+        ['20070628', '19500501', '19500505', None]
     """
     return _ymd(values, day_first=True)
 

@@ -200,7 +200,11 @@ def encode_file(
 
 def _csv_format(given: CsvFormat | None, on_invalid: OnInvalid) -> CsvFormat:
     """Leave out lines with too many or too few values where broken records are left out."""
-    return replace(given or CsvFormat(), ragged="skip") if on_invalid == "skip" else given or CsvFormat()
+    return (
+        replace(given or CsvFormat(), ragged="skip")
+        if on_invalid == "skip"
+        else given or CsvFormat()
+    )
 
 
 @dataclass(frozen=True)

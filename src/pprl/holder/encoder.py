@@ -34,6 +34,7 @@ from pprl.holder.tokens import codes_below, number_distinct, tokenise
 from pprl.holder.values import Texts, distinct_texts
 from pprl.kernels.bits import merge_row_runs, merge_rows, merge_runs, set_bits, share_out
 
+
 @dataclass(frozen=True)
 class Problem:
     """A value that breaks a rule of its field; never the value itself."""

@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pprl.errors import MissingDependency
+from pprl.holder.addresses import house_addition, house_number, house_number_parts, street_words
 from pprl.holder.dates import date_dmy, date_mdy
 from pprl.holder.letters import plain_letters, plain_marks, to_latin
 from pprl.holder.sexes import sex_code
@@ -127,6 +128,7 @@ def first_name(values: pa.StringArray) -> pa.StringArray:
 
 # Codes and numbers.
 
+
 def postcode_nl(values: pa.StringArray) -> pa.StringArray:
     """Write a Dutch postcode as 1234AB; what is not one is missing."""
     plain = alphanumeric(pc.utf8_upper(values))
@@ -138,16 +140,6 @@ def postcode4_nl(values: pa.StringArray) -> pa.StringArray:
     plain = alphanumeric(pc.utf8_upper(values))
     fits = pc.match_substring_regex(plain, r"^[1-9]\d{3}(?:[A-Z]{2})?$")
     return pc.if_else(fits, pc.utf8_slice_codeunits(plain, 0, 4), None)
-
-
-def house_number(values: pa.StringArray) -> pa.StringArray:
-    """Keep the number of a house number with addition: 12-a, 12 hs and 012 become 12."""
-    return pc.replace_substring_regex(values, r"^\D*0*(\d*).*$", r"\1")
-
-
-def house_addition(values: pa.StringArray) -> pa.StringArray:
-    """Keep the addition of a house number: 12-a and 12 A become A."""
-    return alphanumeric(pc.utf8_upper(pc.replace_substring_regex(values, r"^\D*\d*", "")))
 
 
 def email(values: pa.StringArray) -> pa.StringArray:
@@ -212,6 +204,8 @@ NORMALISERS: dict[str, Normaliser] = {
     "postcode4_nl": postcode4_nl,
     "house_number": house_number,
     "house_addition": house_addition,
+    "house_number_parts": house_number_parts,
+    "street_words": street_words,
     "email": email,
     **{f"phone_{region.lower()}": partial(phone, region=region) for region in PHONE_REGIONS},
 }

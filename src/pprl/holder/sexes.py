@@ -62,6 +62,7 @@ _GREEK_CYRILLIC = {
     "жена": "f", "женски": "f", "ж": "f", "женский": "f", "жінка": "f",
 }  # fmt: skip
 
+
 def plain_code(text: str) -> str:
     """Write a code as `WORDS` has it.
 
@@ -122,7 +123,9 @@ _PAIRS: Mapping[frozenset[str], Mapping[str, str]] = {
     # Dame, Herr or heer.
     frozenset("dh"): {"d": "f", "h": "m"},
 }
-_UNKNOWN = frozenset({"", "u", "o", "x", "9", "3", "unknown", "other", "onbekend", "divers", "none"})
+_UNKNOWN = frozenset(
+    {"", "u", "o", "x", "9", "3", "unknown", "other", "onbekend", "divers", "none"}
+)
 
 
 def reading(codes: Mapping[str, int], field: str) -> Mapping[str, str]:

@@ -39,9 +39,7 @@ class Told:
             present: How many records have each field.
         """
         for name in dict.fromkeys(field for field, _ in self._counts):
-            reasons = {
-                why: n for (field, why), n in self._counts.items() if field == name and n
-            }
+            reasons = {why: n for (field, why), n in self._counts.items() if field == name and n}
             lost = sum(reasons.values())
             if not lost:
                 continue

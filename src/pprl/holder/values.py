@@ -160,9 +160,7 @@ def _gone(values: pa.StringArray) -> int:
     return int(values.null_count) + int(empty)
 
 
-def _note(
-    why: dict[int, str], before: pa.StringArray, after: pa.StringArray, reason: str
-) -> None:
+def _note(why: dict[int, str], before: pa.StringArray, after: pa.StringArray, reason: str) -> None:
     """Note the places that had a value before and have none after."""
     had = pc.fill_null(pc.not_equal(before, ""), False)
     has = pc.fill_null(pc.not_equal(after, ""), False)

@@ -105,7 +105,10 @@ def read_texts(
     wanted = list(columns) if columns is not None else column_names(data, csv_format)
     batches, _ = _open(data, wanted, csv_format or CsvFormat())
     texts = [
-        pa.table([plain_text(one, f"column {name!r}") for one, name in zip(batch, wanted, strict=True)], names=wanted)
+        pa.table(
+            [plain_text(one, f"column {name!r}") for one, name in zip(batch, wanted, strict=True)],
+            names=wanted,
+        )
         for batch in batches
     ]
     empty = pa.table([pa.array([], pa.string())] * len(wanted), names=wanted)

@@ -109,6 +109,4 @@ def duckdb_relation(where: str) -> Any:
         database = duckdb.connect(file or ":memory:", read_only=bool(file))
         return database.sql(query)
     except duckdb.Error as error:
-        raise UnreadableFile(
-            f"DuckDB did not answer the query ({type(error).__name__})."
-        ) from None
+        raise UnreadableFile(f"DuckDB did not answer the query ({type(error).__name__}).") from None
