@@ -558,3 +558,276 @@ def test_clkhash_json_links_on_the_command_line(key: LinkageKey, tmp_path: Path)
     assert done.returncode == 3
     assert "not of the form" in done.stderr
     assert not (tmp_path / "p").exists()
+
+
+# Front doors.
+
+
+@pytest.fixture
+def at_home(tmp_path: Path, key: LinkageKey) -> Path:
+    """A folder with a schema, a key and a table of people."""
+    (tmp_path / "schema.toml").write_text(
+        'version = 1\nname = "d"\nbits = 512\nhardening = { method = "none" }\n'
+        f"[[fields]]\nbits_per_feature = 60\n{NAME}\n"
+        '[[fields]]\nname = "born"\nbits_per_feature = 60\nnormalise = ["date_dmy"]\n'
+    )
+    key.save(tmp_path / "project.key")
+    HELD.to_csv(tmp_path / "p.csv", index=False)
+    return tmp_path
+
+
+def test_paths_are_taken_everywhere(at_home: Path) -> None:
+    made = pprl.encode(
+        str(at_home / "p.csv"), at_home / "schema.toml", str(at_home / "project.key"),
+        id_column="id", holder="a",
+    )  # fmt: skip
+    made.save(at_home / "a.clk.parquet")
+    pprl.encode_file(
+        HELD, str(at_home / "schema.toml"), at_home / "project.key", at_home / "b.clk.parquet",
+        id_column="id", holder="b",
+    )  # fmt: skip
+    paths = str(at_home / "a.clk.parquet"), at_home / "b.clk.parquet"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        result = pprl.link(*paths, threshold=0.9)
+        assert len(pprl.compare(*paths, threshold=0.9)) == 3
+        assert len(pprl.dedupe(paths[0], threshold=0.9).clusters) == 3
+    truth = pd.DataFrame({"left_id": HELD["id"], "right_id": HELD["id"]})
+    truth.to_csv(at_home / "truth.csv", index=False)
+    quality = pprl.evaluate(result, str(at_home / "truth.csv"), a=paths[0], b=paths[1])
+    assert quality.f1.value == 1
+
+
+def test_outputs_are_replaced_when_asked(at_home: Path, key: LinkageKey) -> None:
+    out = at_home / "x.clk.parquet"
+    out.write_text("what was there")
+    options = {"id_column": "id"}
+    with pytest.raises(pprl.errors.OutputExists):
+        pprl.encode_file(HELD, at_home / "schema.toml", key, out, **options)
+    with pytest.raises(RecordIdError):
+        pprl.encode_file(
+            pd.concat([HELD, HELD]), at_home / "schema.toml", key, out, overwrite=True, **options
+        )
+    assert out.read_text() == "what was there"
+    pprl.encode_file(HELD, at_home / "schema.toml", key, out, overwrite=True, **options)
+    made = pprl.Encodings.load(out)
+    made.save(out, overwrite=True)
+    assert made.info.records == 3
+    assert [one.name for one in at_home.glob(".*")] == []
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda home: pprl.encode(HELD, 7, home / "project.key", id_column="id"),
+        lambda home: pprl.encode(HELD, home / "schema.toml", None, id_column="id"),
+        lambda home: pprl.encode(None, home / "schema.toml", home / "project.key", id_column="id"),
+        lambda home: pprl.encode([1], home / "schema.toml", home / "project.key", id_column="id"),
+        lambda home: pprl.link(HELD, HELD),
+        lambda home: pprl.compare(3, 4, threshold=0.5),
+        lambda home: pprl.suggest_schema(HELD["name"]),
+        lambda home: pprl.suggest_schema(HELD, fields="name"),
+    ],
+)
+def test_wrong_types_are_refused_in_words(call, at_home: Path) -> None:
+    with pytest.raises(UsageError):
+        call(at_home)
+
+
+def test_a_key_as_text_is_refused_and_not_repeated(at_home: Path) -> None:
+    text = (at_home / "project.key").read_text().strip()
+    with pytest.raises(pprl.errors.LinkageKeyError) as caught:
+        pprl.encode(HELD, at_home / "schema.toml", text, id_column="id")
+    assert text[6:] not in str(caught.value)
+
+
+def test_joined_columns(at_home: Path, key: LinkageKey) -> None:
+    apart = pd.DataFrame(
+        {
+            "id": HELD["id"], "prefix": [None, "de", ""], "last": ["Åsa", "Vries; Jr", "Zoë"],
+            "y": [1950, 1950, 1950], "m": [1, 1, 1], "d": ["31", "31", "31"],
+        }
+    )  # fmt: skip
+    columns = {"name": ["prefix", "last"], "born": ("y", "m", "d")}
+    schema = at_home / "schema.toml"
+    made, said = quiet(apart, schema, key, columns=columns)
+    assert not said
+    np.testing.assert_array_equal(made.clks, quiet(HELD, schema, key)[0].clks)
+    gaps = apart.assign(m=[1, None, 1], d=["31", "31", None])
+    lacking = quiet(gaps, schema, key, columns=columns)[0]
+    written = HELD.assign(born=["31-01-1950", "", "00-01-1950"])
+    np.testing.assert_array_equal(lacking.clks, quiet(written, schema, key)[0].clks)
+    formatted = schema_of('name = "born"\nformat = { type = "date", format = "%d/%m/%y" }')
+    made = quiet(apart, formatted, key, columns={"born": ["y", "m", "d"]})[0]
+    slashed = HELD.assign(born="31/01/50")
+    np.testing.assert_array_equal(made.clks, quiet(slashed, formatted, key)[0].clks)
+
+
+def test_a_field_that_is_not_there_has_a_near_one(at_home: Path, key: LinkageKey) -> None:
+    with pytest.raises(UsageError, match=r"columns=: a column is mapped to 'Name'.*'name' is me"):
+        quiet(HELD, at_home / "schema.toml", key, columns={"Name": "name"})
+
+
+def test_the_command_line_names_options(at_home: Path) -> None:
+    command = [sys.executable, "-c", "from pprl.cli import main; main()", "encode", "p.csv"]
+    options = ["-s", "schema.toml", "-k", "project.key", "-o", "x.clk.parquet"]
+    done = subprocess.run(
+        [*command, *options, "--id-column", "ID"],
+        capture_output=True, text=True, check=False, cwd=at_home,
+    )  # fmt: skip
+    assert done.returncode == 3
+    assert "perhaps you mean 'id' for 'ID'" in done.stderr
+    assert "--id-column" in done.stderr
+    assert "--map" in done.stderr
+    assert "id_column=" not in done.stderr
+
+
+# Suggestions.
+
+HEADERS = {
+    "English": ["born", "given", "surname", "gender", "street", "house no", "zip", "town"],
+    "Dutch": ["geb_dat", "roepnaam", "Achternaam", "geslacht", "straatnaam", "huisnr", "postcode",
+              "woonplaats"],
+    "German": ["GebDatum", "Rufname", "Familienname", "Geschlecht", "Straße", "Hausnr", "PLZ",
+               "Wohnort"],
+    "French": ["né_le", "Prénom", "NOM", "sexe", "voie", "numero voie", "code_postal", "commune"],
+    "Spanish": ["F. Nacimiento", "Nombre", "Apellido1", "Sexo", "Dirección", "num casa", "CP",
+                "Localidad"],
+    "Polish": ["data_urodzenia", "Imię", "Nazwisko", "Płeć", "ulica", "nr domu", "kod pocztowy",
+               "Miejscowość"],
+    "Turkish": ["DoğumTarihi", "Adı", "Soyadı", "Cinsiyet", "sokak", "kapı no", "posta kodu",
+                "Şehir"],
+}  # fmt: skip
+LABELS = ["date", "first name", "surname", "sex", "street", "house number", "postcode", "city"]
+
+
+@pytest.mark.parametrize("language", HEADERS)
+def test_headers_of_seven_languages(language: str) -> None:
+    from pprl.holder.columns import recognise
+
+    kinds = [recognise(name) for name in HEADERS[language]]
+    assert [kind and kind.label for kind in kinds] == LABELS
+
+
+def register(rng: np.random.Generator, n: int = 600) -> pd.DataFrame:
+    """Make up a register whose columns have names that say nothing."""
+    days = pd.to_datetime("1931-01-01") + pd.to_timedelta(rng.integers(0, 26_000, n), "D")
+    syllables = ["ba", "de", "ki", "lo", "mu", "na", "po", "ra", "se", "ti", "vo", "wu"]
+    names = ["".join(rng.choice(syllables, 3)).title() for _ in range(n)]
+    return pd.DataFrame(
+        {
+            "k1": [f"r{at}" for at in range(n)],
+            "k2": names,
+            "k3": days.strftime("%d-%m-%Y"),
+            "k4": rng.choice(["Homme", "Femme"], n),
+            "k5": [f"{name.lower()}@example.org" for name in names],
+            "k6": [
+                f"{a}{chr(65 + b)}{chr(65 + c)}"
+                for a, b, c in rng.integers((1000, 0, 0), (9999, 26, 26), (n, 3))
+            ],
+            "k7": [f"06-{number}" for number in rng.integers(10_000_000, 99_999_999, n)],
+            "k8": pd.to_datetime("2019-01-01") + pd.to_timedelta(rng.integers(0, 700, n), "D"),
+            "k9": rng.choice(["1", "2"], n),
+        }
+    )
+
+
+def test_columns_are_recognised_by_what_is_in_them() -> None:
+    from pprl.holder.suggest import suggest
+
+    made = suggest(register(np.random.default_rng(5)), hardening="none")
+    schema = pprl.Schema.from_toml(made.text)
+    by_name = {field.name: field.normalise for field in schema.fields}
+    assert by_name == {
+        "k3": ("date_dmy",), "k4": ("sex_code",), "k5": ("email",), "k6": ("postcode_nl",),
+        "k7": ("digits_only",),
+    }  # fmt: skip
+    assert made.left_out["k2"] == "not recognised; its values look like names"
+    assert set(made.left_out) == {"k1", "k2", "k8", "k9"}
+
+
+def test_fields_are_taken_when_asked() -> None:
+    people = register(np.random.default_rng(6))
+    text = pprl.suggest_schema(people, fields=["k2", "k3", "k9"], hardening="none")
+    assert [one.name for one in pprl.Schema.from_toml(text).fields] == ["k2", "k3", "k9"]
+    with pytest.raises(MissingColumn, match="'k99'"):
+        pprl.suggest_schema(people, fields=["k99"])
+
+
+def test_values_far_too_frequent_are_missing_codes(key: LinkageKey) -> None:
+    rng = np.random.default_rng(7)
+    people = register(rng).rename(columns={"k2": "surname", "k3": "born", "k7": "telefoon"})
+    some = rng.random(600) < 0.08
+    people.loc[some, "surname"] = "Wordt Nagezocht"
+    people.loc[some, "born"] = "01-01-1901"
+    people.loc[some, "telefoon"] = "0101010101"
+    schema = pprl.Schema.from_toml(pprl.suggest_schema(people, hardening="none"))
+    codes = {field.name: field.missing_codes for field in schema.fields}
+    assert codes["surname"] == ("Wordt Nagezocht",)
+    assert codes["born"] == ("01-01-1901",)
+    assert codes["telefoon"] == ("0101010101",)
+    assert not any(codes[name] for name in codes if name not in ("surname", "born", "telefoon"))
+    made, said = quiet(people, schema, key, id_column="k1")
+    assert all("missing_codes" in one for one in said)
+    assert made.info.present["surname"] == round(1 - some.mean(), 4)
+
+
+def test_frequent_names_are_nobodys_placeholder() -> None:
+    rng = np.random.default_rng(8)
+    names = [
+        f"Naam{'abcdefghijklmnopqrstuvwxyz'[at // 26]}{chr(97 + at % 26)}" for at in range(300)
+    ]
+    chance = 1 / np.arange(1, 301)
+    people = register(rng, 2000).assign(surname=rng.choice(names, 2000, p=chance / chance.sum()))
+    schema = pprl.Schema.from_toml(pprl.suggest_schema(people, hardening="none"))
+    assert not any(field.missing_codes for field in schema.fields)
+
+
+# Values that mean nothing.
+
+
+@pytest.mark.parametrize(
+    "nothing",
+    ["onbekend", "ONBEKEND", "Unbekannt", "inconnu", "desconocido", "nieznany", "bilinmiyor",
+     "Niet bekend", "NULL", "(null)", "\\N", "NaN", "#N/A", "-", "??", ".", "000000"],
+)  # fmt: skip
+def test_texts_that_mean_nothing_are_missing_and_told(nothing: str, key: LinkageKey) -> None:
+    made, said = quiet(column("name", [nothing, "Bos"]), schema_of(NAME), key)
+    assert made.clks.any(axis=1).tolist() == [False, True]
+    assert said == [
+        "field 'name': 1 values (50.0%) were taken for missing: 1 mean that nothing is known."
+    ]
+    kept = schema_of(NAME.replace("letters_only", "words_only") + "\nkeep_unknown = true")
+    if any(character.isalnum() for character in nothing):
+        assert quiet(column("name", [nothing]), kept, key)[0].clks.any()
+
+
+@pytest.mark.parametrize("name", ["Null", "Geen", "Nil", "Brak", "Ona", "N.A.", "Nan", "Yok", "Na"])
+def test_names_that_look_like_nothing_are_names(name: str, key: LinkageKey) -> None:
+    made, said = quiet(column("name", [name]), schema_of(NAME), key)
+    assert not said
+    assert made.clks.any()
+
+
+# Addresses.
+
+
+def test_additions_of_house_numbers_are_kept_apart(key: LinkageKey) -> None:
+    number = 'name = "no"\nnormalise = ["house_number_parts"]'
+    alike = [["12-1", "12 1", "012/1"], ["12A", "12-a", "12 A"], ["121", "0121"]]
+    encoded = [
+        {clk.tobytes() for clk in quiet(column("no", group), schema_of(number), key)[0].clks}
+        for group in alike
+    ]
+    assert [len(one) for one in encoded] == [1, 1, 1]
+    assert len(set.union(*encoded)) == 3
+
+
+def test_streets_in_short_and_in_full(key: LinkageKey) -> None:
+    street = 'name = "street"\nnormalise = ["fold_case", "street_words", "letters_only"]'
+    for group in (
+        ["Kerkstraat", "Kerkstr.", "KERK STRAAT"],
+        ["Burg. Boslaan", "Burgemeester Bos ln"],
+    ):
+        made = quiet(column("street", group), schema_of(street), key)[0]
+        assert len({clk.tobytes() for clk in made.clks}) == 1

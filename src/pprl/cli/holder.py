@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -164,7 +165,11 @@ def encode(
     ] = None,
     column: Annotated[
         list[str] | None,
-        typer.Option("--map", metavar="FIELD=COLUMN", help="Where your column has another name."),
+        typer.Option(
+            "--map",
+            metavar="FIELD=COLUMN",
+            help="Where your column has another name; several are joined: born=year+month+day.",
+        ),
     ] = None,
     on_invalid: Annotated[
         OnInvalid,
@@ -201,6 +206,9 @@ def encode(
             help="Encrypt to this age recipient; several are allowed.",
         ),
     ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the output, when the new one is whole.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Encode people's records into a file of CLKs (data holder)."""
@@ -222,7 +230,8 @@ def encode(
             output,
             id_column=id_column,
             holder=holder,
-            columns=dict(pair(text) for text in column or ()),
+            columns=_columns(column or ()),
+            overwrite=overwrite,
             exclude=exclude or (),
             exclude_column=exclude_column,
             on_invalid=on_invalid,
@@ -278,6 +287,14 @@ def read_key(source: str) -> Any:
     if colon and kind == "fd" and name.isdecimal():
         return LinkageKey.from_descriptor(int(name))
     return LinkageKey.load(source)
+
+
+def _columns(given: Sequence[str]) -> dict[str, str | list[str]]:
+    columns: dict[str, str | list[str]] = {}
+    for text in given:
+        field, column = pair(text)
+        columns[field] = column.split("+") if "+" in column.strip("+") else column
+    return columns
 
 
 def _tokens(tokens: Any) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from os import PathLike
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import numpy as np
 import pandas as pd
@@ -15,6 +15,7 @@ from pprl.evaluation.figures import Figure, f1_of, wilson
 from pprl.evaluation.subgroups import Groups, Subgroup, read_groups, split
 from pprl.evaluation.tables import PairTable, check_met, links_of, pair_codes, true_pairs
 from pprl.exchange.encodings import Encodings
+from pprl.exchange.opening import Encoded, opened
 from pprl.linkage.blocking import BlockingReport
 
 if TYPE_CHECKING:
@@ -114,8 +115,8 @@ def evaluate(
     links: LinkResult | PairTable,
     truth: Truth,
     *,
-    a: Encodings | None = None,
-    b: Encodings | None = None,
+    a: Encoded | None = None,
+    b: Encoded | None = None,
     groups: Groups | None = None,
     candidates: PairTable | None = None,
     blocking: BlockingReport | None = None,
@@ -143,8 +144,9 @@ def evaluate(
             have no ``record_id``.
         UnreadableFile: The truth cannot be read.
     """
+    a, b = (None if one is None else opened(one) for one in (a, b))
     true = true_pairs(truth)
-    given = getattr(links, "links", links)
+    given: PairTable = getattr(cast("Any", links), "links", links)
     found = links_of(given, "the table of links").to_pandas()[["left_id", "right_id"]]
     _check_known(true, found, [("left", a), ("right", b)])
     found_codes, true_codes = pair_codes(found, true)

@@ -192,23 +192,31 @@ class Encodings:
         """Count the set bits of each record, (n,) int64."""
         return count_bits(self.words)
 
-    def save(self, path: str | PathLike[str]) -> None:
+    def save(self, path: str | PathLike[str], *, overwrite: bool = False) -> None:
         """Write an encodings file (Parquet, format 1).
 
+        Args:
+            path: Where to.
+            overwrite: Replace a file that is there, when the new one is whole.
+
         Raises:
-            OutputExists: There is a file already.
+            OutputExists: There is a file already, and ``overwrite`` was not given.
         """
         from pprl.exchange.files import encodings_writer
+        from pprl.exchange.opening import replacing
 
         mask_bytes = 0 if self.present is None else self.present.shape[1]
-        with encodings_writer(
-            path,
-            self.info.bits,
-            self.variants is not None,
-            mask_bytes,
-            self.info.groups,
-            len(self.info.blocking),
-        ) as writer:
+        with (
+            replacing(path, overwrite) as target,
+            encodings_writer(
+                target,
+                self.info.bits,
+                self.variants is not None,
+                mask_bytes,
+                self.info.groups,
+                len(self.info.blocking),
+            ) as writer,
+        ):
             writer.write(self.record_ids, self.clks, self.variants, self.present, self.block_keys)
             writer.finish(self.info)
 

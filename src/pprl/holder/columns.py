@@ -288,7 +288,9 @@ def share(values: pa.StringArray) -> float:
 
 _LEAST_CODE = 20
 _LEAST_SHARE = 0.005
-_TOO_FREQUENT = 8
+_TOO_FREQUENT = 4
+"""A commonest name is at most about twice as common as the next one; a placeholder stands apart."""
+_RANKS = 5
 _PERSONAL = frozenset(
     ("surname", "first name", "name", "date", "telephone", "e-mail", "street", "text")
 )
@@ -298,17 +300,17 @@ _PERSONAL = frozenset(
 def placeholders(values: pa.StringArray, kind: Kind) -> tuple[str, ...]:
     """Find values that are far too frequent for their column: they stand for "unknown".
 
-    A value of a name, date, street, telephone or e-mail that at least twenty records and one in 200
-    have, and eight times as many as have the values that come after it in frequency.
+    A value of a name, date, street, telephone or e-mail that at least twenty records and one in
+    200 have, and four times as many as have the value that comes next in frequency.
     """
     if kind.label not in _PERSONAL:
         return ()
-    counts = sorted(counted(known(values)).items(), key=lambda one: -one[1])[:30]
-    if len(counts) < 10:
-        return ()
-    usual = float(np.median([n for _, n in counts[5:]]))
-    least = max(_LEAST_CODE, _LEAST_SHARE * len(values), _TOO_FREQUENT * usual)
-    return tuple(text for text, n in counts[:5] if n >= least)
+    counts = sorted(counted(known(values)).items(), key=lambda one: -one[1])[: _RANKS + 1]
+    least = max(_LEAST_CODE, _LEAST_SHARE * len(values))
+    for place in range(len(counts) - 1, 0, -1):
+        if counts[place - 1][1] >= max(least, _TOO_FREQUENT * counts[place][1]):
+            return tuple(text for text, _ in counts[:place])
+    return ()
 
 
 def normalisers(values: pa.StringArray, kind: Kind) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ import csv
 import datetime as dt
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -21,15 +21,15 @@ from numpy.typing import NDArray
 from pprl.errors import EmptyInput, InvalidValues, PprlWarning, RecordIdError, UsageError
 from pprl.exchange.encodings import EncodingInfo, Encodings, Popcounts, as_words, count_bits
 from pprl.exchange.files import encodings_writer, whole_file
+from pprl.exchange.opening import replacing
 from pprl.exchange.threads import in_order, threads
 from pprl.holder.choices import OnInvalid
 from pprl.holder.encoder import EncodedBatch, Encoder
+from pprl.holder.given import ColumnNames, HolderColumns, KeyLike, SchemaLike, as_key, as_schema
 from pprl.holder.hardening.applied import add_noise, describe, noise_of
 from pprl.holder.hardening.noise import Noise
-from pprl.holder.keys import LinkageKey
 from pprl.holder.opt_out import Exclude, OptOut, read_opt_out
 from pprl.holder.records import CsvFormat, Records, count_rows, read_batches
-from pprl.holder.schema import Schema
 from pprl.holder.told import Dropped, Sexes, Told
 from pprl.holder.values import as_text
 from pprl.kernels.numbering import hash_runs
@@ -47,12 +47,12 @@ _SHARE_BITS = 2
 
 def encode(
     data: Records,
-    schema: Schema,
-    key: LinkageKey,
+    schema: SchemaLike,
+    key: KeyLike,
     *,
     id_column: str,
     holder: str = "",
-    columns: Mapping[str, str] | None = None,
+    columns: ColumnNames | None = None,
     exclude: Exclude = (),
     exclude_column: str | None = None,
     on_invalid: OnInvalid = "error",
@@ -60,7 +60,7 @@ def encode(
     csv_format: CsvFormat | None = None,
     consent: str = "",
     provenance: str = "",
-    noise_key: LinkageKey | None = None,
+    noise_key: KeyLike | None = None,
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> Encodings:
@@ -69,11 +69,13 @@ def encode(
     Args:
         data: A file (CSV, Parquet, Excel), a URL, ``duckdb:SELECT ...``, a table from pandas,
             polars, DuckDB or pyarrow, or a cursor: see `pprl.tables.read`.
-        schema: Which columns, and how.
-        key: The project's linkage key.
+        schema: Which columns, and how; a schema, or the path of its file.
+        key: The project's linkage key, or the path of its file.
         id_column: The column with the record ids; unique, without gaps.
         holder: The data holder's name, for the header.
-        columns: The holder's column for a field of the schema, where the names differ.
+        columns: The holder's column for a field of the schema, where the names differ; or
+            several, which are joined with blanks: ``{"surname": ["prefix", "name"]}``. Three
+            columns of a date are its year, month and day.
         exclude: Record ids to leave out before anything is encoded (opt-out): a collection,
             a file or a table. Ids that no record has are told; a list of which no id
             is met, or one that lost its leading zeros, is refused.
@@ -102,6 +104,7 @@ def encode(
         UsageError: An option is unknown, a column is mapped to no field, or the noise
             key is missing, not needed or the linkage key itself.
     """
+    schema, key = as_schema(schema), as_key(key)
     options = _Options(
         id_column,
         holder,
@@ -112,7 +115,7 @@ def encode(
         _csv_format(csv_format, on_invalid),
         consent,
         provenance,
-        noise_of(schema, key, noise_key),
+        noise_of(schema, key, None if noise_key is None else as_key(noise_key)),
         threads(workers),
     )
     run = _Run(Encoder(schema, key), options)
@@ -141,13 +144,14 @@ def encode(
 
 def encode_file(
     data: Records,
-    schema: Schema,
-    key: LinkageKey,
+    schema: SchemaLike,
+    key: KeyLike,
     out: str | PathLike[str],
     *,
     id_column: str,
+    overwrite: bool = False,
     holder: str = "",
-    columns: Mapping[str, str] | None = None,
+    columns: ColumnNames | None = None,
     exclude: Exclude = (),
     exclude_column: str | None = None,
     on_invalid: OnInvalid = "error",
@@ -155,7 +159,7 @@ def encode_file(
     csv_format: CsvFormat | None = None,
     consent: str = "",
     provenance: str = "",
-    noise_key: LinkageKey | None = None,
+    noise_key: KeyLike | None = None,
     seal_to: Sequence[str] = (),
     workers: int | None = None,
     progress: Progress | None = None,
@@ -163,11 +167,13 @@ def encode_file(
     """Encode records into an encodings file, batch by batch, in constant memory.
 
     Takes what `encode` takes and raises what it raises; nothing is written then. With
-    age recipients in ``seal_to`` the file is encrypted to them on its way to the disk.
+    age recipients in ``seal_to`` the file is encrypted to them on its way to the disk. With
+    ``overwrite`` it takes the place of a file at ``out``, when it is complete.
 
     Raises:
-        OutputExists: There is a file at ``out`` already.
+        OutputExists: There is a file at ``out`` already, and ``overwrite`` was not given.
     """
+    schema, key = as_schema(schema), as_key(key)
     options = _Options(
         id_column,
         holder,
@@ -178,19 +184,22 @@ def encode_file(
         _csv_format(csv_format, on_invalid),
         consent,
         provenance,
-        noise_of(schema, key, noise_key),
+        noise_of(schema, key, None if noise_key is None else as_key(noise_key)),
         threads(workers),
     )
     run = _Run(Encoder(schema, key), options)
-    with encodings_writer(
-        out,
-        schema.total_bits,
-        bool(schema.variants),
-        run.mask_bytes,
-        run.groups,
-        len(schema.blocking),
-        seal_to,
-    ) as writer:
+    with (
+        replacing(out, overwrite) as target,
+        encodings_writer(
+            target,
+            schema.total_bits,
+            bool(schema.variants),
+            run.mask_bytes,
+            run.groups,
+            len(schema.blocking),
+            seal_to,
+        ) as writer,
+    ):
         for part in run.parts(data, progress):
             writer.write(part.ids, part.clks, part.variants, part.mask, part.block_keys)
         info = run.info()
@@ -211,7 +220,7 @@ def _csv_format(given: CsvFormat | None, on_invalid: OnInvalid) -> CsvFormat:
 class _Options:
     id_column: str
     holder: str
-    columns: Mapping[str, str]
+    columns: ColumnNames
     opt_out: OptOut | None
     on_invalid: OnInvalid
     rejects: str | PathLike[str] | None
@@ -262,13 +271,8 @@ class _Run:
         self._encoder = encoder
         self._options = options
         names = [one.name for one in encoder.schema.encoded_fields]
-        for name in options.columns:
-            if name not in names:
-                raise UsageError(
-                    f"a column is mapped to {name!r}, which is no field of the schema."
-                )
-        base = {name: options.columns.get(name, name) for name in names}
-        self._columns = [base, *(base | one.columns for one in encoder.schema.variants)]
+        self._holder = HolderColumns(encoder.schema, options.columns)
+        self._columns = self._holder.variants
         self._records = 0
         self._present = np.zeros(len(names), np.int64)
         self._inserted = np.zeros(len(encoder.parts), np.int64)
@@ -302,7 +306,7 @@ class _Run:
                 they are not changed or moved after that.
         """
         options = self._options
-        wanted = list(dict.fromkeys(name for one in self._columns for name in one.values()))
+        wanted = self._holder.wanted
         opt_out = options.opt_out
         met = np.zeros((2, len(opt_out.ids) if opt_out else 0), bool)
         done = broken = 0
@@ -361,11 +365,11 @@ class _Run:
         """Encode one batch; runs in a thread of the pool."""
         digests = _digests(ids)
         rows = np.arange(first_row, first_row + batch.num_rows)
-        fields = batch.select(list(range(1, batch.num_columns)))
+        fields = self._holder.join(batch.select(list(range(1, batch.num_columns))))
         met = (np.empty(0, np.int64), np.empty(0, np.int64))
         if self._options.opt_out:
             places = self._options.opt_out.met(ids), self._options.opt_out.nearly_met(ids)
-            met = tuple(np.unique(one.drop_null().to_numpy()).astype(np.int64) for one in places)
+            met = _numbers(places[0]), _numbers(places[1])
             keep = pc.is_null(places[0])
             ids, fields = ids.filter(keep), fields.filter(keep)
             rows = rows[keep.to_numpy(zero_copy_only=False)]
@@ -467,6 +471,11 @@ class _Run:
             for part, inserted in zip(self._encoder.parts, self._inserted, strict=True)
         }
         return described if self.groups else described[""]
+
+
+def _numbers(places: pa.Int32Array) -> NDArray[np.int64]:
+    """Return the places that are there, each once."""
+    return np.unique(places.drop_null().to_numpy()).astype(np.int64)
 
 
 def _each_once(encoded: Sequence[EncodedBatch]) -> Iterator[Dropped]:

@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from os import PathLike
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 import pyarrow as pa
@@ -103,7 +103,7 @@ def read_opt_out(exclude: Exclude, id_column: str, column: str | None = None) ->
         UnreadableFile: The file is missing, damaged or of another kind.
     """
     if _is_collection(exclude):
-        ids = _ids_of(exclude)
+        ids = _ids_of(cast("Iterable[Any]", exclude))
         return OptOut(ids) if len(ids) else None
     names = column_names(exclude)
     named = column or next((one for one in names if one.casefold() == id_column.casefold()), None)

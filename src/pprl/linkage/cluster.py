@@ -14,8 +14,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pprl.errors import PprlWarning, UsageError
-from pprl.exchange.encodings import EncodingInfo, Encodings, check_compatible, warn_absent_fields
+from pprl.exchange.encodings import EncodingInfo, check_compatible, warn_absent_fields
 from pprl.exchange.links import Clusters
+from pprl.exchange.opening import Encoded, opened
 from pprl.linkage.auto import Estimate
 from pprl.linkage.blocking import Blocking, BlockingReport
 from pprl.linkage.choices import Rule, RuleChoice
@@ -144,7 +145,7 @@ class ClusterResult:
 
 
 def cluster(
-    *files: Encodings,
+    *given: Encoded,
     threshold: float | Literal["auto"] | Criterion = "auto",
     deduplicated: bool | Collection[str] = True,
     rule: RuleChoice = "auto",
@@ -159,7 +160,7 @@ def cluster(
     The files are compared with each other and, unless deduplicated, with themselves.
 
     Args:
-        files: Encodings made with one schema and key, each under a holder's name of its own.
+        *given: Encodings made with one schema and key, each under a holder's name of its own.
         threshold: ``auto`` finds it: where no file repeats a person from pairs within the
             files, as for two (`pprl.linkage.several`), else from the shape of the similarities
             (`pprl.linkage.within`). Or a Dice similarity, 0 to 1; or the ``criterion`` of an
@@ -173,7 +174,7 @@ def cluster(
             a given one is 0.02 below it, and else ``average``.
         blocking: A value of `pprl.linkage.blocking`; without it every pair is compared.
         against: The clusters of an earlier delivery. Its records, among those of
-            ``files``, are not compared with each other again, unless ``auto`` has to learn from
+            the files given, are not compared with each other again, unless ``auto`` has to learn from
             all files without duplicates; its cluster ids are kept.
         workers: Threads; all processors by default. The result does not depend on it.
         max_pairs: Stop with an error when more pairs than this reach a similarity; there is no
@@ -186,6 +187,7 @@ def cluster(
         IncompatibleEncodings: Different schemas, keys or lengths.
         TooManyPairs: More than ``max_pairs`` pairs reach the threshold.
     """
+    files = tuple(opened(one) for one in given)
     check_rule(rule)
     if threshold != "auto" and not isinstance(threshold, Criterion):
         check_threshold(threshold)
@@ -258,7 +260,7 @@ def cluster(
 
 
 def dedupe(
-    a: Encodings,
+    a: Encoded,
     *,
     threshold: float | Literal["auto"] = "auto",
     rule: RuleChoice = "auto",

@@ -15,6 +15,7 @@ from pprl.errors import PprlWarning, TooManyPairs, UsageError
 from pprl.exchange.encodings import Encodings, check_compatible
 from pprl.exchange.files import whole_file
 from pprl.exchange.links import SCHEMA, Links
+from pprl.exchange.opening import Encoded, opened
 from pprl.exchange.threads import in_order, threads
 from pprl.linkage.blocking import Blocking, BlockingReport
 from pprl.linkage.blocks import BlockedComparison
@@ -32,8 +33,8 @@ Progress = Callable[[int, int], None]
 
 
 def compare(
-    a: Encodings,
-    b: Encodings | None = None,
+    a: Encoded,
+    b: Encoded | None = None,
     *,
     threshold: float = 0.0,
     top: int | None = None,
@@ -74,6 +75,7 @@ def compare(
         IncompatibleEncodings: Different schemas, keys or lengths.
         TooManyPairs: More than ``max_pairs`` pairs qualify.
     """
+    a, b = opened(a), None if b is None else opened(b)
     check_compatible([a.info, (b or a).info])
     if blocking is not None:
         pairs, _ = blocked_pairs(
@@ -101,8 +103,8 @@ def compare(
 
 
 def compare_file(
-    a: Encodings,
-    b: Encodings | None,
+    a: Encoded,
+    b: Encoded | None,
     out: str | PathLike[str],
     *,
     threshold: float = 0.0,
@@ -124,6 +126,7 @@ def compare_file(
     Raises:
         OutputExists: There is a file at ``out`` already.
     """
+    a, b = opened(a), None if b is None else opened(b)
     check_compatible([a.info, (b or a).info])
     found = 0
     with whole_file(out) as part, pq.ParquetWriter(part, SCHEMA) as writer:

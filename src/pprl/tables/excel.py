@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
@@ -57,7 +58,7 @@ def excel_batches(
         yield pa.record_batch(arrays, names=list(columns))
 
 
-def _rows(source: Source, sheet: str | None) -> tuple[list[str], list[list[object]]]:
+def _rows(source: Source, sheet: str | None) -> tuple[list[str], list[list[Any]]]:
     try:
         import python_calamine as calamine
     except ImportError:
@@ -72,7 +73,7 @@ def _rows(source: Source, sheet: str | None) -> tuple[list[str], list[list[objec
                 raise UsageError(
                     f"{source.name} has no sheet {sheet!r}; it has {', '.join(map(repr, names))}."
                 )
-            rows = book.get_sheet_by_name(sheet or names[0]).to_python()
+            rows: list[list[Any]] = book.get_sheet_by_name(sheet or names[0]).to_python()
     except (calamine.CalamineError, OSError, IndexError) as error:
         raise UnreadableFile(
             f"{source.name} cannot be read as a sheet ({type(error).__name__}). Is it whole?"

@@ -112,7 +112,8 @@ def read_texts(
         for batch in batches
     ]
     empty = pa.table([pa.array([], pa.string())] * len(wanted), names=wanted)
-    return pa.concat_tables([empty, *texts]).to_pandas()
+    frame: pd.DataFrame = pa.concat_tables([empty, *texts]).to_pandas()
+    return frame
 
 
 def _open(
