@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.table import Table
@@ -13,6 +13,8 @@ from rich.table import Table
 from pprl.cli.console import AsJson, app, out, pair, progress_bar, schema_app
 from pprl.errors import UsageError
 from pprl.holder.choices import OnInvalid, SuggestHardening
+
+Source = Literal["fhir", "omop"]
 
 SchemaFile = Annotated[
     Path, typer.Option("--schema", "-s", help="Linkage schema (pprl TOML/JSON, clkhash v1-v3).")
@@ -129,6 +131,13 @@ def schema_suggest(
     fields: Annotated[
         str | None, typer.Option("--fields", help="Columns to take, whatever their names: a,b,c")
     ] = None,
+    source: Annotated[
+        Source | None,
+        typer.Option("--from", help="What DATA is: FHIR patients, or OMOP's PERSON."),
+    ] = None,
+    location: Annotated[
+        str | None, typer.Option("--location", help="OMOP: the table LOCATION, for addresses.")
+    ] = None,
 ) -> None:
     """Write a starting schema from the data's own columns."""
     from pprl.exchange.files import refuse_existing, write_text
@@ -136,7 +145,8 @@ def schema_suggest(
 
     refuse_existing(output)
     chosen = [one.strip() for one in fields.split(",")] if fields else None
-    made = suggest(data, name=output.stem, hardening=hardening, fields=chosen)
+    people = _people(data, source, location)
+    made = suggest(people, name=output.stem, hardening=hardening, fields=chosen)
     write_text(made.text, output)
     for column, why in made.left_out.items():
         out.print(f"left out {column!r}: {why}", highlight=False, markup=False, soft_wrap=True)
@@ -206,6 +216,13 @@ def encode(
             help="Encrypt to this age recipient; several are allowed.",
         ),
     ] = None,
+    source: Annotated[
+        Source | None,
+        typer.Option("--from", help="What DATA is: FHIR patients, or OMOP's PERSON."),
+    ] = None,
+    location: Annotated[
+        str | None, typer.Option("--location", help="OMOP: the table LOCATION, for addresses.")
+    ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the output, when the new one is whole.")
     ] = False,
@@ -224,7 +241,7 @@ def encode(
             show(done, None)
 
         info = encode_file(
-            data,
+            _people(data, source, location),
             Schema.load(schema),
             read_key(key),
             output,
@@ -287,6 +304,17 @@ def read_key(source: str) -> Any:
     if colon and kind == "fd" and name.isdecimal():
         return LinkageKey.from_descriptor(int(name))
     return LinkageKey.load(source)
+
+
+def _people(data: str, source: Source | None, location: str | None) -> Any:
+    """Return what is encoded: the file itself, or the table that is made of it."""
+    if location is not None and source != "omop":
+        raise UsageError("--location goes with --from omop.")
+    if source is None:
+        return data
+    from pprl.tables.health import fhir_patients, omop_people
+
+    return fhir_patients(data) if source == "fhir" else omop_people(data, location)
 
 
 def _columns(given: Sequence[str]) -> dict[str, str | list[str]]:

@@ -38,6 +38,10 @@ NULL|null|(null)|(NULL)|<null>|<NULL>|[NULL]|None|NaN|nan|NaT|<NA>|#N/A|#NA|#NUL
 """
 
 
+_BARE = " -_.,;:?!*#/\\|+=~'\"()[]{}<>\u2026\u00bf"
+"""Marks that say nothing when nothing else is there."""
+
+
 def _texts() -> pa.StringArray:
     words = "".join(_WORDS.split("\n")).split("|")
     exact = "".join(_EXACT.split("\n")).split("|")
@@ -55,8 +59,8 @@ def means_nothing(values: pa.StringArray) -> pa.BooleanArray:
         >>> means_nothing(pa.array(["Onbekend", "?", "Bekker", "NULL"])).to_pylist()
         [True, True, False, True]
 
-    A text without a letter or a digit means nothing, too.
+    A text of marks alone (``-``, ``?``, ``...``) means nothing, too.
     """
     listed = pc.is_in(values, NOTHING)
-    bare = pc.invert(pc.match_substring_regex(values, r"[\p{L}\p{N}]"))
+    bare = pc.equal(pc.utf8_trim(values, _BARE), "")
     return pc.or_(listed, pc.and_(bare, pc.not_equal(values, "")))

@@ -141,11 +141,13 @@ def _clean(values: pa.StringArray, field: Field) -> tuple[pa.StringArray, dict[i
         if pc.any(absent).as_py():
             cleaned = pc.if_else(absent, None, cleaned)
             _note(why, tidy, cleaned, "means that nothing is known")
+    gone = _gone(cleaned) if field.normalise else 0
     for name in field.normalise:
         before = cleaned
         cleaned = NORMALISERS[name](cleaned)
-        if _gone(cleaned) > _gone(before):
+        if (now := _gone(cleaned)) > gone:
             _note(why, before, cleaned, f"cannot be read by {name}")
+            gone = now
     return cleaned, why
 
 
@@ -156,8 +158,11 @@ def _mapped(values: pa.StringArray, meanings: dict[str, str]) -> pa.StringArray:
 
 def _gone(values: pa.StringArray) -> int:
     """Count the values that are null or empty."""
-    empty = pc.sum(pc.equal(values, "")).as_py() or 0
-    return int(values.null_count) + int(empty)
+    if not len(values):
+        return 0
+    ends = np.frombuffer(values.buffers()[1], np.int32)[values.offset :][: len(values) + 1]
+    # A null has no bytes either.
+    return max(int((np.diff(ends) == 0).sum()), int(values.null_count))
 
 
 def _note(why: dict[int, str], before: pa.StringArray, after: pa.StringArray, reason: str) -> None:
