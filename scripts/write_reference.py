@@ -1,4 +1,4 @@
-"""Write the pages that are made from the code: the command line, errors and exit codes.
+"""Write the pages that are made from the code and its tests: command line, errors, what is read.
 
 python scripts/write_reference.py            after a change of either
 python scripts/write_reference.py --check    exit code 1 if a page is not current
@@ -6,6 +6,7 @@ python scripts/write_reference.py --check    exit code 1 if a page is not curren
 
 from __future__ import annotations
 
+import html
 import inspect
 import json
 import re
@@ -23,7 +24,8 @@ from pprl.cli import app
 
 REFERENCE = Path(__file__).parent.parent / "docs" / "reference"
 VECTOR = Path(__file__).parent.parent / "tests" / "golden" / "encodings-format-1.json"
-MARKERS = re.compile(r"(<!-- (?:errors|vector): .*? -->\n).*?(<!-- end -->)", re.DOTALL)
+READ = VECTOR.parent / "what-is-read.json"
+MARKERS = re.compile(r"(<!-- (?:errors|vector|reading): .*? -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -194,10 +196,31 @@ def vector_table() -> str:
     return "\n".join([*lines, ""])
 
 
+def reading_table() -> str:
+    """Show what each normaliser makes of what people write, from the cases of the tests."""
+    cases = json.loads(READ.read_text(encoding="utf-8"))
+    lines = ["| normaliser | written | read as |", "|---|---|---|"]
+    for name, pairs in cases.items():
+        for written, read in pairs:
+            if written:
+                lines.append(
+                    f"| `{name}` | {_code(written)} | {_code(read) if read else 'missing'} |"
+                )
+    return "\n".join([*lines, ""])
+
+
+def _code(text: str) -> str:
+    return f"<code>{html.escape(text).replace('|', '&#124;')}</code>"
+
+
 def pages() -> dict[Path, str]:
     """Return every page as it should be."""
     made = {REFERENCE / "command-line.md": command_line()}
-    for name, table in (("errors.md", error_table()), ("encoding.md", vector_table())):
+    for name, table in (
+        ("errors.md", error_table()),
+        ("encoding.md", vector_table()),
+        ("reading.md", reading_table()),
+    ):
         content = (REFERENCE / name).read_text(encoding="utf-8")
         made[REFERENCE / name] = MARKERS.sub(
             lambda found, table=table: f"{found[1]}\n{table}\n{found[2]}", content

@@ -977,17 +977,19 @@ def test_a_messy_dutch_export_links_like_the_clean_one(key: LinkageKey, tmp_path
         ).rename(columns=names)
         written.to_csv(path, sep=";", index=False, encoding="windows-1252", errors="replace")
 
-    dutch = {"prefix": "Voorvoegsel", "last": "Achternaam", "given_name": "Voornaam",
-             "birth_date": "Geboortedatum", "sex": "Geslacht", "postcode": "PC", "phone": "Tel"}  # fmt: skip
-    short = {"prefix": "tv", "last": "naam", "given_name": "vn", "birth_date": "gebdat",
-             "sex": "mv", "postcode": "postc", "phone": "mobiel"}  # fmt: skip
+    fields = ("prefix", "last", "given_name", "birth_date", "sex", "postcode", "phone")
+    names = ("Voorvoegsel", "Achternaam", "Voornaam", "Geboortedatum", "Geslacht", "PC", "Tel")
+    dutch = dict(zip(fields, names, strict=True))
+    names = ("tv", "naam", "vn", "gebdat", "mv", "postc", "mobiel")
+    short = dict(zip(fields, names, strict=True))
     messy(clean, tmp_path / "a.csv", dutch, "M", 0)
     messy(other, tmp_path / "b.csv", short, "Man", 1)
     name = 'normalise = ["compose", "fold_case", "strip_accents", "letters_only"]'
     schema = schema_of(
         f'name = "surname"\n{name}', f'name = "given_name"\n{name}',
         'name = "birth_date"\nnormalise = ["date_dmy"]', SEX,
-        'name = "postcode"\nnormalise = ["postcode_nl"]', 'name = "phone"\nnormalise = ["phone_nl"]',
+        'name = "postcode"\nnormalise = ["postcode_nl"]',
+        'name = "phone"\nnormalise = ["phone_nl"]',
     )  # fmt: skip
 
     def columns(of: dict[str, str]) -> dict[str, object]:

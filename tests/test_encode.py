@@ -472,8 +472,8 @@ def test_csv_in_another_encoding(
     np.testing.assert_array_equal(made.clks, pprl.encode(people, schema, key, id_column="id").clks)
     with pytest.raises(UnreadableFile, match="encoding"):
         pprl.encode(tmp_path / "p.csv", schema, key, id_column="id", csv_format=ASCII)
+    wrong = CsvFormat(encoding="klingon")
     with pytest.raises(UsageError, match="no text encoding"):
-        wrong = CsvFormat(encoding="klingon")
         pprl.encode(tmp_path / "p.csv", schema, key, id_column="id", csv_format=wrong)
     with pytest.raises(UsageError, match="one ASCII character"):
         CsvFormat(delimiter="ab")

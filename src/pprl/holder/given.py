@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pprl.errors import LinkageKeyError, UsageError
+from pprl.holder.absent import means_nothing
 from pprl.holder.keys import LinkageKey
 from pprl.holder.schema import DateFormat, Field, Schema
 from pprl.holder.values import as_text
@@ -66,8 +67,8 @@ def _kind(given: object) -> str:
 class HolderColumns:
     """Which columns of a holder's table hold which field.
 
-    Several columns may hold one field. They are joined with blanks, those that are empty left out;
-    three of a date are its year, month and day, in this order.
+    Several columns may hold one field. They are joined with blanks, those that are empty or mean
+    nothing left out; three of a date are its year, month and day, in this order.
 
     Args:
         schema: The schema.
@@ -124,7 +125,8 @@ def _is_date(field: Field) -> bool:
 
 def _words(parts: Sequence[pa.StringArray]) -> pa.StringArray:
     """Join texts with blanks; null where none is there."""
-    there = [pc.if_else(pc.equal(pc.utf8_trim_whitespace(one), ""), None, one) for one in parts]
+    tidy = [pc.utf8_trim_whitespace(one) for one in parts]
+    there = [pc.if_else(pc.or_(pc.equal(one, ""), means_nothing(one)), None, one) for one in tidy]
     joined = pc.binary_join_element_wise(*there, " ", null_handling="skip")
     return pc.if_else(pc.equal(joined, ""), None, joined)
 

@@ -174,8 +174,8 @@ def cluster(
             a given one is 0.02 below it, and else ``average``.
         blocking: A value of `pprl.linkage.blocking`; without it every pair is compared.
         against: The clusters of an earlier delivery. Its records, among those of
-            the files given, are not compared with each other again, unless ``auto`` has to learn from
-            all files without duplicates; its cluster ids are kept.
+            the files given, are not compared with each other again, unless ``auto`` has to learn
+            from all files without duplicates; its cluster ids are kept.
         workers: Threads; all processors by default. The result does not depend on it.
         max_pairs: Stop with an error when more pairs than this reach a similarity; there is no
             limit to the pairs that are weighed, some twenty a record and one more for each file.
