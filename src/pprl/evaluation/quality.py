@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from os import PathLike
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -17,9 +17,7 @@ from pprl.evaluation.tables import PairTable, check_met, links_of, pair_codes, t
 from pprl.exchange.encodings import Encodings
 from pprl.exchange.opening import Encoded, opened
 from pprl.linkage.blocking import BlockingReport
-
-if TYPE_CHECKING:
-    from pprl.linkage.link import LinkResult
+from pprl.linkage.link import LinkResult
 
 __all__ = [
     "BlockingQuality",
@@ -146,7 +144,7 @@ def evaluate(
     """
     a, b = (None if one is None else opened(one) for one in (a, b))
     true = true_pairs(truth)
-    given: PairTable = getattr(cast("Any", links), "links", links)
+    given = links.links if isinstance(links, LinkResult) else links
     found = links_of(given, "the table of links").to_pandas()[["left_id", "right_id"]]
     _check_known(true, found, [("left", a), ("right", b)])
     found_codes, true_codes = pair_codes(found, true)
