@@ -88,7 +88,7 @@ def next_day_of_evening(text: str) -> str | None:
         return None
     try:
         return str(dt.date.fromisoformat(text[:10]) + dt.timedelta(days=1))
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
 
 
