@@ -75,7 +75,9 @@ def encode(
         schema_file = Path(folder) / "schema.toml"
         schema_file.write_text(suggest_schema(people, name="bench", hardening=hardening))
         schema = pprl.Schema.load(schema_file)
-    key = pprl.LinkageKey.from_secret(f"benchmark secret number {number} of clusters")
+    key = pprl.LinkageKey.from_secret(
+        f"benchmark secret number {number} of clusters", allow_weak=True
+    )
     return [
         pprl.encode(table, schema, key, id_column="record_id", holder=name, on_invalid="warn")
         for name, table in tables.items()

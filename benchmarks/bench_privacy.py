@@ -45,7 +45,7 @@ from pprl.holder.profiles import PERSON, Diffused
 from pprl.holder.suggest import suggest_schema
 
 DOCS = Path(__file__).parent.parent / "docs" / "explanation"
-KEY = pprl.LinkageKey.from_secret("the holders' key of the privacy benchmark")
+KEY = pprl.LinkageKey.from_secret("the holders' key of the privacy benchmark", allow_weak=True)
 ERRORS = synthetic.Errors(
     keyboard=0.03,
     phonetic=0.01,
@@ -126,14 +126,14 @@ def schema_of(people: pd.DataFrame, setting: Setting) -> pprl.Schema:
     if setting.label == "plain":
         return pprl.Schema.from_toml(suggested(people, "none"))
     made = setting.profile()
-    kept = shipped.PROFILES, shipped.INSERTED_BITS, shipped.GROUPS
+    kept = shipped.PROFILES, shipped.INSERTED_SHARE, shipped.GROUPS
     try:
         shipped.PROFILES = {"salted" if setting.salted else "default": made}
-        shipped.INSERTED_BITS = setting.inserted
+        shipped.INSERTED_SHARE = setting.inserted / 1024
         shipped.GROUPS = {name: kept[2][name] for name in made}
         text = suggested(people, "salted" if setting.salted else "default")
     finally:
-        shipped.PROFILES, shipped.INSERTED_BITS, shipped.GROUPS = kept
+        shipped.PROFILES, shipped.INSERTED_SHARE, shipped.GROUPS = kept
     if setting.t == 1:
         text = re.sub(r"^bits = \d+", "bits = 1024", text, flags=re.MULTILINE)
         text = re.sub(r'method = "diffusion".*? }', 'method = "none" }', text)

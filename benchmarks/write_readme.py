@@ -53,7 +53,7 @@ def picture() -> str:
         schema_file = Path(folder) / "schema.toml"
         schema_file.write_text(suggest_schema(csv, name="febrl", hardening="default"))
         schema = pprl.Schema.load(schema_file)
-    key = pprl.LinkageKey.from_secret(b"the key of the picture, no secret")
+    key = pprl.LinkageKey.from_secret(b"the key of the picture, no secret", allow_weak=True)
     left, right = (
         pprl.encode(records, schema, key, id_column="rec_id", on_invalid="warn", holder=holder)
         for records, holder in ((people.left, "left"), (people.right, "right"))

@@ -7,6 +7,7 @@ Everything shown is computed: tokens, the bits that each sets, the bits in commo
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,7 @@ from pprl.holder.tokens import tokenise
 OUT = Path(__file__).parent.parent / "docs" / "explanation" / "clk.svg"
 NAMES = ("jansen", "janssen")
 BITS, EACH = 64, 2
-KEY = pprl.LinkageKey.from_secret(b"a key for the picture, no secret")
+KEY = pprl.LinkageKey(hashlib.sha256(b"a key for the picture, no secret").digest())
 SCHEMA = pprl.Schema.from_document(
     {
         "version": 1,

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
+import re
+import warnings
 from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,8 +16,9 @@ import pytest
 from hypothesis import settings
 
 import pprl
-from pprl.errors import MissingDependency
+from pprl.errors import MissingDependency, PprlWarning
 from pprl.exchange.encodings import EncodingInfo, Encodings, Popcounts
+from pprl.holder.records import Records
 
 # A busy machine is no mistake of ours.
 settings.register_profile("pprl", deadline=None)
@@ -37,7 +42,7 @@ def pytest_runtest_makereport(
     return report
 
 
-SECRET = b"a secret for the tests, 32 bytes"
+SECRET = b"a secret for the tests, not text\0"
 SURNAMES = ["Vermeulen", "Oosterhuis", "Quackenbush", "Schimmelpenninck", "Okonkwo-Adeyemi"]
 
 SCHEMA_TOML = """
@@ -66,9 +71,40 @@ bits_per_token = 40
 """
 
 
+def key_of(text: str | bytes) -> pprl.LinkageKey:
+    """Make a key of a text that everybody may know: the people of the tests do not exist."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", PprlWarning)
+        return pprl.LinkageKey.from_secret(text, allow_weak=True)
+
+
+def by_id(made: Encodings) -> Encodings:
+    """Sort by record id, p2 before p10: encodings come in random order."""
+    ids = made.record_ids.to_pylist()
+    parts = [[int(x) if x.isdigit() else x for x in re.split(r"(\d+)", one)] for one in ids]
+    order = sorted(range(len(ids)), key=parts.__getitem__)  # variants stay together
+    columns = {
+        name: None if values is None else values[order]
+        for name, values in (
+            ("clks", made.clks),
+            ("variants", made.variants),
+            ("present", made.present),
+            ("block_keys", made.block_keys),
+        )
+    }
+    return dataclasses.replace(made, record_ids=made.record_ids.take(order), **columns)  # type: ignore[arg-type]
+
+
+def encode_by_id(
+    data: Records, schema: pprl.Schema, key: pprl.LinkageKey, **more: Any
+) -> Encodings:
+    """Encode as `pprl.encode` does, then sort by record id."""
+    return by_id(pprl.encode(data, schema, key, **more))
+
+
 @pytest.fixture
 def key() -> pprl.LinkageKey:
-    return pprl.LinkageKey.from_secret(SECRET)
+    return key_of(SECRET)
 
 
 @pytest.fixture

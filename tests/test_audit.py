@@ -17,6 +17,7 @@ import pytest
 from typer.testing import CliRunner
 
 import pprl
+from conftest import encode_by_id, key_of
 from pprl import synthetic
 from pprl.cli import app, main
 from pprl.errors import (
@@ -40,7 +41,7 @@ from pprl.evaluation.audit.run import (
 from pprl.evaluation.audit.tokens import token_matrix
 from pprl.holder.suggest import suggest_schema
 
-KEY = pprl.LinkageKey.from_secret(b"the holders' key, never the attacker's")
+KEY = key_of(b"the holders' key, never the attacker's")
 N = 600
 
 
@@ -61,7 +62,7 @@ def schema_for(people: pa.Table, hardening: str) -> pprl.Schema:
 def case_of(people: pa.Table, schema: pprl.Schema) -> Case:
     """Encodings of the list's own people, in another order."""
     order = np.random.default_rng(2).permutation(len(people))
-    encodings = pprl.encode(
+    encodings = encode_by_id(
         people.take(pa.array(order)), schema, KEY, id_column="record_id", on_invalid="warn"
     )
     return Case(encodings.clks, people, order, schema, 1)
@@ -142,7 +143,7 @@ def test_an_expected_agreement_is_what_another_key_shows(people: pa.Table) -> No
     twice = pa.concat_tables([people, with_errors(people, schema, 0.2, 4)]).set_column(
         0, "record_id", pa.array([str(at) for at in range(2 * N)])
     )
-    clks = pprl.encode(twice, schema, KEY, id_column="record_id", on_invalid="warn").clks
+    clks = encode_by_id(twice, schema, KEY, id_column="record_id", on_invalid="warn").clks
     target = targets_of(schema)[0]
     attacker = Attacker(twice, schema, 1)
     (expected,) = attacker.agreement(target, np.arange(N), np.arange(2 * N))
@@ -153,7 +154,7 @@ def test_an_expected_agreement_is_what_another_key_shows(people: pa.Table) -> No
     assert np.abs(seen - pairs).mean() < 0.05
     assert np.corrcoef(seen, pairs)[0, 1] > 0.95
     assert abs(np.diag(expected) - 1).max() < 1e-6
-    assert undiffused(schema).parts[0].bits == 1024
+    assert undiffused(schema).parts[0].bits == 2048
 
 
 def test_tokens_of_the_list(people: pa.Table) -> None:
@@ -202,7 +203,7 @@ def files(people: pa.Table, tmp_path_factory: pytest.TempPathFactory) -> Path:
         fresh = people.take(pa.array(order)).set_column(
             0, "record_id", pa.array([f"x{at}" for at in range(N)])
         )
-        pprl.encode(
+        encode_by_id(
             fresh, pprl.Schema.load(schema), KEY, id_column="record_id", on_invalid="warn"
         ).save(folder / f"{name}.clk.parquet")
         pd.DataFrame(

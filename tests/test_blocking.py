@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pprl
-from conftest import SCHEMA_TOML, encodings_of
+from conftest import SCHEMA_TOML, encode_by_id, encodings_of
 from pprl.errors import MissingDependency, PprlWarning, SchemaError, TooManyPairs, UsageError
 from pprl.kernels import join
 from pprl.linkage import blocks, lsh
@@ -47,7 +47,7 @@ PEOPLE = pd.DataFrame(
 @pytest.fixture
 def keyed(key: pprl.LinkageKey) -> pprl.Encodings:
     schema = pprl.Schema.from_toml(SCHEMA_TOML + PASSES)
-    return pprl.encode(PEOPLE, schema, key, id_column="id")
+    return encode_by_id(PEOPLE, schema, key, id_column="id")
 
 
 def test_keys_of_the_holder(keyed: pprl.Encodings, key: pprl.LinkageKey) -> None:
@@ -79,11 +79,11 @@ def test_passes_that_cannot_be(monkeypatch: pytest.MonkeyPatch, key: pprl.Linkag
     monkeypatch.setitem(sys.modules, "jellyfish", None)
     schema = pprl.Schema.from_toml(SCHEMA_TOML + PASSES)
     with pytest.raises(MissingDependency, match="phonetic"):
-        pprl.encode(PEOPLE, schema, key, id_column="id")
+        encode_by_id(PEOPLE, schema, key, id_column="id")
 
 
 def test_no_keys(key: pprl.LinkageKey, schema: pprl.Schema) -> None:
-    a = pprl.encode(PEOPLE, schema, key, id_column="id")
+    a = encode_by_id(PEOPLE, schema, key, id_column="id")
     with pytest.raises(UsageError, match="no blocking keys"):
         pprl.compare(a, a, threshold=0.5, blocking=KeyBlocking())
 
@@ -314,7 +314,7 @@ parts = [{ field = "surname", at = [0, 2, 8] }]
 """
     schema = pprl.Schema.from_toml(SCHEMA_TOML + passes)
     people = PEOPLE.assign(surname=["Vermeulen", "Varmaalan", "Ver", "Oosterhuis"])
-    keys = pprl.encode(people, schema, key, id_column="id").block_keys
+    keys = encode_by_id(people, schema, key, id_column="id").block_keys
     assert keys[0, 0] == keys[1, 0] != keys[3, 0] > 0
     assert keys[2, 0] == 0
 

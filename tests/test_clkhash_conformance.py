@@ -19,6 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pprl
+from conftest import encode_by_id, key_of
 from pprl.errors import PprlWarning, SchemaError
 from pprl.holder.clkhash_schema import from_clkhash
 from pprl.holder.encoder import Encoder
@@ -46,8 +47,8 @@ def by_pprl(document: dict[str, Any], rows: list[tuple[str, ...]], secret: bytes
     names = [field.name for field in schema.fields]
     frame = pd.DataFrame(rows, columns=names, dtype=object)
     frame["row id"] = np.arange(len(rows)).astype(str)
-    key = pprl.LinkageKey.from_secret(secret)
-    clks = pprl.encode(frame, schema, key, id_column="row id").clks
+    key = key_of(secret)
+    clks = encode_by_id(frame, schema, key, id_column="row id").clks
     return [clk.tobytes() for clk in clks]
 
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 import pprl
-from conftest import encodings_of
+from conftest import encodings_of, key_of
 from pprl import demo, synthetic
 from pprl.cli import app
 from pprl.errors import MissingColumn, PprlWarning, UnreadableFile, UsageError
@@ -267,7 +267,7 @@ def test_gap_on_febrl() -> None:
     """The whole of FEBRL 4 as one file with two records of everybody, no threshold given."""
     both = demo.half_overlap(demo.febrl4())
     people = pd.concat([both.left, both.right])
-    key = pprl.LinkageKey.from_secret("a secret for the tests of clusters")
+    key = key_of("a secret for the tests of clusters")
     file = pprl.encode(people, febrl_schema(), key, id_column="rec_id")
     result = pprl.dedupe(file)
     found = clusters_of(result)
@@ -351,7 +351,7 @@ def test_households_in_one_file(hardening: SuggestHardening, tmp_path: Path) -> 
             text = suggest_schema(tmp_path / "r.csv", hardening=hardening)
             (tmp_path / "schema.toml").write_text(text)
             schema = pprl.Schema.load(tmp_path / "schema.toml")
-        key = pprl.LinkageKey.from_secret("a secret for the tests of households")
+        key = key_of("a secret for the tests of households")
         file = pprl.encode(table, schema, key, id_column="record_id")
         with warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always")

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pytest
 
 import pprl
+from conftest import SECRET, encode_by_id, key_of
 from pprl.errors import (
     InvalidValues,
     MissingColumn,
@@ -50,7 +51,7 @@ def quiet(data: object, schema: pprl.Schema, key: LinkageKey, **options: object)
     """Encode; return the encodings and the warnings."""
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
-        made = pprl.encode(data, schema, key, **({"id_column": "id"} | options))
+        made = encode_by_id(data, schema, key, **({"id_column": "id"} | options))
     assert all(issubclass(one.category, PprlWarning) for one in said)
     return made, [str(one.message) for one in said]
 
@@ -476,7 +477,7 @@ def test_upper_case_names_of_columns_are_recognised(key: LinkageKey, tmp_path: P
 
 @pytest.fixture(scope="module")
 def linked() -> pprl.LinkResult:
-    key = LinkageKey.from_secret("made up for the tests of the door")
+    key = key_of(SECRET)
     frame = pd.DataFrame(
         {
             "id": [f"{at:04}" for at in range(60)],

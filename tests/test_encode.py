@@ -20,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pprl
-from conftest import SURNAMES
+from conftest import SURNAMES, by_id, encode_by_id, key_of
 from pprl.errors import (
     EmptyInput,
     InvalidValues,
@@ -57,7 +57,7 @@ def one_field(**changes: object) -> pprl.Schema:
 def clk(column: object, key: LinkageKey, **changes: object) -> list[bytes]:
     table = pa.table({"id": [str(i) for i in range(len(column))], "x": column})  # type: ignore[arg-type]
     return [
-        row.tobytes() for row in pprl.encode(table, one_field(**changes), key, id_column="id").clks
+        row.tobytes() for row in encode_by_id(table, one_field(**changes), key, id_column="id").clks
     ]
 
 
@@ -91,10 +91,10 @@ WORDS = st.text(st.sampled_from("abcdefgh éß李 '-"), max_size=12)
 @given(st.lists(WORDS, min_size=1, max_size=30))
 @settings(max_examples=60, deadline=None)
 def test_native_encoding_follows_its_definition(values: list[str]) -> None:
-    key = LinkageKey.from_secret(b"0123456789abcdef")
+    key = key_of(b"0123456789abcdef")
     schema = one_field(keep_unknown=True)
     table = pa.table({"id": [str(i) for i in range(len(values))], "x": values})
-    made = pprl.encode(table, schema, key, id_column="id").clks
+    made = encode_by_id(table, schema, key, id_column="id").clks
     np.testing.assert_array_equal(made, reference(values, schema, key))
 
 
@@ -135,7 +135,7 @@ def test_types_never_change_an_encoding(column: pa.Array, key: LinkageKey) -> No
 )
 def test_pandas_types_never_change_an_encoding(series: pd.Series, key: LinkageKey) -> None:
     frame = pd.DataFrame({"id": ["0", "1"], "x": series})
-    made = pprl.encode(frame, one_field(), key, id_column="id").clks
+    made = encode_by_id(frame, one_field(), key, id_column="id").clks
     assert [row.tobytes() for row in made] == clk(pa.array(["2257", "31"]), key)
 
 
@@ -143,7 +143,7 @@ def test_pandas_types_never_change_an_encoding(series: pd.Series, key: LinkageKe
 def test_bytes_and_broken_text_are_no_values(bad: list[object], key: LinkageKey) -> None:
     frame = pd.DataFrame({"id": ["0", "1"], "x": pd.Series(bad, dtype=object)})
     with pytest.raises(InvalidValues, match="column 'x' holds bytes") as caught:
-        pprl.encode(frame, one_field(), key, id_column="id")
+        encode_by_id(frame, one_field(), key, id_column="id")
     assert "2257" not in str(caught.value)
 
 
@@ -151,7 +151,7 @@ def test_bytes_and_broken_text_are_no_values(bad: list[object], key: LinkageKey)
 @pytest.mark.parametrize("other", ["31", 31])
 def test_missing_among_objects(gone: object, other: object, key: LinkageKey) -> None:
     frame = pd.DataFrame({"id": ["0", "1"], "x": pd.Series([gone, other], dtype=object)})
-    made = pprl.encode(frame, one_field(), key, id_column="id").clks
+    made = encode_by_id(frame, one_field(), key, id_column="id").clks
     assert [row.tobytes() for row in made] == clk(pa.array([None, "31"]), key)
 
 
@@ -180,7 +180,7 @@ def test_missing_is_missing(nothing: object, key: LinkageKey) -> None:
     """No bits at all: missing never matches missing, and is counted as absent."""
     schema = one_field(missing_codes=["nobody"])
     frame = pd.DataFrame({"id": ["a", "b"], "x": pd.Series([nothing, "jansen"], dtype=object)})
-    made = pprl.encode(frame, schema, key, id_column="id")
+    made = encode_by_id(frame, schema, key, id_column="id")
     assert not made.clks[0].any()
     assert made.clks[1].any()
     assert made.info.present == {"x": 0.5}
@@ -201,7 +201,7 @@ def test_every_input_gives_the_same(
         str(tmp_path / "bom.csv"),
         tmp_path / "p.parquet",
     ]
-    made = [pprl.encode(data, schema, key, id_column="id") for data in inputs]
+    made = [encode_by_id(data, schema, key, id_column="id") for data in inputs]
     for other in made[1:]:
         np.testing.assert_array_equal(other.clks, made[0].clks)
         assert other.record_ids.to_pylist() == made[0].record_ids.to_pylist()
@@ -213,8 +213,8 @@ def test_batches_do_not_matter(key: LinkageKey) -> None:
     n = BATCH_ROWS + 77
     names = [f"{'abcdefgh'[i % 8]}{rng.integers(0, 9999)}" for i in range(n)]
     table = pa.table({"id": [str(i) for i in range(n)], "x": names})
-    whole = pprl.encode(table, one_field(), key, id_column="id").clks
-    last = pprl.encode(table.slice(n - 100), one_field(), key, id_column="id").clks
+    whole = encode_by_id(table, one_field(), key, id_column="id").clks
+    last = encode_by_id(table.slice(n - 100), one_field(), key, id_column="id").clks
     np.testing.assert_array_equal(whole[-100:], last)
 
 
@@ -237,7 +237,7 @@ def test_batches_find_their_place_where_records_are_left_out(
             ],
         }
     )
-    noise = LinkageKey.from_secret(b"a noise key for tests") if more[hardening].get("f") else None
+    noise = key_of(b"a noise key for tests") if more[hardening].get("f") else None
     n = 23
     y = ["bad" if dropped == "skipped" and i % 4 == 1 else str(i) for i in range(n)]
     table = pa.table(
@@ -246,7 +246,7 @@ def test_batches_find_their_place_where_records_are_left_out(
     leave = [f"p{i}" for i in range(n) if i % 4 == 1]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", PprlWarning)
-        made = pprl.encode(
+        made = encode_by_id(
             table,
             schema,
             key,
@@ -259,7 +259,7 @@ def test_batches_find_their_place_where_records_are_left_out(
     kept = [i for i in range(n) if dropped == "none" or i % 4 != 1]
     assert made.record_ids.to_pylist() == [f"p{i}" for i in kept]
     alone = [
-        pprl.encode(table.slice(i, 1), schema, key, id_column="id", noise_key=noise).clks[0]
+        encode_by_id(table.slice(i, 1), schema, key, id_column="id", noise_key=noise).clks[0]
         for i in kept
     ]
     np.testing.assert_array_equal(made.clks, alone)
@@ -291,8 +291,8 @@ def test_encode_file_equals_encode(
     info = pprl.encode_file(
         people, schema, key, tmp_path / "a.clk.parquet", id_column="id", holder="h"
     )
-    loaded = pprl.Encodings.load(tmp_path / "a.clk.parquet")
-    memory = pprl.encode(people, schema, key, id_column="id", holder="h")
+    loaded = by_id(pprl.Encodings.load(tmp_path / "a.clk.parquet"))
+    memory = encode_by_id(people, schema, key, id_column="id", holder="h")
     np.testing.assert_array_equal(loaded.clks, memory.clks)
     assert loaded.info == info
     assert loaded.info.model_dump(exclude={"created"}) == memory.info.model_dump(
@@ -305,17 +305,17 @@ def test_encode_file_equals_encode(
 def test_excluded_people_are_not_encoded(
     people: pd.DataFrame, schema: pprl.Schema, key: LinkageKey
 ) -> None:
-    made = pprl.encode(people, schema, key, id_column="id", exclude=["p1", "p3"])
+    made = encode_by_id(people, schema, key, id_column="id", exclude=["p1", "p3"])
     assert made.record_ids.to_pylist() == ["p0", "p2", "p4"]
     with pytest.raises(EmptyInput, match="every record was left out"):
-        pprl.encode(people, schema, key, id_column="id", exclude=people["id"].tolist())
+        encode_by_id(people, schema, key, id_column="id", exclude=people["id"].tolist())
 
 
 def test_another_key_gives_other_bits(
     people: pd.DataFrame, schema: pprl.Schema, key: LinkageKey
 ) -> None:
-    other = pprl.encode(people, schema, LinkageKey.generate(), id_column="id")
-    same = pprl.encode(people, schema, key, id_column="id")
+    other = encode_by_id(people, schema, LinkageKey.generate(), id_column="id")
+    same = encode_by_id(people, schema, key, id_column="id")
     assert (other.clks != same.clks).any(axis=1).all()
     assert other.info.key_check != same.info.key_check
     assert other.info.self_test != same.info.self_test
@@ -331,7 +331,7 @@ def test_fields_have_keys_of_their_own(key: LinkageKey) -> None:
     }
     schema = pprl.Schema.from_document(document)
     table = pa.table({"id": ["1", "2"], "x": ["jansen", None], "y": [None, "jansen"]})
-    made = pprl.encode(table, schema, key, id_column="id").clks
+    made = encode_by_id(table, schema, key, id_column="id").clks
     assert (made[0] != made[1]).any()
 
 
@@ -351,9 +351,9 @@ def test_self_test_notices_a_changed_normaliser(
 
 def test_missing_column(people: pd.DataFrame, schema: pprl.Schema, key: LinkageKey) -> None:
     with pytest.raises(MissingColumn, match=r"no column 'born'.*'surname'"):
-        pprl.encode(people.drop(columns="born"), schema, key, id_column="id")
+        encode_by_id(people.drop(columns="born"), schema, key, id_column="id")
     with pytest.raises(MissingColumn, match="'nr'"):
-        pprl.encode(people, schema, key, id_column="nr")
+        encode_by_id(people, schema, key, id_column="nr")
 
 
 @pytest.mark.parametrize(("bad", "message"), [("p1", "rows 2, 3"), ("", "row 3"), (None, "row 3")])
@@ -362,7 +362,7 @@ def test_record_ids(
 ) -> None:
     people.loc[2, "id"] = bad
     with pytest.raises(RecordIdError, match=message) as caught:
-        pprl.encode(people, schema, key, id_column="id")
+        encode_by_id(people, schema, key, id_column="id")
     assert "p1" not in str(caught.value)
 
 
@@ -375,8 +375,8 @@ def test_a_repeated_id_is_found_batches_away(
     at = many.column_names.index("id")
     repeated = many.set_column(at, "id", pa.array([*ids, f"r{again}"]))
     with pytest.raises(RecordIdError, match=f"rows {again + 1}, 70000"):
-        pprl.encode(repeated, schema, key, id_column="id")
-    pprl.encode(many.set_column(at, "id", pa.array([*ids, "new"])), schema, key, id_column="id")
+        encode_by_id(repeated, schema, key, id_column="id")
+    encode_by_id(many.set_column(at, "id", pa.array([*ids, "new"])), schema, key, id_column="id")
 
 
 def test_invalid_values_name_row_and_field_only(
@@ -398,7 +398,7 @@ def test_nothing_there(
     people.iloc[:0].to_csv(tmp_path / "header.csv", index=False)
     for data in (tmp_path / "zero.csv", tmp_path / "header.csv", people.iloc[:0]):
         with pytest.raises(EmptyInput):
-            pprl.encode(data, schema, key, id_column="id")
+            encode_by_id(data, schema, key, id_column="id")
 
 
 def test_unreadable(
@@ -409,10 +409,10 @@ def test_unreadable(
     (tmp_path / "cut.parquet").write_bytes((tmp_path / "cut.parquet").read_bytes()[:-40])
     for name in ("ragged.csv", "cut.parquet", "nowhere.csv"):
         with pytest.raises(UnreadableFile, match=name) as caught:
-            pprl.encode(tmp_path / name, schema, key, id_column="id")
+            encode_by_id(tmp_path / name, schema, key, id_column="id")
         assert "SECRETNAME" not in str(caught.value)
     with pytest.raises(UsageError, match="list"):
-        pprl.encode([("a", "b")], schema, key, id_column="id")
+        encode_by_id([("a", "b")], schema, key, id_column="id")
 
 
 def test_an_output_is_never_overwritten(
@@ -455,8 +455,8 @@ def test_csv_dialects(
 ) -> None:
     people.loc[0, "surname"] = "Müller"
     people.to_csv(tmp_path / "p.csv", index=False, sep=delimiter, encoding=encoding)
-    made = pprl.encode(tmp_path / "p.csv", schema, key, id_column="id")
-    np.testing.assert_array_equal(made.clks, pprl.encode(people, schema, key, id_column="id").clks)
+    made = encode_by_id(tmp_path / "p.csv", schema, key, id_column="id")
+    np.testing.assert_array_equal(made.clks, encode_by_id(people, schema, key, id_column="id").clks)
 
 
 ASCII = CsvFormat(encoding="ascii")
@@ -468,13 +468,13 @@ def test_csv_in_another_encoding(
     people.loc[0, "surname"] = "Dvořák"
     people.to_csv(tmp_path / "p.csv", index=False, encoding="iso8859-2")
     given = CsvFormat(encoding="iso8859-2")
-    made = pprl.encode(tmp_path / "p.csv", schema, key, id_column="id", csv_format=given)
-    np.testing.assert_array_equal(made.clks, pprl.encode(people, schema, key, id_column="id").clks)
+    made = encode_by_id(tmp_path / "p.csv", schema, key, id_column="id", csv_format=given)
+    np.testing.assert_array_equal(made.clks, encode_by_id(people, schema, key, id_column="id").clks)
     with pytest.raises(UnreadableFile, match="encoding"):
-        pprl.encode(tmp_path / "p.csv", schema, key, id_column="id", csv_format=ASCII)
+        encode_by_id(tmp_path / "p.csv", schema, key, id_column="id", csv_format=ASCII)
     wrong = CsvFormat(encoding="klingon")
     with pytest.raises(UsageError, match="no text encoding"):
-        pprl.encode(tmp_path / "p.csv", schema, key, id_column="id", csv_format=wrong)
+        encode_by_id(tmp_path / "p.csv", schema, key, id_column="id", csv_format=wrong)
     with pytest.raises(UsageError, match="one ASCII character"):
         CsvFormat(delimiter="ab")
 
@@ -484,14 +484,14 @@ def test_quoted_line_breaks(
 ) -> None:
     people.loc[1, "surname"] = "Van\nDijk"
     people.to_csv(tmp_path / "p.csv", index=False)
-    assert len(pprl.encode(tmp_path / "p.csv", schema, key, id_column="id")) == 5
+    assert len(encode_by_id(tmp_path / "p.csv", schema, key, id_column="id")) == 5
 
 
 def test_polars_and_duckdb(people: pd.DataFrame, schema: pprl.Schema, key: LinkageKey) -> None:
     duckdb, polars = pytest.importorskip("duckdb"), pytest.importorskip("polars")
-    expected = pprl.encode(people, schema, key, id_column="id").clks
+    expected = encode_by_id(people, schema, key, id_column="id").clks
     for data in (polars.from_pandas(people), duckdb.sql("select * from people")):
-        made = pprl.encode(data, schema, key, id_column="id")
+        made = encode_by_id(data, schema, key, id_column="id")
         np.testing.assert_array_equal(made.clks, expected)
 
 
@@ -499,13 +499,13 @@ def test_columns_with_other_names(
     people: pd.DataFrame, schema: pprl.Schema, key: LinkageKey
 ) -> None:
     renamed = people.rename(columns={"surname": "achternaam"})
-    made = pprl.encode(renamed, schema, key, id_column="id", columns={"surname": "achternaam"})
-    np.testing.assert_array_equal(made.clks, pprl.encode(people, schema, key, id_column="id").clks)
+    made = encode_by_id(renamed, schema, key, id_column="id", columns={"surname": "achternaam"})
+    np.testing.assert_array_equal(made.clks, encode_by_id(people, schema, key, id_column="id").clks)
     assert list(made.info.present) == ["surname", "born", "postcode"]
     with pytest.raises(UsageError, match="'voornaam'"):
-        pprl.encode(people, schema, key, id_column="id", columns={"voornaam": "x"})
+        encode_by_id(people, schema, key, id_column="id", columns={"voornaam": "x"})
     with pytest.raises(MissingColumn, match="'x'"):
-        pprl.encode(people, schema, key, id_column="id", columns={"surname": "x"})
+        encode_by_id(people, schema, key, id_column="id", columns={"surname": "x"})
 
 
 @pytest.mark.parametrize("policy", ["skip", "warn"])
@@ -516,7 +516,7 @@ def test_invalid_values_by_policy(
     people.loc[3, "born"] = "2001-13-01"
     rejects = tmp_path / "rejects.csv"
     with pytest.warns(PprlWarning, match="2 values break"):
-        made = pprl.encode(
+        made = encode_by_id(
             people,
             schema,
             key,
@@ -531,14 +531,14 @@ def test_invalid_values_by_policy(
     assert report[["row", "field"]].to_numpy().tolist() == [[2, "born"], [4, "born"]]
     assert "SECRET" not in rejects.read_text()
     people.loc[[1, 3], "born"] = None
-    expected = pprl.encode(people, schema, key, id_column="id").clks
+    expected = encode_by_id(people, schema, key, id_column="id").clks
     rows = [0, 2, 4] if policy == "skip" else [0, 1, 2, 3, 4]
     np.testing.assert_array_equal(made.clks, expected[rows])
 
 
 def test_unknown_policy(people: pd.DataFrame, schema: pprl.Schema, key: LinkageKey) -> None:
     with pytest.raises(UsageError, match="on_invalid"):
-        pprl.encode(people, schema, key, id_column="id", on_invalid="ignore")  # type: ignore[arg-type]
+        encode_by_id(people, schema, key, id_column="id", on_invalid="ignore")  # type: ignore[arg-type]
 
 
 DATE = {
@@ -595,14 +595,14 @@ def test_variants(
     """A record has a row for each variant it has, and they stand together."""
     varied = pprl.Schema.model_validate(schema.model_dump() | {"variants": [PARTNER]})
     frame = with_partner(people)
-    made = pprl.encode(frame, varied, key, id_column="id")
+    made = encode_by_id(frame, varied, key, id_column="id")
     assert made.record_ids.to_pylist() == ["p0", "p0", "p1", "p2", "p3", "p4", "p4"]
     assert made.variants is not None
     assert made.variants.tolist() == [0, 1, 0, 0, 0, 0, 1]
     assert made.record_numbers().tolist() == [0, 0, 1, 2, 3, 4, 4]
     assert (made.info.records, made.info.rows) == (5, 7)
     married = frame.assign(surname=frame["partner_name"])
-    again = pprl.encode(married, varied, key, id_column="id")
+    again = encode_by_id(married, varied, key, id_column="id")
     np.testing.assert_array_equal(made.clks[1], again.clks[0])
     made.save(tmp_path / "v.clk.parquet")
     loaded = pprl.Encodings.load(tmp_path / "v.clk.parquet")
@@ -623,15 +623,16 @@ def test_presence_mask(
     tmp_path: Path, people: pd.DataFrame, schema: pprl.Schema, key: LinkageKey
 ) -> None:
     masked = pprl.Schema.model_validate(schema.model_dump() | {"presence_mask": True})
-    pprl.encode_file(people, masked, key, tmp_path / "m.clk.parquet", id_column="id")
-    loaded = pprl.Encodings.load(tmp_path / "m.clk.parquet")
+    path = tmp_path / "m.clk.parquet"
+    pprl.encode_file(people, masked, key, path, id_column="id", shared_by=1)
+    loaded = by_id(pprl.Encodings.load(path))
     assert loaded.present is not None
     bits = np.unpackbits(loaded.present, axis=1)[:, :3]
     assert bits.tolist() == [[1, 1, 1], [1, 1, 1], [1, 1, 1], [1, 1, 0], [1, 0, 1]]
 
 
 def test_consent_and_provenance(people: pd.DataFrame, schema: pprl.Schema, key: LinkageKey) -> None:
-    info = pprl.encode(
+    info = encode_by_id(
         people, schema, key, id_column="id", consent="broad consent", provenance="HIS 2026-01"
     ).info
     assert (info.consent, info.provenance) == ("broad consent", "HIS 2026-01")
@@ -641,7 +642,7 @@ def test_clkhash_forms(
     tmp_path: Path, people: pd.DataFrame, schema: pprl.Schema, key: LinkageKey
 ) -> None:
     """Bitarrays and base64 JSON, there and back; what is unknown is said."""
-    made = pprl.encode(people, schema, key, id_column="id")
+    made = encode_by_id(people, schema, key, id_column="id")
     bits = to_bitarrays(made)
     assert [row.tobytes() for row in bits] == [row.tobytes() for row in made.clks]
     assert bits[0].count() == made.popcounts()[0]
@@ -676,11 +677,11 @@ def test_a_file_without_a_header_is_not_repeated(
     """Its first line is somebody's record."""
     (tmp_path / "p.csv").write_text("7,SECRETNAME,1950-01-31,1234AB\n8,b,1950-01-31,1234AB\n")
     with pytest.raises(MissingColumn, match="If it has no header") as caught:
-        pprl.encode(tmp_path / "p.csv", schema, key, id_column="id")
+        encode_by_id(tmp_path / "p.csv", schema, key, id_column="id")
     assert "SECRETNAME" not in str(caught.value)
     (tmp_path / "q.csv").write_text("x,x\n1,2\n")
     with pytest.raises(UnreadableFile, match="columns 1 and 2 have the same name"):
-        pprl.encode(tmp_path / "q.csv", schema, key, id_column="x")
+        encode_by_id(tmp_path / "q.csv", schema, key, id_column="x")
 
 
 @pytest.mark.parametrize(
@@ -710,7 +711,7 @@ def test_dates_that_are_none_are_told(
     table = pa.table({"id": [str(k) for k in range(len(dates))], "born": pa.array(dates)})
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
-        pprl.encode(table, schema, key, id_column="id")
+        encode_by_id(table, schema, key, id_column="id")
     texts = [str(one.message) for one in said]
     if share is None:
         assert not texts

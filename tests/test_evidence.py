@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pprl
-from conftest import encodings_of
+from conftest import encodings_of, key_of
 from pprl import demo
 from pprl.errors import PprlWarning
 from pprl.exchange.encodings import Encodings
@@ -217,7 +217,7 @@ def test_febrl_with_a_suggested_schema(hardening: str) -> None:
     people = demo.half_overlap(demo.febrl4())
     text = suggest_schema(people.left.drop(columns="rec_id"), hardening=hardening)  # type: ignore[arg-type]
     schema = pprl.Schema.from_toml(text)
-    key = pprl.LinkageKey.from_secret("a secret for the tests of evidence")
+    key = key_of("a secret for the tests of evidence")
     a, b = (pprl.encode(x, schema, key, id_column="rec_id") for x in (people.left, people.right))
     assert can_be_weighed(a, b)
     assert pprl.evaluate(pprl.link(a, b).links, people.truth).f1.value >= 0.985
@@ -236,7 +236,7 @@ name = "surname"
 parts = [{ field = "surname", first = 4 }]
 """
     schema = pprl.Schema.from_toml(text + passes)
-    key = pprl.LinkageKey.from_secret("a secret for the tests of evidence")
+    key = key_of("a secret for the tests of evidence")
     a, b = (pprl.encode(x, schema, key, id_column="rec_id") for x in (people.left, people.right))
     result = pprl.link(a, b, blocking=KeyBlocking())
     quality = pprl.evaluate(result.links, people.truth)

@@ -13,6 +13,7 @@ import pytest
 
 import independent
 import pprl
+from conftest import encode_by_id
 from pprl.errors import KeyMismatch, PprlWarning
 
 GOLDEN = Path(__file__).parent / "golden" / "encodings-format-1.clk.parquet"
@@ -29,8 +30,8 @@ def plain(value: Any) -> Any:
 def encoded() -> pprl.Encodings:
     schema = pprl.Schema.from_document(VECTOR["schema"])
     people = pd.DataFrame(VECTOR["people"])
-    return pprl.encode(
-        people, schema, pprl.LinkageKey.from_secret(KEY), id_column="id", holder="test vector"
+    return encode_by_id(
+        people, schema, pprl.LinkageKey(KEY), id_column="id", holder="test vector", shared_by=1
     )
 
 

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import hashlib
+import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import CTR, ECB
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
 import pprl
-from conftest import SCHEMA_TOML
-from pprl.errors import SchemaError, UsageError
+from conftest import SCHEMA_TOML, encode_by_id
+from pprl.cli import app
+from pprl.errors import SchemaError, UndoneHardening, UndoneHardeningWarning, UsageError
+from pprl.exchange.encodings import check_compatible
+from pprl.exchange.rows import EncodingsFile
+from pprl.holder.encoder import Encoder
 from pprl.holder.groups import Part, half_full
 from pprl.holder.hardening import hardener
 from pprl.holder.hardening.diffusion import contrast, diffuse, index_sets
@@ -187,7 +195,7 @@ def test_record_level_filters_follow_their_definition(key: pprl.LinkageKey) -> N
     for length, inserted in zip(lengths, (60, 20), strict=True):
         assert 1 - (1 - 1 / length) ** inserted <= 0.5 < 1 - (1 - 1 / (length - 1)) ** inserted
     people = pd.DataFrame({"id": ["1", "2"], "a": ["Jansen", "Bakker"], "b": ["x", "y"]})
-    made = pprl.encode(people, schema, key, id_column="id")
+    made = encode_by_id(people, schema, key, id_column="id")
     draws = PlainDraws(key.derive("sample", schema.fingerprint, ""))
     places = []
     for field, share in ((0, 192), (1, 64)):
@@ -218,8 +226,9 @@ def test_sampling_takes_each_position_equally_often() -> None:
     assert set(used[10:]) == {2, 3}
 
 
-def noisy_schema(method: str) -> pprl.Schema:
-    return pprl.Schema.from_toml(SCHEMA_TOML.replace('{ method = "none" }', method))
+def noisy_schema(method: str, bits: int = 1024) -> pprl.Schema:
+    text = SCHEMA_TOML.replace('{ method = "none" }', method)
+    return pprl.Schema.from_toml(text.replace("\nbits = 1024", f"\nbits = {bits}"))
 
 
 def same_people(n: int) -> pd.DataFrame:
@@ -240,12 +249,12 @@ KEYED = '{ method = "randomised-response", f = 0.2, noise = "keyed" }'
 def test_noise_is_of_its_own_for_every_record(key: pprl.LinkageKey) -> None:
     """A generator seeded again for each row would put one fixed mask over all of them,
     with which the same bits flip in every record: constant columns, and no privacy."""
-    plain = pprl.encode(same_people(400), noisy_schema('{ method = "none" }'), key, id_column="id")
+    plain = encode_by_id(same_people(400), noisy_schema('{ method = "none" }'), key, id_column="id")
     for schema, noise_key in (
         (noisy_schema(RESPONSE), None),
         (noisy_schema(KEYED), pprl.LinkageKey.generate()),
     ):
-        made = pprl.encode(same_people(400), schema, key, id_column="id", noise_key=noise_key)
+        made = encode_by_id(same_people(400), schema, key, id_column="id", noise_key=noise_key)
         bits = np.unpackbits(made.clks, axis=1)
         assert len({row.tobytes() for row in made.clks}) == 400
         ones = bits.mean(axis=0)
@@ -263,7 +272,7 @@ def test_fresh_noise_changes_and_keyed_noise_stays(key: pprl.LinkageKey) -> None
     people = same_people(5)
 
     def made(schema: pprl.Schema, noise_key: pprl.LinkageKey | None) -> np.ndarray:
-        return pprl.encode(people, schema, key, id_column="id", noise_key=noise_key).clks
+        return encode_by_id(people, schema, key, id_column="id", noise_key=noise_key).clks
 
     own = pprl.LinkageKey.generate()
     fresh, keyed = noisy_schema(RESPONSE), noisy_schema(KEYED)
@@ -323,7 +332,7 @@ def test_impossible_hardening_is_refused(method: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("method", "bits", "before"),
     [
-        ('{ method = "diffusion", t = 10, filter_bits = 512 }', 1024, 512),
+        ('{ method = "diffusion", t = 10, filter_bits = 1024 }', 512, 1024),
         ('{ method = "balance" }', 1024, 512),
         ('{ method = "rule-90" }', 1024, 1024),
         ('{ method = "rule-30" }', 1024, 1024),
@@ -333,18 +342,18 @@ def test_impossible_hardening_is_refused(method: str, message: str) -> None:
 def test_every_method_encodes(
     method: str, bits: int, before: int, key: pprl.LinkageKey, people: pd.DataFrame
 ) -> None:
-    schema = noisy_schema(method)
+    schema = noisy_schema(method, bits)
     assert schema.parts[0].filter_bits == before
-    made = pprl.encode(people, schema, key, id_column="id")
+    made = encode_by_id(people, schema, key, id_column="id")
     assert made.clks.shape == (len(people), bits // 8)
-    again = pprl.encode(people, schema, key, id_column="id")
+    again = encode_by_id(people, schema, key, id_column="id")
     np.testing.assert_array_equal(made.clks, again.clks)
     assert made.info.hardening["method"] in method
     if "diffusion" in method:
         said = made.info.hardening
-        assert 0.2 < said["fill"] < 0.5
+        assert 0.15 < said["fill"] < 0.5
         assert said["c"] == pytest.approx((1 - 2 * said["fill"]) ** 10, abs=1e-3)
-        other = pprl.encode(people, schema, pprl.LinkageKey.generate(), id_column="id")
+        other = encode_by_id(people, schema, pprl.LinkageKey.generate(), id_column="id")
         assert (other.clks != made.clks).mean() > 0.9
 
 
@@ -373,3 +382,99 @@ def test_distance_before_diffusion_inverts_the_expectation() -> None:
         after = (1 - (1 - 2 * before) ** t) / 2
         np.testing.assert_allclose(distance_before_diffusion(after, t), before, atol=1e-12)
     assert distance_before_diffusion(np.array([0.6]), 10)[0] == 0.5
+
+
+OVERLONG = '{ method = "diffusion", t = 3, filter_bits = 512 }'
+
+
+def old_file(path: Path, schema: pprl.Schema, key: pprl.LinkageKey, people: pd.DataFrame) -> Path:
+    """Write encodings as versions before the refusal did: diffusion into more bits."""
+    square = encode_by_id(people, noisy_schema('{ method = "none" }'), key, id_column="id")
+    encoder = Encoder(schema, key)
+    clks = encoder.encode(pa.RecordBatch.from_pandas(people.drop(columns="id"))).clks
+    told = {
+        "hardening": schema.hardening.model_dump(),
+        "schema_fingerprint": schema.fingerprint,
+        "key_check": encoder.key_check,
+        "self_test": encoder.self_test(),
+    }
+    info = square.info.model_copy(update=told)
+    pprl.Encodings(square.record_ids, clks, info).save(path)
+    return path
+
+
+@pytest.mark.parametrize("filter_bits", [512, 1024, 2048])
+def test_diffusion_into_more_bits_is_refused(
+    filter_bits: int, people: pd.DataFrame, key: pprl.LinkageKey, tmp_path: Path
+) -> None:
+    method = OVERLONG.replace("512", str(filter_bits))
+    schema = noisy_schema(method)
+    if filter_bits >= 1024:
+        assert len(encode_by_id(people, schema, key, id_column="id")) == len(people)
+        return
+    with pytest.raises(UndoneHardening, match=r"about 528 encodings.* 2 times as many"):
+        encode_by_id(people, schema, key, id_column="id")
+    with pytest.raises(UndoneHardening):
+        pprl.encode_file(people, schema, key, tmp_path / "out", id_column="id")
+    assert not list(tmp_path.iterdir())
+
+
+def test_one_overlong_group_is_refused(people: pd.DataFrame, key: pprl.LinkageKey) -> None:
+    groups = """
+    [[groups]]
+    name = "who"
+    fields = ["surname", "born"]
+    [[groups]]
+    name = "where"
+    fields = ["born", "postcode"]
+    hardening = { method = "diffusion", t = 3, filter_bits = 512 }
+    """
+    schema = pprl.Schema.from_toml(SCHEMA_TOML + groups)
+    with pytest.raises(UndoneHardening, match="group 'where'"):
+        encode_by_id(people, schema, key, id_column="id")
+
+
+def test_old_files_load_and_link_with_a_warning(
+    people: pd.DataFrame, key: pprl.LinkageKey, tmp_path: Path
+) -> None:
+    path = old_file(tmp_path / "old.clk.parquet", noisy_schema(OVERLONG), key, people)
+    with pytest.warns(UndoneHardeningWarning, match=r"old\.clk\.parquet") as caught:
+        old = pprl.Encodings.load(path)
+    assert [one.filename for one in caught] == [__file__]
+    assert old.info.undone == [""]
+    check_compatible([old.info, old.info])
+    links = pprl.link(old, old, threshold=0.69).links  # without a further warning
+    assert links.to_arrow()["left_id"].to_pylist() == links.to_arrow()["right_id"].to_pylist()
+    with pytest.warns(UndoneHardeningWarning, match=r"old\.clk\.parquet"):
+        assert EncodingsFile.open(str(path)).info == old.info
+
+
+def test_schema_check_tells_of_undone_hardening(tmp_path: Path) -> None:
+    path = tmp_path / "schema.toml"
+    path.write_text(SCHEMA_TOML.replace('{ method = "none" }', OVERLONG))
+    told = CliRunner().invoke(app, ["schema", "check", str(path)])
+    assert told.exit_code == 0
+    assert "not for new encodings" in told.stderr
+    told = CliRunner().invoke(app, ["schema", "check", str(path), "--json"])
+    assert json.loads(told.stdout)["undone"] == [""]
+
+
+def test_square_diffusion_spans_its_bits() -> None:
+    """What a search for light code words needs is a span that is not full."""
+    for t in (9, 12):
+        sets = index_sets(512, 512, t, Draws(KEY))
+        rows = [sum(1 << int(position) for position in row) for row in sets]
+        assert 512 - 8 <= rank(rows) <= 512
+    wide = index_sets(256, 512, 9, Draws(KEY))
+    assert rank([sum(1 << int(position) for position in row) for row in wide]) <= 256
+
+
+def rank(rows: list[int]) -> int:
+    """Rank over GF(2) of rows that are written as whole numbers."""
+    leading: dict[int, int] = {}
+    for row in rows:
+        while row and (bit := row.bit_length()) in leading:
+            row ^= leading[bit]
+        if row:
+            leading[bit] = row
+    return len(leading)

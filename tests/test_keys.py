@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import pprl
+from conftest import key_of
 from pprl.errors import LinkageKeyError, OutputExists, PprlWarning, UnreadableFile
 
 
@@ -45,12 +46,53 @@ def test_short_keys_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "k"
     path.write_text("fifteen bytes..")
     path.chmod(0o600)
-    with pytest.raises(LinkageKeyError, match="15 bytes"):
+    with pytest.raises(LinkageKeyError, match="15 bytes") as caught:
         pprl.LinkageKey.load(path)
+    assert "fifteen" not in str(caught.value)
     with pytest.raises(LinkageKeyError):
         pprl.LinkageKey.from_secret("")
-    with pytest.warns(PprlWarning, match="guessed"):
+    with pytest.warns(PprlWarning, match="5 bytes"):
         pprl.LinkageKey.from_secret("horse", allow_weak=True)
+
+
+WEAK = {
+    "a password": b"UMCG-Groningen-2026!",
+    "words": "correct horse battery stäple".encode(),
+    "64 bits in hexadecimal": b"0123456789abcdef",
+    "base64": base64.b64encode(bytes(range(32))),
+    "lines": b"first line of it\nsecond line",
+    "one byte": b"\xff" * 32,
+}
+
+
+@pytest.mark.parametrize("what", WEAK)
+def test_secrets_that_can_be_guessed_are_refused(what: str, tmp_path: Path) -> None:
+    secret = WEAK[what]
+    path = tmp_path / "k"
+    path.write_bytes(secret)
+    path.chmod(0o600)
+    for take in (
+        pprl.LinkageKey,
+        pprl.LinkageKey.from_secret,
+        lambda _: pprl.LinkageKey.load(path),
+    ):
+        with pytest.raises(LinkageKeyError, match="guessed") as caught:
+            take(secret)
+        assert not any(word in str(caught.value) for word in secret.decode("latin-1").split())
+        assert caught.value.__cause__ is None
+    with pytest.warns(PprlWarning, match="guessed"):
+        key = pprl.LinkageKey.from_secret(secret, allow_weak=True)
+    with pytest.warns(PprlWarning, match="guessed") as warned:
+        pprl.LinkageKey.load(path, allow_weak=True)
+    key.save(tmp_path / "kept")
+    with pytest.warns(PprlWarning, match="guessed") as again:
+        assert pprl.LinkageKey.load(tmp_path / "kept") == key
+    assert not any(secret.decode("latin-1") in str(one.message) for one in [*warned, *again])
+
+
+@pytest.mark.parametrize("secret", [os.urandom(16), os.urandom(32), os.urandom(16).hex().encode()])
+def test_random_secrets_are_taken(secret: bytes) -> None:
+    assert pprl.LinkageKey.from_secret(secret).secret_bytes() == secret
 
 
 def test_readable_by_others_warns(tmp_path: Path) -> None:
@@ -65,8 +107,8 @@ def test_clkhash_secret_file_is_taken_as_it_is(tmp_path: Path) -> None:
     path.write_text("correct horse battery staple\n")
     path.chmod(0o600)
     with pytest.warns(PprlWarning, match="clkhash secret"):
-        key = pprl.LinkageKey.load(path)
-    assert key == pprl.LinkageKey.from_secret("correct horse battery staple")
+        key = pprl.LinkageKey.load(path, allow_weak=True)
+    assert key == key_of("correct horse battery staple")
 
 
 def test_missing_file(tmp_path: Path) -> None:
@@ -88,7 +130,7 @@ def test_nothing_gives_the_key_away() -> None:
 
 
 def test_derived_keys_differ_by_purpose_and_context() -> None:
-    key = pprl.LinkageKey.from_secret(b"0123456789abcdef")
+    key = key_of(b"0123456789abcdef")
     made = {
         key.derive("token"),
         key.derive("check"),
@@ -105,7 +147,7 @@ def test_derivation_is_fixed() -> None:
     openssl kdf -keylen 32 -kdfopt digest:SHA256 -kdfopt key:0123456789abcdef \\
         -kdfopt salt:pprl/v1 -kdfopt hexinfo:00000005746f6b656e -binary HKDF | xxd -p
     """
-    key = pprl.LinkageKey.from_secret(b"0123456789abcdef")
+    key = key_of(b"0123456789abcdef")
     assert key.derive("token").hex() == EXPECTED
 
 
@@ -179,7 +221,7 @@ def test_a_passphrase_goes_through_scrypt() -> None:
 
 
 def test_holders_combine_their_keys() -> None:
-    one, two = pprl.LinkageKey.from_secret(b"1" * 32), pprl.LinkageKey.from_secret(b"2" * 32)
+    one, two = key_of(b"1" * 32), key_of(b"2" * 32)
     made = pprl.LinkageKey.combine({"a": one, "b": two})
     assert made == pprl.LinkageKey.combine({"b": two, "a": one})
     assert made != pprl.LinkageKey.combine({"a": two, "b": one})

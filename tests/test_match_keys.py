@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 import pprl
+from conftest import encode_by_id, key_of
 from pprl.cli import app
 from pprl.errors import SchemaError, UsageError
 from pprl.holder.match_keys import MATCH_KEYS, match_key_toml, with_match_keys
@@ -53,7 +54,7 @@ def schema() -> pprl.Schema:
 
 @pytest.fixture
 def encoded(schema: pprl.Schema, key: pprl.LinkageKey) -> pprl.Encodings:
-    return pprl.encode(PEOPLE, schema, key, id_column="id")
+    return encode_by_id(PEOPLE, schema, key, id_column="id")
 
 
 def column(encoded: pprl.Encodings, name: str) -> list[int]:
@@ -103,8 +104,8 @@ def test_a_missing_part_is_no_key_and_counted(encoded: pprl.Encodings) -> None:
 
 
 def test_another_key_gives_other_values(schema: pprl.Schema, encoded: pprl.Encodings) -> None:
-    other = pprl.LinkageKey.from_secret(b"another secret, of 32 bytes too!")
-    again = pprl.encode(PEOPLE, schema, other, id_column="id")
+    other = key_of(b"another secret, of 32 bytes too!")
+    again = encode_by_id(PEOPLE, schema, other, id_column="id")
     assert again.block_keys is not None
     assert encoded.block_keys is not None
     assert not (again.block_keys == encoded.block_keys)[encoded.block_keys > 0].any()

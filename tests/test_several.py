@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from typer.testing import CliRunner
 
 import pprl
+from conftest import key_of
 from pprl import synthetic
 from pprl.cli import app
 from pprl.errors import LengthMismatch, PprlWarning, UnreadableFile, UsageError
@@ -51,7 +52,7 @@ def registers(
     """Draw registers of a share of a population each; return them, and who their records are."""
     population = synthetic.population_table(persons, seed=11)
     schema, files, truth = None, [], []
-    key = pprl.LinkageKey.from_secret("a secret for the tests of several files")
+    key = key_of("a secret for the tests of several files")
     for name in names.split():
         register = synthetic.Register(
             name=name,

@@ -227,13 +227,13 @@ def test_the_default_is_overlapping_diffused_groups() -> None:
     }
     for part, t in zip(schema.parts, (12, 12, 13, 9), strict=True):
         assert (part.hardening.method, part.hardening.t) == ("diffusion", t)
-        assert (part.filter_bits, part.bits) == (1024, 2048)
-        # Counting who has a postcode, a record inserts 200 bits.
+        assert (part.filter_bits, part.bits) == (2048, 2048)
+        # Counting who has a postcode, a record inserts 400 bits.
         weights = part.weights()
         expected = sum(
             bits * (2 / 3 if name == "postcode" else 1) for name, bits in weights.items()
         )
-        assert abs(expected - 200) < 4
+        assert abs(expected - 400) < 4
 
 
 @pytest.mark.parametrize(
@@ -249,7 +249,7 @@ def test_one_group_where_overlapping_ones_cannot_be(missing: list[str], hardenin
     schema = pprl.Schema.from_toml(suggest_schema(people, hardening=hardening))
     assert [part.name for part in schema.parts] == ["person"]
     assert len(schema.parts[0].fields) == 6 - len(missing)
-    assert 190 < sum(schema.parts[0].weights().values()) < 260
+    assert 390 < sum(schema.parts[0].weights().values()) < 520
 
 
 def test_the_salted_profile_salts_names_with_the_year_of_birth() -> None:

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 import pprl
-from conftest import encodings_of
+from conftest import encodings_of, key_of
 from pprl import demo
 from pprl.errors import PprlWarning, UsageError
 from pprl.holder.suggest import suggest_schema
@@ -36,7 +36,7 @@ def test_cut_on_febrl(shared: int) -> None:
     gone = people.truth["left_id"].iloc[shared:]
     left = people.left[~people.left["rec_id"].isin(gone)]
     schema = pprl.Schema.load("src/pprl/schemas/febrl4.toml")
-    key = pprl.LinkageKey.from_secret("a secret for the tests of the threshold")
+    key = key_of("a secret for the tests of the threshold")
     a, b = (pprl.encode(x, schema, key, id_column="rec_id") for x in (left, people.right))
     links = decide(a, b, workers=1).kept.to_links(a, b).table
     found = set(zip(links["left_id"].to_pylist(), links["right_id"].to_pylist(), strict=True))
@@ -51,7 +51,7 @@ def test_link_finds_its_threshold() -> None:
     """Links, probabilities and the estimate beside what is true."""
     people = demo.half_overlap(demo.febrl4())
     schema = pprl.Schema.load("src/pprl/schemas/febrl4.toml")
-    key = pprl.LinkageKey.from_secret("another secret for the tests of the threshold")
+    key = key_of("another secret for the tests of the threshold")
     a, b = (pprl.encode(x, schema, key, id_column="rec_id") for x in (people.left, people.right))
     result = pprl.link(a, b)
     quality = pprl.evaluate(result.links, people.truth)
@@ -76,7 +76,7 @@ def test_households_are_strangers(tmp_path: Path) -> None:
     schema = pprl.Schema.from_toml(suggest_schema(a.drop(columns="record_id")))
     truth = pd.read_csv(tmp_path / "truth.csv", dtype=str)
     for number in range(2):
-        key = pprl.LinkageKey.from_secret(f"secret number {number} for the tests of households")
+        key = key_of(f"secret number {number} for the tests of households")
         files = [pprl.encode(x, schema, key, id_column="record_id") for x in (a, b)]
         result = pprl.link(*files)
         quality = pprl.evaluate(result.links, truth)
@@ -91,7 +91,7 @@ def test_one_persons_two_records_are_not() -> None:
     twice = shared.sample(frac=0.1, random_state=1)
     left = pd.concat([people.left, twice.assign(rec_id=twice["rec_id"] + " again")])
     schema = pprl.Schema.load("src/pprl/schemas/febrl4.toml")
-    key = pprl.LinkageKey.from_secret("a secret for the tests of duplicates")
+    key = key_of("a secret for the tests of duplicates")
     once, a, b = (
         pprl.encode(x, schema, key, id_column="rec_id") for x in (people.left, left, people.right)
     )
@@ -104,7 +104,7 @@ def test_a_precision_that_is_asked_for() -> None:
     """Fewer links, the best ones, and the estimate says what was asked."""
     people = demo.half_overlap(demo.febrl4())
     schema = pprl.Schema.load("src/pprl/schemas/febrl4.toml")
-    key = pprl.LinkageKey.from_secret("a secret for the tests of a precision")
+    key = key_of("a secret for the tests of a precision")
     a, b = (pprl.encode(x, schema, key, id_column="rec_id") for x in (people.left, people.right))
     plain, sure = pprl.link(a, b), pprl.link(a, b, precision=0.9999)
     assert len(sure.links) < len(plain.links)
@@ -159,7 +159,7 @@ def people_of(frame: pd.DataFrame) -> pd.Series:
 def found_and_wrong(left: pd.DataFrame, right: pd.DataFrame) -> tuple[int, int, pprl.LinkResult]:
     """Link with a suggested schema; count persons that were found, and links that are wrong."""
     schema = pprl.Schema.from_toml(suggest_schema(left, hardening="none"))
-    key = pprl.LinkageKey.from_secret("a secret for the tests of files that differ")
+    key = key_of("a secret for the tests of files that differ")
     result = pprl.link(*(pprl.encode(x, schema, key, id_column="rec_id") for x in (left, right)))
     table = result.links.to_pandas()
     persons = [table[side].str.split("-").str[1] for side in ("left_id", "right_id")]

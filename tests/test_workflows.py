@@ -215,7 +215,7 @@ def test_a_station_gives_away_neither_ids_nor_key(station: Path) -> None:
     (station / "x.age").write_bytes(sealed)
     opened = pprl.Encodings.load(station / "x.age", identity=station / "identity.txt")
     known = pq.read_table(station / f"tokens-{sent['run']}.parquet").to_pandas()
-    assert opened.record_ids.to_pylist() == known["token"].tolist()
+    assert sorted(opened.record_ids.to_pylist()) == sorted(known["token"])
     assert known["record_id"].tolist() == ["local-1", "local-2"]
     again = train.encode(PEOPLE, 7, {})
     tokens = pq.read_table(station / f"tokens-{again['run']}.parquet")["token"].to_pylist()

@@ -5,6 +5,7 @@
     PprlError
     ├── UsageError (ValueError)          exit code 2: an option or a document is wrong
     │   ├── SchemaError                  a schema document cannot be used
+    │   │   └── UndoneHardening          its hardening is undone without the key
     │   ├── LinkageKeyError              a key is too short, mistyped or unreadable
     │   ├── PseudonymKeyError            a pseudonym key is mistyped or of another kind
     │   ├── JobError                     a job file cannot be used
@@ -29,6 +30,9 @@
         ├── SchemaMismatch               another schema
         ├── KeyMismatch                  the same schema, another linkage key
         └── EncodingMismatch             the same schema and key, yet another encoding
+
+Warnings are `PprlWarning`, and `UndoneHardeningWarning` below it, for files that were encoded
+by a hardening that has been undone since.
 
 A message names the file, the row and the field, and says what to do. It never
 holds the value of a record or any part of a key.
@@ -62,6 +66,8 @@ __all__ = [
     "TamperedFile",
     "TooManyPairs",
     "TruncatedFile",
+    "UndoneHardening",
+    "UndoneHardeningWarning",
     "UnreadableFile",
     "UsageError",
     "WrongRecipient",
@@ -82,6 +88,10 @@ class UsageError(PprlError, ValueError):
 
 class SchemaError(UsageError):
     """A schema document is malformed or asks for something impossible."""
+
+
+class UndoneHardening(SchemaError):
+    """The schema's hardening is undone without the key; nothing new is encoded by it."""
 
 
 class LinkageKeyError(UsageError):
@@ -186,3 +196,7 @@ class EncodingMismatch(IncompatibleEncodings):
 
 class PprlWarning(UserWarning):
     """Something that is allowed and that the user should know about."""
+
+
+class UndoneHardeningWarning(PprlWarning):
+    """A file was encoded by a hardening that is undone without the key."""

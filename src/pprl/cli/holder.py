@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 import typer
 from rich.table import Table
 
-from pprl.cli.console import AsJson, app, out, pair, progress_bar, schema_app
+from pprl.cli.console import AsJson, app, out, pair, progress_bar, say_error, schema_app
 from pprl.errors import UsageError
 from pprl.holder.choices import OnInvalid, SuggestHardening
 
@@ -78,15 +78,18 @@ def schema_check(
     """Check a schema; print its fingerprint and fields."""
     from pprl.holder.encoder import expected_fill
     from pprl.holder.hardening.applied import describe
+    from pprl.holder.hardening.undone import undone_parts, why_undone
     from pprl.holder.schema import Schema
 
     loaded = Schema.load(schema)
     fill = expected_fill(loaded)
+    undone = undone_parts(loaded)
     if as_json:
         content = loaded.model_dump(mode="json") | {
             "fingerprint": loaded.fingerprint,
             "expected_fill": {name: round(share, 4) for name, share in fill.items()},
             "parts": {part.name: describe(part, fill[part.name]) for part in loaded.parts},
+            "undone": [part.name for part in undone],
         }
         print(json.dumps(content))
         return
@@ -119,6 +122,8 @@ def schema_check(
         )
         table.add_row(field.name, field.format.type, _tokens(field.tokens), bits)
     out.print(table)
+    for part in undone:
+        say_error("not for new encodings", why_undone(loaded, part))
 
 
 @schema_app.command("suggest")
@@ -226,6 +231,13 @@ def encode(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the output, when the new one is whole.")
     ] = False,
+    keep_order: Annotated[
+        bool, typer.Option("--keep-order", help="Keep the data's order; it tells who is who.")
+    ] = False,
+    shared_by: Annotated[
+        int,
+        typer.Option("--shared-by", help="Records that must share a pattern of filled fields."),
+    ] = 10,
     as_json: AsJson = False,
 ) -> None:
     """Encode people's records into a file of CLKs (data holder)."""
@@ -257,9 +269,13 @@ def encode(
             consent=consent,
             provenance=provenance,
             noise_key=read_key(noise_key) if noise_key else None,
+            keep_order=keep_order,
+            shared_by=shared_by,
             seal_to=seal_to or (),
             progress=progress,
         )
+    for line in info.exposure.lines(info.records) if info.exposure else ():
+        say_error("lies open", line)
     if as_json:
         print(info.model_dump_json())
         return

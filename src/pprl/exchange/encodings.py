@@ -23,6 +23,7 @@ from pprl.errors import (
     SchemaMismatch,
     UsageError,
 )
+from pprl.exchange.exposure import Exposure
 
 FORMAT_VERSION: Literal[1] = 1
 """The version of the encodings file that this library writes and reads."""
@@ -64,6 +65,7 @@ class EncodingInfo(BaseModel):
             group, by the group's name, or by "" where there is one without a name.
         hardening: Method and parameters, by the group's name where there are groups.
         blocking: Share of rows with a blocking key, by pass.
+        exposure: What lies open in the file; None in files of before November 2026.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -84,6 +86,7 @@ class EncodingInfo(BaseModel):
     popcounts: Popcounts
     present: Mapping[str, float]
     blocking: Mapping[str, float] = Field(default_factory=dict)
+    exposure: Exposure | None = None
     created: str
     consent: str = ""
     provenance: str = ""
@@ -101,6 +104,21 @@ class EncodingInfo(BaseModel):
     def methods(self) -> list[str]:
         """The hardening of each filter; ``unknown`` where the header does not say."""
         return [str(self.hardened(name).get("method", UNKNOWN)) for name in self.groups or [""]]
+
+    @property
+    def undone(self) -> list[str]:
+        """The groups that are diffused into more bits than their filters had.
+
+        Their secrets are found from the encodings alone. "" stands for the only filter of
+        a file without groups.
+        """
+        found = []
+        for name, bits in (self.groups or {"": self.bits}).items():
+            made = self.hardened(name)
+            before = made.get("filter_bits")
+            if made.get("method") == "diffusion" and isinstance(before, int) and before < bits:
+                found.append(name)
+        return found
 
     def hardened(self, group: str) -> Mapping[str, Any]:
         """Return what the header says of a group's hardening, or without groups of the CLK's.

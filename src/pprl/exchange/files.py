@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import uuid
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from os import PathLike
@@ -18,7 +19,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from pprl.errors import OutputExists, UnreadableFile, UsageError
+from pprl.errors import OutputExists, UndoneHardeningWarning, UnreadableFile, UsageError
 from pprl.exchange.encodings import EncodingInfo, Encodings
 from pprl.exchange.links import CLUSTERS_SCHEMA, Clusters, Links
 from pprl.exchange.links import SCHEMA as LINKS_SCHEMA
@@ -327,13 +328,22 @@ def _parse_info(path: str | PathLike[str], metadata: dict[bytes, bytes]) -> Enco
             f"Encodings are made with 'pprl encode'."
         )
     try:
-        return EncodingInfo.model_validate_json(metadata[METADATA_KEY])
+        info = EncodingInfo.model_validate_json(metadata[METADATA_KEY])
     except ValidationError as error:
         where = ".".join(str(part) for part in error.errors()[0]["loc"])
         raise UnreadableFile(
             f"{path}: the 'pprl' header cannot be read (at {where!r}). "
             f"It may come from a newer version of pprl."
         ) from None
+    if info.undone:
+        warnings.warn(
+            f"{path} was encoded by diffusion with more output bits than filter bits. Who has the "
+            f"file can undo that without the key. Treat it like a plain CLK, and let the holders "
+            f"encode again with the profiles of today (docs/explanation/what-fell.md)",
+            UndoneHardeningWarning,
+            stacklevel=4,
+        )
+    return info
 
 
 def _to_binary(rows: NDArray[np.uint8]) -> pa.FixedSizeBinaryArray:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import csv
 import datetime as dt
+import logging
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from os import PathLike
+from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
@@ -20,19 +23,27 @@ from numpy.typing import NDArray
 
 from pprl.errors import EmptyInput, InvalidValues, PprlWarning, RecordIdError, UsageError
 from pprl.exchange.encodings import EncodingInfo, Encodings, Popcounts, as_words, count_bits
-from pprl.exchange.files import encodings_writer, whole_file
+from pprl.exchange.exposure import Exposure
+from pprl.exchange.files import EncodingsWriter, encodings_writer, whole_file
 from pprl.exchange.opening import replacing
 from pprl.exchange.threads import in_order, threads
 from pprl.holder.choices import OnInvalid
 from pprl.holder.encoder import EncodedBatch, Encoder
+from pprl.holder.exposed import alone_by_keys, blocks_of
 from pprl.holder.given import ColumnNames, HolderColumns, KeyLike, SchemaLike, as_key, as_schema
 from pprl.holder.hardening.applied import add_noise, describe, noise_of
 from pprl.holder.hardening.noise import Noise
+from pprl.holder.hardening.undone import refuse_undone
 from pprl.holder.opt_out import Exclude, OptOut, read_opt_out
+from pprl.holder.presence import SHARED_BY, coarser, pattern_counts, replace_patterns
 from pprl.holder.records import CsvFormat, Records, count_rows, read_batches
+from pprl.holder.row_order import Rows, joined
+from pprl.holder.row_store import RowStore
 from pprl.holder.told import Dropped, Sexes, Told
 from pprl.holder.values import as_text
 from pprl.kernels.numbering import hash_runs
+
+_LOG = logging.getLogger("pprl")
 
 Progress = Callable[[int], None]
 """Called with the number of records read so far."""
@@ -61,6 +72,8 @@ def encode(
     consent: str = "",
     provenance: str = "",
     noise_key: KeyLike | None = None,
+    keep_order: bool = False,
+    shared_by: int = SHARED_BY,
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> Encodings:
@@ -89,11 +102,16 @@ def encode(
         consent: A sentence for the header: the legal ground or consent.
         provenance: A sentence for the header: where the records come from.
         noise_key: For randomised response with keyed noise: a key of this holder's own.
+        keep_order: Keep the order of the data. By default rows are in random order, from the
+            operating system's randomness: beside a list in the same order a sorted
+            file needs no attack. Warns.
+        shared_by: How many records must share a presence pattern; rarer ones are made
+            coarser: fields that are filled are called missing. 1 leaves all as they are.
         workers: Threads; all processors by default. The result does not depend on it.
         progress: Called with the number of records read, after each batch.
 
     Returns:
-        The record ids and the CLKs, in the order of the data.
+        The record ids and the CLKs, in random order: join by ``record_ids``.
 
     Raises:
         MissingColumn: A column is not in the data.
@@ -103,8 +121,10 @@ def encode(
         UnreadableFile: The file is missing, damaged or of another kind.
         UsageError: An option is unknown, a column is mapped to no field, or the noise
             key is missing, not needed or the linkage key itself.
+        UndoneHardening: The schema's hardening is undone without the key.
     """
     schema, key = as_schema(schema), as_key(key)
+    refuse_undone(schema)
     options = _Options(
         id_column,
         holder,
@@ -116,6 +136,8 @@ def encode(
         consent,
         provenance,
         noise_of(schema, key, None if noise_key is None else as_key(noise_key)),
+        keep_order,
+        shared_by,
         threads(workers),
     )
     run = _Run(Encoder(schema, key), options)
@@ -131,13 +153,24 @@ def encode(
         parts.append(replace(part, clks=part.clks[:0]) if size else part)
     if size:
         clks.resize((done, clks.shape[1]), refcheck=False)
+    else:
+        clks = joined([part.clks for part in parts])
     info = run.info()
+    rows = Rows(
+        pa.concat_arrays([part.ids for part in parts]),
+        clks,
+        np.concatenate([part.variants for part in parts]),
+        run.coarsened(np.concatenate([part.mask for part in parts])),
+        np.concatenate([part.block_keys for part in parts]),
+    )
+    if not keep_order:
+        rows = rows.shuffled()
     return Encodings(
-        record_ids=pa.concat_arrays([part.ids for part in parts]),
-        variants=np.concatenate([part.variants for part in parts]) if schema.variants else None,
-        present=np.concatenate([part.mask for part in parts]) if schema.presence_mask else None,
-        block_keys=np.concatenate([part.block_keys for part in parts]) if schema.blocking else None,
-        clks=clks if size else _joined(parts),
+        record_ids=rows.ids,
+        variants=rows.variants if schema.variants else None,
+        present=rows.mask if schema.presence_mask else None,
+        block_keys=rows.block_keys if schema.blocking else None,
+        clks=rows.clks,
         info=info,
     )
 
@@ -160,6 +193,8 @@ def encode_file(
     consent: str = "",
     provenance: str = "",
     noise_key: KeyLike | None = None,
+    keep_order: bool = False,
+    shared_by: int = SHARED_BY,
     seal_to: Sequence[str] = (),
     workers: int | None = None,
     progress: Progress | None = None,
@@ -174,6 +209,7 @@ def encode_file(
         OutputExists: There is a file at ``out`` already, and ``overwrite`` was not given.
     """
     schema, key = as_schema(schema), as_key(key)
+    refuse_undone(schema)
     options = _Options(
         id_column,
         holder,
@@ -185,6 +221,8 @@ def encode_file(
         consent,
         provenance,
         noise_of(schema, key, None if noise_key is None else as_key(noise_key)),
+        keep_order,
+        shared_by,
         threads(workers),
     )
     run = _Run(Encoder(schema, key), options)
@@ -200,8 +238,11 @@ def encode_file(
             seal_to,
         ) as writer,
     ):
-        for part in run.parts(data, progress):
-            writer.write(part.ids, part.clks, part.variants, part.mask, part.block_keys)
+        if keep_order and not schema.presence_mask:
+            for part in run.parts(data, progress):
+                writer.write(part.ids, part.clks, part.variants, part.mask, part.block_keys)
+        else:
+            _write_at_the_end(writer, run, run.parts(data, progress), Path(out), options, seal_to)
         info = run.info()
         writer.finish(info)
     return info
@@ -216,6 +257,23 @@ def _csv_format(given: CsvFormat | None, on_invalid: OnInvalid) -> CsvFormat:
     )
 
 
+def _write_at_the_end(
+    writer: EncodingsWriter,
+    run: _Run,
+    parts: Iterator[Rows],
+    out: Path,
+    options: _Options,
+    seal_to: Sequence[str],
+) -> None:
+    """Write rows when all are there: random order and coarser masks need all of them."""
+    with RowStore(out.parent, shuffle=not options.keep_order, encrypt=bool(seal_to)) as store:
+        for part in parts:
+            store.add(part)
+        for part in store.batches():
+            mask = run.coarsened(part.mask)
+            writer.write(part.ids, part.clks, part.variants, mask, part.block_keys)
+
+
 @dataclass(frozen=True)
 class _Options:
     id_column: str
@@ -228,9 +286,13 @@ class _Options:
     consent: str
     provenance: str
     noise: Noise | None
+    keep_order: bool
+    shared_by: int
     workers: int
 
     def __post_init__(self) -> None:
+        if self.shared_by < 1:
+            raise UsageError(f"shared_by must be 1 or more, not {self.shared_by}.")
         if self.on_invalid not in get_args(OnInvalid):
             raise UsageError(
                 f"on_invalid must be one of {get_args(OnInvalid)}, not {self.on_invalid!r}."
@@ -238,21 +300,10 @@ class _Options:
 
 
 @dataclass(frozen=True)
-class _Part:
-    """One encoded batch: a row for each record and variant."""
-
-    ids: pa.StringArray
-    clks: NDArray[np.uint8]
-    variants: NDArray[np.uint8]
-    mask: NDArray[np.uint8]
-    block_keys: NDArray[np.uint64]
-
-
-@dataclass(frozen=True)
 class _Batch:
     """A batch's encodings, with what is counted of it."""
 
-    part: _Part
+    part: Rows
     bits: dict[int, int]
     ids: NDArray[np.uint64]
     read: int
@@ -261,6 +312,7 @@ class _Batch:
     inserted: NDArray[np.int64]
     met: tuple[NDArray[np.int64], NDArray[np.int64]]
     dropped: Sequence[Dropped]
+    patterns: dict[int, int]
     problems: Rejected
 
 
@@ -281,6 +333,8 @@ class _Run:
         self._keyed = np.zeros(len(encoder.schema.blocking), np.int64)
         self._bits: Counter[int] = Counter()
         self._ids: list[NDArray[np.uint64]] = []
+        self._keys: list[NDArray[np.uint64]] = []
+        self._patterns: Counter[int] = Counter()
         self._self_test = ""
 
     @property
@@ -296,7 +350,7 @@ class _Run:
 
     def parts(
         self, data: Records, progress: Progress | None, out: NDArray[np.uint8] | None = None
-    ) -> Iterator[_Part]:
+    ) -> Iterator[Rows]:
         """Encode batch after batch; at the end check that ids are unique.
 
         Args:
@@ -338,11 +392,20 @@ class _Run:
                 met[0][encoded.met[0]] = met[1][encoded.met[1]] = True
                 self._bits.update(encoded.bits)
                 self._keyed += (encoded.part.block_keys > 0).sum(axis=0)
+                self._keys.append(encoded.part.block_keys)
+                self._patterns.update(encoded.patterns)
                 yield encoded.part
                 done += encoded.read
                 if progress:
                     progress(done)
         self._self_test = self_test.result()
+        if options.keep_order:
+            warnings.warn(
+                "rows keep the order of the data: beside a list of the same people in the same "
+                "order, a file that is sorted by name or number needs no attack",
+                PprlWarning,
+                stacklevel=3,
+            )
         _require_unique(self._ids, options.id_column)
         if opt_out:
             opt_out.check(*met)
@@ -392,18 +455,19 @@ class _Run:
             inserted=encoded[0].inserted[kept].sum(axis=0),
             met=met,
             dropped=[(name, rows[at], reason) for name, at, reason in _each_once(encoded)],
+            patterns=pattern_counts(part.mask[part.variants == 0]) if part.mask.size else {},
             problems=problems,
         )
 
     def _part(
         self, ids: pa.StringArray, encoded: Sequence[EncodedBatch], kept: NDArray[np.bool_]
-    ) -> _Part:
+    ) -> Rows:
         """Take the rows of the records that are kept, and of the variants that they have."""
         own = encoded[0]
         if len(encoded) == 1 and kept.all():
             no_variants = np.zeros(len(ids), np.uint8)
             clks = self._noisy(own.clks, ids, no_variants)
-            return _Part(ids, clks, no_variants, self._mask(own.present), own.block_keys)
+            return Rows(ids, clks, no_variants, self._mask(own.present), own.block_keys)
         pieces = []
         for number, (one, columns) in enumerate(zip(encoded, self._columns, strict=True)):
             changed = [columns[name] != own_column for name, own_column in self._columns[0].items()]
@@ -418,7 +482,7 @@ class _Run:
         order = np.lexsort((variants, rows))
         ids, variants = ids.take(pa.array(rows[order])), variants[order]
         clks = self._noisy(clks[order], ids, variants)
-        return _Part(ids, clks, variants, self._mask(present[order]), keys[order])
+        return Rows(ids, clks, variants, self._mask(present[order]), keys[order])
 
     def _noisy(
         self, clks: NDArray[np.uint8], ids: pa.StringArray, variants: NDArray[np.uint8]
@@ -433,12 +497,42 @@ class _Run:
             return np.empty((len(present), 0), np.uint8)
         return np.packbits(present, axis=1)
 
+    @cached_property
+    def _stand_ins(self) -> dict[int, int]:
+        """What stands in for presence patterns that too few records share."""
+        return coarser(self._patterns, self._options.shared_by)
+
+    def coarsened(self, mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Make presence masks coarser where too few records share theirs."""
+        return replace_patterns(mask, self._stand_ins)
+
+    def _exposure(self) -> Exposure:
+        """Count what lies open, whatever the key and the hardening."""
+        written: Counter[int] = Counter()
+        for pattern, count in self._patterns.items():
+            written[self._stand_ins.get(pattern, pattern)] += count
+        changed = sum(self._patterns[one] for one, other in self._stand_ins.items() if one != other)
+        passes = self._encoder.schema.blocking
+        keys = np.concatenate(self._keys) if passes else np.empty((0, 0), np.uint64)
+        return Exposure(
+            order="as given" if self._options.keep_order else "random",
+            patterns=len(written),
+            coarsened=round(changed / self._records, 6),
+            alone_by_pattern=round(list(written.values()).count(1) / self._records, 6),
+            blocks={one.name: blocks_of(keys[:, at]) for at, one in enumerate(passes)},
+            alone_by_keys=alone_by_keys(keys) if passes else 0.0,
+        )
+
     def info(self) -> EncodingInfo:
         """Describe what was encoded, for the header."""
         schema, options = self._encoder.schema, self._options
         if not self._records:
             raise EmptyInput("every record was left out; there is nothing to encode.")
+        exposure = self._exposure()
+        for line in exposure.lines(self._records):
+            _LOG.info("%s", line)
         return EncodingInfo(
+            exposure=exposure,
             holder=options.holder,
             schema_name=schema.name,
             schema_fingerprint=schema.fingerprint,
@@ -486,17 +580,6 @@ def _each_once(encoded: Sequence[EncodedBatch]) -> Iterator[Dropped]:
             seen.setdefault((name, reason), []).append(rows)
     for (name, reason), every in seen.items():
         yield name, np.unique(np.concatenate(every)), reason
-
-
-def _joined(parts: list[_Part]) -> NDArray[np.uint8]:
-    """Put the CLKs of parts below one another, letting each part go once it is copied."""
-    all_rows = np.empty((sum(len(part.clks) for part in parts), parts[0].clks.shape[1]), np.uint8)
-    end = len(all_rows)
-    while parts:
-        part = parts.pop()
-        all_rows[end - len(part.clks) : end] = part.clks
-        end -= len(part.clks)
-    return all_rows
 
 
 @contextmanager

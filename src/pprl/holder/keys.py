@@ -7,6 +7,7 @@ import binascii
 import hashlib
 import hmac
 import os
+import re
 import secrets
 import stat
 import unicodedata
@@ -30,6 +31,9 @@ _PREFIX = "pprl1-"
 _CHECKSUM_BYTES = 4
 _LONGEST = 4096
 _PASSPHRASE_CHARACTERS = 16
+_DIFFERENT = 8
+"""Sixteen random bytes have fewer different ones less often than once in 10^12."""
+_HEXADECIMAL = re.compile(rb"[0-9a-fA-F]{32,}")
 
 
 class LinkageKey:
@@ -42,12 +46,27 @@ class LinkageKey:
     __slots__ = ("_secret",)
 
     def __init__(self, secret: bytes) -> None:
-        if len(secret) < MINIMUM_BYTES:
-            raise LinkageKeyError(
-                f"the linkage key has {len(secret)} bytes; at least {MINIMUM_BYTES} are needed. "
-                f"Make one with 'pprl keygen'."
-            )
+        if weak := weakness(secret):
+            raise LinkageKeyError(f"the linkage key {weak}. Make one with 'pprl keygen'.")
         self._secret = secret
+
+    @classmethod
+    def _weak(cls, secret: bytes) -> LinkageKey:
+        """Take a secret that may be weak; who calls has warned."""
+        key = object.__new__(cls)
+        key._secret = secret
+        return key
+
+    @classmethod
+    def _checked(cls, secret: bytes, source: str) -> LinkageKey:
+        """Take what a checksum vouches for; warn where it was made of a weak secret."""
+        if weak := weakness(secret):
+            warnings.warn(
+                f"{source}: the key {weak}. Use it only to link with encodings that exist",
+                PprlWarning,
+                stacklevel=3,
+            )
+        return cls._weak(secret)
 
     @classmethod
     def generate(cls) -> LinkageKey:
@@ -58,34 +77,50 @@ class LinkageKey:
     def from_secret(cls, secret: str | bytes, *, allow_weak: bool = False) -> LinkageKey:
         """Take over a clkhash secret as it is (text as UTF-8).
 
+        It is not stretched. From the header of one file, which has a check value of the
+        key, a password is guessed at tens of thousands of guesses a second.
+
         Args:
             secret: What was given to clkhash as its secret.
-            allow_weak: Accept fewer than 16 bytes; anyone can then guess it.
+            allow_weak: Accept fewer than 16 bytes, or text: to link with encodings that
+                exist. Warns.
 
         Raises:
-            LinkageKeyError: The secret is short and ``allow_weak`` was not given.
+            LinkageKeyError: The secret is weak and ``allow_weak`` was not given.
         """
         raw = secret.encode() if isinstance(secret, str) else bytes(secret)
-        if len(raw) < MINIMUM_BYTES and allow_weak:
+        weak = weakness(raw)
+        if weak and allow_weak:
             warnings.warn(
-                f"a secret of {len(raw)} bytes can be guessed; use it only to read old encodings",
+                f"the secret {weak}. Use it only to link with encodings that exist",
                 PprlWarning,
                 stacklevel=2,
             )
-            key = object.__new__(cls)
-            key._secret = raw
-            return key
+            return cls._weak(raw)
+        if weak:
+            raise LinkageKeyError(
+                f"the secret {weak}. Make a key with 'pprl keygen', or stretch a passphrase "
+                f"with LinkageKey.from_passphrase; to link with encodings that exist "
+                f"give allow_weak=True."
+            )
         return cls(raw)
 
     @classmethod
-    def load(cls, path: str | PathLike[str]) -> LinkageKey:
+    def load(cls, path: str | PathLike[str], *, allow_weak: bool = False) -> LinkageKey:
         """Read a key file made by `save`, or a file that holds a clkhash secret.
 
-        Warns if other users of the machine can read the file, and if the file is
-        not in pprl's own form, whose checksum catches typing errors.
+        Warns if other users of the machine can read the file, if the file is
+        not in pprl's own form, whose checksum catches typing errors, and if it is, but the
+        key was made of a weak secret.
+
+        Args:
+            path: The key file.
+            allow_weak: Accept a clkhash secret of fewer than 16 bytes, or of text: to
+                link with encodings that exist. Warns.
 
         Raises:
-            LinkageKeyError: The key is too short, or its checksum is wrong.
+            LinkageKeyError: The key is short, text such as a password, or its checksum is
+                wrong.
             UnreadableFile: The file is missing or cannot be read.
         """
         try:
@@ -101,19 +136,21 @@ class LinkageKey:
                 stacklevel=2,
             )
         if content.startswith(_PREFIX.encode()):
-            return cls(_parse(content, f"key file {path}"))
-        if len(content) < MINIMUM_BYTES:
+            return cls._checked(_parse(content, f"key file {path}"), f"key file {path}")
+        weak = weakness(content)
+        if weak and not allow_weak:
             raise LinkageKeyError(
-                f"key file {path} holds {len(content)} bytes; at least {MINIMUM_BYTES} are "
-                f"needed. Make one with 'pprl keygen {path}'."
+                f"key file {path}: what it holds {weak}. Make one with 'pprl keygen'. Random "
+                f"bytes as base64 must be decoded first (base64 -d). To link with encodings "
+                f"that exist: LinkageKey.load(path, allow_weak=True) in Python, then save it."
             )
         warnings.warn(
             f"key file {path} is not in the form that 'pprl keygen' writes; it is taken as a "
-            f"clkhash secret, byte for byte",
+            f"clkhash secret, byte for byte" + (f". It {weak}" if weak else ""),
             PprlWarning,
             stacklevel=2,
         )
-        return cls(content)
+        return cls._weak(content)
 
     @classmethod
     def from_text(cls, text: str, *, source: str = "the text") -> LinkageKey:
@@ -131,7 +168,7 @@ class LinkageKey:
             raise LinkageKeyError(
                 f"{source} is not in the form that 'pprl keygen' writes ({_PREFIX}...)."
             )
-        return cls(_parse(stripped.encode(), source))
+        return cls._checked(_parse(stripped.encode(), source), source)
 
     @classmethod
     def from_environment(cls, variable: str = "PPRL_KEY") -> LinkageKey:
@@ -278,6 +315,27 @@ class LinkageKey:
 
     def __getstate__(self) -> Any:
         return self.__reduce__()
+
+
+def weakness(secret: bytes) -> str | None:
+    """Say why a secret can be guessed; None if it looks like random bytes.
+
+    Text is weak: a file of 32 printable characters is a password more often than not.
+    Hexadecimal digits are taken where there are 32 or more, as ``openssl rand -hex`` writes.
+    """
+    if len(secret) < MINIMUM_BYTES:
+        return f"has {len(secret)} bytes; at least {MINIMUM_BYTES} are needed"
+    if len(set(secret)) < _DIFFERENT:
+        return f"has fewer than {_DIFFERENT} different bytes, so it can be guessed"
+    if _HEXADECIMAL.fullmatch(secret):
+        return None
+    try:
+        text = secret.decode()
+    except UnicodeDecodeError:
+        return None
+    if all(one.isprintable() or one.isspace() for one in text):
+        return "is text, such as a password, which can be guessed from any encodings file"
+    return None
 
 
 def _parse(content: bytes, source: str) -> bytes:

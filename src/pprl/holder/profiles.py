@@ -2,8 +2,10 @@
 
 A record is cut into three overlapping groups, so that who moves, marries or has a wrong
 birth date keeps one of them whole, and goes into a fourth as a whole, for those in whom
-every field is a little wrong. Each has 200 bits inserted into 1,024 and is diffused apart.
-The more two people of one household have in common in a group, the larger its t.
+every field is a little wrong. Each is diffused apart, into as many bits as its filter has:
+with more, the encodings alone give the secret positions away (docs/explanation/what-fell.md).
+The more two people of one household have in common in a group, the larger its t. No profile
+withstands somebody with a list of the same people where these live in families.
 ``salted`` hashes the groups with names together with the year of birth, for registers
 whose birth years are right.
 
@@ -25,12 +27,13 @@ from pprl.errors import UsageError
 Role = Literal["name", "birth", "address"]
 ProfileName = Literal["default", "strong", "salted"]
 
-FILTER_BITS = 1024
 FIELD_FILL = 0.25
 """What share of its own filter a field fills at most."""
 _WORD = 64
-INSERTED_BITS = 200
-"""Bits that a record inserts into each filter, on average: fills about 0.18 of it."""
+INSERTED_SHARE = 400 / 2048
+"""Bits that a record inserts into each filter, on average, over the filter's length.
+
+Fills about 0.18 of it, as in Armknecht, Heng and Schnell (PoPETs 2023(2))."""
 
 MASK = "which fields are filled goes along, for who links to weigh"
 PERSON = "person"
@@ -49,7 +52,7 @@ class Diffused:
 
     Attributes:
         t: Positions XORed into each bit.
-        bits: Length of the group's part of the CLK.
+        bits: Length of the group's filter and of its part of the CLK.
         salted: Whether its values are salted with the year of birth.
     """
 
@@ -136,8 +139,8 @@ def group_lines(name: ProfileName, members: list[Member]) -> Iterator[str]:
         yield "[[groups]]"
         yield f'name = "{group}"'
         yield f"fields = {json.dumps([one.name for one in inside])}"
-        # Of a complete record, so that one with the usual gaps inserts INSERTED_BITS.
-        yield f"inserted_bits = {round(INSERTED_BITS * whole / expected)}"
+        # Of a complete record, so that one with the usual gaps inserts INSERTED_SHARE.
+        yield f"inserted_bits = {round(INSERTED_SHARE * made.bits * whole / expected)}"
         if made.bits != usual.bits:
             yield f"bits = {made.bits}"
         if made.t != usual.t:
@@ -174,7 +177,7 @@ def _usual(name: ProfileName, members: list[Member]) -> Diffused:
 
 
 def _diffusion(made: Diffused) -> str:
-    return f'{{ method = "diffusion", t = {made.t}, filter_bits = {FILTER_BITS} }}'
+    return f'{{ method = "diffusion", t = {made.t} }}'
 
 
 def groups_of(members: list[Member]) -> dict[str, tuple[Role, ...]]:

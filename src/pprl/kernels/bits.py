@@ -132,3 +132,37 @@ def reorder_bits(
                 value = (words[row, place >> 6] >> np.uint64(place & 63)) & _S1
                 made |= value << np.uint64(bit)
             out[row, word] = made
+
+
+@kernel
+def copy_rows(
+    source: NDArray[np.uint8],
+    rows: NDArray[np.int64],
+    out: NDArray[np.uint8],
+    places: NDArray[np.int64],
+) -> None:
+    """Copy row ``rows[i]`` of ``source`` to row ``places[i]`` of ``out``, for every i."""
+    for i in range(rows.shape[0]):
+        for at in range(source.shape[1]):
+            out[places[i], at] = source[rows[i], at]
+
+
+@kernel
+def reorder_rows(rows: NDArray[np.uint8], order: NDArray[np.int64]) -> None:
+    """Put row ``order[i]`` at place i, for every i, without a second copy of all rows.
+
+    Follows the cycles of the permutation. ``order`` is used up: it ends as 0..n-1.
+    """
+    kept = np.empty(rows.shape[1], np.uint8)
+    for start in range(rows.shape[0]):
+        if order[start] == start:
+            continue
+        kept[:] = rows[start]
+        at = start
+        while order[at] != start:
+            source = order[at]
+            rows[at] = rows[source]
+            order[at] = at
+            at = source
+        rows[at] = kept
+        order[at] = at

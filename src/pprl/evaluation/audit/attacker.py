@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pprl.errors import PprlWarning
 from pprl.evaluation.audit.bits import Floats, Rows, centred, hamming
-from pprl.holder.encode import encode
+from pprl.holder.encoder import Encoder
 from pprl.holder.groups import Part
+from pprl.holder.hardening.applied import add_noise, noise_of
 from pprl.holder.hardening.options import Diffusion, NoHardening, RandomisedResponse
 from pprl.holder.keys import LinkageKey
+from pprl.holder.records import read_batches
 from pprl.holder.schema import Schema
 
-_ID = "audit record id"
 _KEYS = 3
 """Keys of his own over which he averages what he expects."""
 
@@ -125,21 +124,22 @@ class Attacker:
 
     def _encode(self, schema: Schema, number: int, *, plain: bool) -> NDArray[np.uint8]:
         if (plain, number) not in self._known:
-            ids = pa.array([str(at) for at in range(len(self.people))])
             keyed = any(
                 isinstance(part.hardening, RandomisedResponse) and part.hardening.noise == "keyed"
                 for part in schema.parts
             )
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", PprlWarning)
-                self._known[plain, number] = encode(
-                    self.people.append_column(_ID, ids),
-                    schema,
-                    self._given or self._key(f"linkage {number}"),
-                    id_column=_ID,
-                    on_invalid="warn",
-                    noise_key=self._key(f"noise {number}") if keyed else None,
-                ).clks
+            key = self._given or self._key(f"linkage {number}")
+            noise = noise_of(schema, key, self._key(f"noise {number}") if keyed else None)
+            # Not by `encode`, which shuffles, and refuses what an old file was made with.
+            encoder = Encoder(schema, key)
+            names = [field.name for field in schema.encoded_fields]
+            clks = np.concatenate(
+                [encoder.encode(batch).clks for batch in read_batches(self.people, names)]
+            )
+            if noise is not None:
+                ids = [str(at) for at in range(len(clks))]
+                clks = add_noise(clks, encoder.parts, noise, ids, [0] * len(clks))
+            self._known[plain, number] = clks
         return self._known[plain, number]
 
     def _key(self, purpose: str) -> LinkageKey:

@@ -40,15 +40,23 @@ class XorFold(_Method):
 class Diffusion(_Method):
     """Each bit of the CLK is the XOR of ``t`` positions of the filter, under the key.
 
-    ``filter_bits`` is the filter's length, the CLK's own by default.
+    ``filter_bits`` is the filter's length, the CLK's own by default. A CLK that is longer
+    than the filter does not span all its bits; the secret positions are then found from
+    the encodings alone, so nothing new is encoded so. With equal lengths that attack has
+    nothing to hold on to; it does not stop graph matching where people live in families.
 
     Source: Armknecht, Heng and Schnell, Strengthening privacy-preserving record
-    linkage using diffusion, PoPETs 2023(2), section 4.
+    linkage using diffusion, PoPETs 2023(2), section 4. The attack: a search for code words
+    of low weight (Stern, A method for finding codewords of small weight, 1989).
     """
 
     method: Literal["diffusion"]
     t: int = pydantic.Field(ge=2, le=64)
     filter_bits: int | None = pydantic.Field(default=None, ge=64, le=1 << 16)
+
+    def undone(self, bits: int) -> bool:
+        """Say whether the CLKs alone give the secret positions away."""
+        return bits > self.length_before(bits)
 
     def length_before(self, bits: int) -> int:
         """Filter and CLK have lengths of their own."""
