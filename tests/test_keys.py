@@ -90,7 +90,11 @@ def test_secrets_that_can_be_guessed_are_refused(what: str, tmp_path: Path) -> N
     assert not any(secret.decode("latin-1") in str(one.message) for one in [*warned, *again])
 
 
-@pytest.mark.parametrize("secret", [os.urandom(16), os.urandom(32), os.urandom(16).hex().encode()])
+@pytest.mark.parametrize(
+    "secret",
+    [os.urandom(16), os.urandom(32), os.urandom(16).hex().encode()],
+    ids=["16 bytes", "32 bytes", "hexadecimal"],
+)
 def test_random_secrets_are_taken(secret: bytes) -> None:
     assert pprl.LinkageKey.from_secret(secret).secret_bytes() == secret
 

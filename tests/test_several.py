@@ -16,7 +16,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from pprl.linkage.decision.several import _expected
 from typer.testing import CliRunner
 
 import pprl
@@ -32,6 +31,7 @@ from pprl.linkage.candidates.blocking import HammingLSH, KeyBlocking
 from pprl.linkage.candidates.pairs import Pairs
 from pprl.linkage.candidates.pool import Pool
 from pprl.linkage.decision.cut import Cut
+from pprl.linkage.decision.design import SeveralFiles
 from pprl.linkage.decision.estimate import Estimate
 from pprl.linkage.local_fdr import false_links
 from pprl.linkage.model.scoring import Criterion
@@ -115,7 +115,7 @@ def test_expected_false_links_of_two_files(seed: int, n_a: int, n_b: int, few: i
     chosen = Pairs(rng.permutation(n_a)[:m], n_a + rng.permutation(n_b)[:m], np.zeros(m))
     rate = np.sort(rng.uniform(0, 0.2, m) ** 3)
     wanted = false_links(np.arange(1, m + 1), rate, n_a, n_b)
-    assert np.allclose(_expected(pool, chosen)(rate), wanted)
+    assert np.allclose(SeveralFiles(pool).expect(chosen)(rate), wanted)
 
 
 def test_expected_false_links_between_ranks() -> None:
@@ -127,7 +127,7 @@ def test_expected_false_links_between_ranks() -> None:
     chosen = Pairs(rng.permutation(n)[:m], n + rng.permutation(n)[:m], np.zeros(m))
     rate = np.linspace(0, 1e-4, m) ** 2
     wanted = false_links(np.arange(1, m + 1), rate, n, n)
-    assert np.allclose(_expected(pool, chosen)(rate), wanted, rtol=1e-3, atol=1e-6)
+    assert np.allclose(SeveralFiles(pool).expect(chosen)(rate), wanted, rtol=1e-3, atol=1e-6)
 
 
 def test_a_rival_is_in_the_same_file() -> None:

@@ -187,7 +187,7 @@ def cluster(
     Args:
         *given: Encodings made with one schema and key, each under a holder's name of its own.
         threshold: ``auto`` finds it: where no file repeats a person from pairs within the
-            files, as for two (`pprl.linkage.decision.several`), else from the shape of the
+            files, as for two (`pprl.linkage.decision.decide`), else from the shape of the
             similarities (`pprl.linkage.decision.with_duplicates`). Or a Dice similarity, 0 to 1;
             or the ``criterion`` of an earlier result, so that another delivery is linked in the
             same way (give its ``rule``, too).
