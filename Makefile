@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test notebooks lint docs package test-matrix bench bench-quick clean
+.PHONY: demo test notebooks lint docs package test-matrix bench bench-quick secure clean
 
 demo: $(READY)
 	rm -rf pprl-demo
@@ -40,6 +40,15 @@ bench: $(READY) benchmarks/peers/.ready
 bench-quick: $(READY)
 	$(BIN)/python benchmarks/side_by_side.py --quick
 
+# The environment of a computing party of a secure linkage; its engine has wheels for Linux and
+# Python 3.11 here.
+secure: secure/.venv/.ready
+
+secure/.venv/.ready: secure/pyproject.toml secure/constraints.txt
+	$(PYTHON) -m venv secure/.venv
+	secure/.venv/bin/python -m pip install --quiet --constraint secure/constraints.txt --only-binary spu,pyrage,jaxlib --editable secure
+	touch $@
+
 # The environment that bench_encode.py and bench_compare.py use.
 benchmarks/peers/.ready: benchmarks/peers/requirements.txt
 	$(PYTHON) -m venv benchmarks/peers/venv
@@ -47,7 +56,7 @@ benchmarks/peers/.ready: benchmarks/peers/requirements.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) pprl-demo dist site .matrix benchmarks/peers/venv benchmarks/peers/venvs benchmarks/peers/.ready
+	rm -rf $(VENV) secure/.venv pprl-demo dist site .matrix benchmarks/peers/venv benchmarks/peers/venvs benchmarks/peers/.ready
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed")'

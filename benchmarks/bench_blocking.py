@@ -28,9 +28,10 @@ import pprl
 from bench_compare import SECRET, peer, write_speed
 from peak import peak_mib
 from pprl.exchange.encodings import Encodings
-from pprl.linkage.blocking import Blocking, HammingLSH, LambdaFold
-from pprl.linkage.blocks import take_rows
-from pprl.linkage.compare import blocked_pairs, scored_pairs
+from pprl.linkage.candidates.blocked import take_rows
+from pprl.linkage.candidates.blocking import Blocking, HammingLSH, LambdaFold
+from pprl.linkage.candidates.exhaustive import scored_pairs
+from pprl.linkage.candidates.in_blocks import blocked_pairs
 from pprl.linkage.explain import explain
 
 THRESHOLD = 0.9

@@ -31,12 +31,12 @@ from pprl import synthetic
 from pprl.exchange.encodings import Encodings
 from pprl.holder.choices import SuggestHardening
 from pprl.holder.suggest import suggest_schema
-from pprl.linkage.blocking import HammingLSH
-from pprl.linkage.compare import scored_pairs
-from pprl.linkage.criterion import Criterion
-from pprl.linkage.match import match
-from pprl.linkage.pairs import Pairs
-from pprl.linkage.pool import Pool
+from pprl.linkage.assignment import match
+from pprl.linkage.candidates.blocking import HammingLSH
+from pprl.linkage.candidates.exhaustive import scored_pairs
+from pprl.linkage.candidates.pairs import Pairs
+from pprl.linkage.candidates.pool import Pool
+from pprl.linkage.model.scoring import Criterion
 
 PEER = Path(__file__).parent / "peers" / "run_clusters.py"
 ERRORS = synthetic.Errors(

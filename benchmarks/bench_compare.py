@@ -35,7 +35,7 @@ import pprl
 from peak import peak_mib
 from pprl.exchange.clkhash_files import from_bitarrays
 from pprl.exchange.encodings import Encodings
-from pprl.linkage.compare import scored_pairs
+from pprl.linkage.candidates.exhaustive import scored_pairs
 
 HERE = Path(__file__).parent
 PEERS = HERE / "peers" / "venv" / "bin" / "python"

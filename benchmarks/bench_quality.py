@@ -29,7 +29,7 @@ import pandas as pd
 
 import pprl
 from pprl.holder.suggest import suggest_schema
-from pprl.linkage.auto import decide
+from pprl.linkage.decision.gather import decide_two_files
 from pprl.synthetic import practice
 
 KEYS = 3
@@ -86,7 +86,7 @@ def measure(a: pd.DataFrame, b: pd.DataFrame, profile: str, number: int) -> dict
     """Link two tables with nothing set; compare with the truth."""
     left, right, true = encoded(a, b, profile, number)
     start = time.perf_counter()
-    found = decide(left, right)
+    found = decide_two_files(left, right)
     seconds = time.perf_counter() - start
     ids = found.ranked.to_links(left, right).table
     pairs = pd.MultiIndex.from_arrays([ids["left_id"].to_pylist(), ids["right_id"].to_pylist()])

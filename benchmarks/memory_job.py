@@ -21,8 +21,8 @@ import numpy as np
 import pprl
 from bench_job import RUN
 from kill_job import encodings
-from pprl.linkage.blocking import KeyBlocking
-from pprl.linkage.similarity import similarity
+from pprl.linkage.candidates.blocking import KeyBlocking
+from pprl.linkage.candidates.similarity import similarity
 
 
 def main() -> None:

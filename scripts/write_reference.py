@@ -1,4 +1,4 @@
-"""Write the pages that are made from the code: the command line, errors and exit codes.
+"""Write the pages that come from the code and its tests: commands, errors, modules, readings.
 
 python scripts/write_reference.py            after a change of either
 python scripts/write_reference.py --check    exit code 1 if a page is not current
@@ -6,6 +6,8 @@ python scripts/write_reference.py --check    exit code 1 if a page is not curren
 
 from __future__ import annotations
 
+import ast
+import html
 import inspect
 import json
 import re
@@ -22,8 +24,13 @@ from pprl import errors
 from pprl.cli import app
 
 REFERENCE = Path(__file__).parent.parent / "docs" / "reference"
+ARCHITECTURE = REFERENCE.parent / "explanation" / "architecture.md"
+SOURCE = Path(__file__).parent.parent / "src" / "pprl"
 VECTOR = Path(__file__).parent.parent / "tests" / "golden" / "encodings-format-1.json"
-MARKERS = re.compile(r"(<!-- (?:errors|vector): .*? -->\n).*?(<!-- end -->)", re.DOTALL)
+READ = VECTOR.parent / "what-is-read.json"
+MARKERS = re.compile(
+    r"(<!-- (?:errors|vector|tree|reading): .*? -->\n).*?(<!-- end -->)", re.DOTALL
+)
 
 
 @dataclass(frozen=True)
@@ -194,12 +201,54 @@ def vector_table() -> str:
     return "\n".join([*lines, ""])
 
 
+def module_tree() -> str:
+    """List every module with the first sentence of its docstring, folder by folder."""
+    lines = ["```", "src/pprl/"]
+
+    def describe(folder: Path, depth: int) -> None:
+        names = [one for one in sorted(folder.glob("*.py")) if one.name != "__init__.py"]
+        folders = sorted(one.parent for one in folder.glob("*/__init__.py"))
+        for one in [*names, *folders]:
+            source = one if one.is_file() else one / "__init__.py"
+            said = (ast.get_docstring(ast.parse(source.read_text(encoding="utf-8"))) or "").strip()
+            first = re.split(r"(?<=[.:])\s", said.replace("\n", " "), maxsplit=1)[0].rstrip(".:")
+            label = "  " * depth + one.name + ("" if one.is_file() else "/")
+            lines.append(f"{label:<28} {first}".rstrip())
+            if one.is_dir():
+                describe(one, depth + 1)
+
+    describe(SOURCE, 1)
+    return "\n".join([*lines, "```", ""])
+
+
+def reading_table() -> str:
+    """Show what each normaliser makes of what people write, from the cases of the tests."""
+    cases = json.loads(READ.read_text(encoding="utf-8"))
+    lines = ["| normaliser | written | read as |", "|---|---|---|"]
+    for name, pairs in cases.items():
+        for written, read in pairs:
+            if written:
+                lines.append(
+                    f"| `{name}` | {_code(written)} | {_code(read) if read else 'missing'} |"
+                )
+    return "\n".join([*lines, ""])
+
+
+def _code(text: str) -> str:
+    return f"<code>{html.escape(text).replace('|', '&#124;')}</code>"
+
+
 def pages() -> dict[Path, str]:
     """Return every page as it should be."""
     made = {REFERENCE / "command-line.md": command_line()}
-    for name, table in (("errors.md", error_table()), ("encoding.md", vector_table())):
-        content = (REFERENCE / name).read_text(encoding="utf-8")
-        made[REFERENCE / name] = MARKERS.sub(
+    for page, table in (
+        (REFERENCE / "errors.md", error_table()),
+        (REFERENCE / "encoding.md", vector_table()),
+        (REFERENCE / "reading.md", reading_table()),
+        (ARCHITECTURE, module_tree()),
+    ):
+        content = page.read_text(encoding="utf-8")
+        made[page] = MARKERS.sub(
             lambda found, table=table: f"{found[1]}\n{table}\n{found[2]}", content
         )
     return made

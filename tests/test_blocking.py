@@ -19,9 +19,17 @@ import pprl
 from conftest import SCHEMA_TOML, encode_by_id, encodings_of
 from pprl.errors import MissingDependency, PprlWarning, SchemaError, TooManyPairs, UsageError
 from pprl.kernels import join
-from pprl.linkage import blocks, lsh
-from pprl.linkage.blocking import BlockingUnion, HammingLSH, KeyBlocking, LambdaFold, PSig
-from pprl.linkage.compare import blocked_pairs, scored_pairs
+from pprl.linkage.candidates import blocked as blocks
+from pprl.linkage.candidates import lsh
+from pprl.linkage.candidates.blocking import (
+    BlockingUnion,
+    HammingLSH,
+    KeyBlocking,
+    LambdaFold,
+    PSig,
+)
+from pprl.linkage.candidates.exhaustive import scored_pairs
+from pprl.linkage.candidates.in_blocks import blocked_pairs
 from pprl.linkage.explain import explain
 from test_compare import as_list, random_filters
 
@@ -209,8 +217,11 @@ def test_passing_over_a_block_loses_no_pair_of_another(
     rng = np.random.default_rng(seed)
     a = keyed_filters(rng, 50, 3, 7)
     b = None if within else keyed_filters(rng, 40, 3, 7)
-    how = KeyBlocking(largest_block=largest)
-    made, report = blocked_pairs(a, b, 0.3, how)
+    how = KeyBlocking(largest_block=None if largest > 200 else largest)
+    with pytest.MonkeyPatch.context() as patched:
+        # In tiles, where blocks are as large as a half of these.
+        patched.setattr(blocks, "_TILED", 10 + seed % 60)
+        made, report = blocked_pairs(a, b, 0.3, how)
     met = sharing(a.block_keys, (b or a).block_keys, largest, within)
     assert as_list(made) == [p for p in as_list(scored_pairs(a, b, 0.3)) if met[p[0], p[1]]]
     assert report.compared == met.sum()

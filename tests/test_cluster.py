@@ -24,14 +24,14 @@ from pprl.exchange.encodings import Encodings
 from pprl.holder.choices import SuggestHardening
 from pprl.holder.suggest import suggest_schema
 from pprl.kernels.agglomerate import BY_LEAST, BY_MEAN, BY_SUM, agglomerate
-from pprl.linkage.choices import Rule
-from pprl.linkage.criterion import Criterion
-from pprl.linkage.deliveries import load_previous
-from pprl.linkage.joining import choose_rule, join
-from pprl.linkage.pairs import Pairs
-from pprl.linkage.pool import Pool, all_pairs_within
-from pprl.linkage.shape import NOWHERE, Gap, find_gap, find_slowing, find_valley
-from pprl.linkage.within import raise_by_contrast
+from pprl.linkage.candidates.pairs import Pairs
+from pprl.linkage.candidates.pool import Pool, all_pairs_within
+from pprl.linkage.decision.density_valley import NOWHERE, Gap, find_gap, find_slowing, find_valley
+from pprl.linkage.decision.with_duplicates import raise_by_contrast
+from pprl.linkage.model.scoring import Criterion
+from pprl.linkage.options import Rule
+from pprl.linkage.resolution.agglomerative import choose_rule, join
+from pprl.linkage.resolution.deliveries import load_previous
 
 BITS = 512
 

@@ -19,12 +19,12 @@ from conftest import changed, encodings_of
 from pprl.errors import OutputExists, TooManyPairs, UsageError
 from pprl.exchange.files import read_links
 from pprl.kernels import assignment, lanes, numbering, pairs, tiles
-from pprl.linkage import pairs as made
-from pprl.linkage import tiling
-from pprl.linkage.compare import iterate_pairs, scored_pairs
-from pprl.linkage.match import match
-from pprl.linkage.pairs import Pairs
-from pprl.linkage.similarity import UNREACHABLE, Measure, fewest_common_bits, similarity
+from pprl.linkage.assignment import match
+from pprl.linkage.candidates import pairs as made
+from pprl.linkage.candidates import tiling
+from pprl.linkage.candidates.exhaustive import iterate_pairs, scored_pairs
+from pprl.linkage.candidates.pairs import Pairs
+from pprl.linkage.candidates.similarity import UNREACHABLE, Measure, fewest_common_bits, similarity
 
 THRESHOLDS = st.sampled_from([0.0, 1e-9, 0.3, 0.5, 2 / 3, 0.7, 0.8, 1.0]) | st.floats(0, 1)
 
@@ -123,7 +123,7 @@ def test_top(seed: int, n: int, top: int, within: bool) -> None:
     a, b = random_filters(rng, n, 4), random_filters(rng, 70, 4)
     other = a if within else b
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("pprl.linkage.pairs._MANY", 100)
+        patched.setattr("pprl.linkage.candidates.pairs._MANY", 100)
         made = scored_pairs(encodings_of(a), None if within else encodings_of(b), 0.3, top=top)
     expected = []
     for i, row in enumerate(scores(a, other)):
@@ -379,7 +379,7 @@ CHILD = """
 import numpy as np, sys
 sys.path.insert(0, sys.argv[1])
 from conftest import changed, encodings_of
-from pprl.linkage.compare import scored_pairs
+from pprl.linkage.candidates.exhaustive import scored_pairs
 filters = np.random.default_rng(0).integers(0, 256, (60, 16)).astype(np.uint8)
 one = encodings_of(filters)
 print(hash(scored_pairs(one, one, 0.5, workers=1).similarity.tobytes()))

@@ -19,15 +19,16 @@ from pprl.errors import PprlWarning
 from pprl.exchange.encodings import Encodings
 from pprl.holder.suggest import suggest_schema
 from pprl.kernels.groups import common_bits
-from pprl.linkage import link as link_module
-from pprl.linkage import odds as odds_module
-from pprl.linkage.auto import decide
-from pprl.linkage.blocking import KeyBlocking
-from pprl.linkage.compare import scored_pairs
-from pprl.linkage.evidence import Strangers, _level, learn
-from pprl.linkage.odds import Odds, kinds_of, lack_alike
-from pprl.linkage.pairs import Pairs
-from pprl.linkage.signals import Side, View, can_be_weighed
+from pprl.linkage import advice
+from pprl.linkage.candidates.blocking import KeyBlocking
+from pprl.linkage.candidates.exhaustive import scored_pairs
+from pprl.linkage.candidates.pairs import Pairs
+from pprl.linkage.decision import missingness as odds_module
+from pprl.linkage.decision.gather import decide_two_files as decide
+from pprl.linkage.decision.missingness import Odds, kinds_of, lack_alike
+from pprl.linkage.model.compared_pairs import ComparedPairs, Side
+from pprl.linkage.model.comparison_vectors import View, can_be_weighed
+from pprl.linkage.model.density_ratio import _level, learn
 
 GROUPS = {"person": 512, "place": 512}
 DIFFUSED = {"method": "diffusion", "t": 10, "filter_bits": 1024}
@@ -118,12 +119,12 @@ def test_missing_fields_do_not_speak_against_a_pair() -> None:
     masked = [
         dataclasses.replace(one, present=mask) for one, mask in zip((a, b), masks, strict=True)
     ]
-    assert not can_be_weighed(a, b)
-    assert can_be_weighed(*masked)
-    view = View.of(*masked)
-    sides = [Side.of(one, view) for one in masked]
+    assert not can_be_weighed(a.info, b.info, masked=False)
+    assert can_be_weighed(a.info, b.info, masked=True)
+    sides = [Side.of(one) for one in masked]
+    view = View.of(*sides)
     same = Pairs(np.arange(n), np.arange(n), np.zeros(n))
-    features = view.in_chunks(view.features(*sides), *sides, same)
+    features = view.features(ComparedPairs.of(*sides, same))
     plain, raised = features[:, 0], features[:, 2]
     assert np.allclose(plain[~lost], raised[~lost])
     assert np.median(raised[lost]) == pytest.approx(0.6, abs=0.05)
@@ -146,9 +147,9 @@ def test_who_lacks_the_same_field_is_the_more_likely_one_person() -> None:
     found = decide(a, b)
     assert found.evidence is not None
     view = found.evidence.view
-    sides = [Side.of(one, view) for one in (a, b)]
+    sides = [Side.of(one) for one in (a, b)]
     some = Pairs(np.arange(n), np.arange(n), np.zeros(n))
-    patterns = view.in_chunks(view.features(*sides), *sides, some)[:, -view.patterns :]
+    patterns = view.features(ComparedPairs.of(*sides, some))[:, -view.patterns :]
     has = (masks & [0x80, 0x40]) > 0
     assert np.array_equal(patterns, np.hstack([has[0] ^ has[1], has[0] & has[1]]))
     assert found.evidence.weights[-view.patterns :][1] < -0.5
@@ -160,10 +161,15 @@ def test_who_lacks_the_same_field_is_the_more_likely_one_person() -> None:
 def test_what_five_strangers_a_record_reach_is_no_rival() -> None:
     a, b = register(7, shared=300)
     pairs, own, other = (scored_pairs(*two, 0.48) for two in ((a, b), (a, None), (b, None)))
-    known = [Strangers(file, some, np.ones(len(some))) for file, some in ((a, own), (b, other))]
-    evidence = learn(a, b, pairs, known, np.ones(len(pairs)))
+    sides = [Side.of(one) for one in (a, b)]
+    known = [
+        ComparedPairs.of(side, side, some) for side, some in zip(sides, (own, other), strict=True)
+    ]
+    evidence, scores = learn(ComparedPairs.of(*sides, pairs), known)
     assert evidence.learned
-    above = [(evidence.score(one.file, one.file, one.pairs).similarity >= 0).sum() for one in known]
+    for one, score in zip(known, scores, strict=True):
+        assert np.allclose(evidence.odds(one), score)
+    above = [(score >= 0).sum() for score in scores]
     assert max(above) == pytest.approx(5 * 600, rel=0.01)
 
 
@@ -181,30 +187,28 @@ def test_variants_are_seen_by_their_best() -> None:
         info=b.info.model_copy(update={"rows": 1200}),
     )
     pairs = Pairs(np.arange(200), np.arange(200), np.zeros(200))
-    view = View.of(a, b)
-    mine = Side.of(a, view)
-    expected, found = (
-        view.in_chunks(view.features(mine, side), mine, side, pairs)
-        for side in (Side.of(b, view), Side.of(twice, view))
-    )
+    mine, others = Side.of(a), [Side.of(one) for one in (b, twice)]
+    view = View.of(mine, others[0])
+    expected, found = (view.features(ComparedPairs.of(mine, side, pairs)) for side in others)
     assert np.array_equal(found, expected)
 
 
 def test_learning_does_not_depend_on_which_file_comes_first() -> None:
     a, b = register(5, shared=200)
     pairs, own, other = (scored_pairs(*two, 0.52) for two in ((a, b), (a, None), (b, None)))
-    strangers = [
-        Strangers(file, within, np.ones(len(within))) for file, within in ((a, own), (b, other))
+    sides = [Side.of(file) for file in (a, b)]
+    null = [
+        ComparedPairs.of(side, side, some) for side, some in zip(sides, (own, other), strict=True)
     ]
-    one = learn(a, b, pairs, strangers, np.ones(len(pairs)))
+    some = ComparedPairs.of(*sides, pairs)
+    one, _ = learn(some, null)
     turned = Pairs(pairs.right, pairs.left, pairs.similarity)
-    two = learn(b, a, turned, strangers[::-1], np.ones(len(pairs)))
+    two, _ = learn(ComparedPairs.of(*sides[::-1], turned), null[::-1])
     assert one.learned
     assert np.allclose(one.weights, two.weights, atol=0.05)
     assert one.weights[2] > one.weights[3]
     # Who moved agrees in one group only, and housemates in the other.
-    sides = [Side.of(file, one.view) for file in (a, b)]
-    person, place = one.view.contrast(*sides, pairs.left, pairs.right).T
+    person, place = one.view.contrast(some).T
     score = one.score(a, b, pairs).similarity
     moved, housemates = (person > 0.4) & (place < 0.3), (place > 0.4) & (person < 0.3)
     assert min(moved.sum(), housemates.sum()) >= 90
@@ -219,7 +223,7 @@ def test_febrl_with_a_suggested_schema(hardening: str) -> None:
     schema = pprl.Schema.from_toml(text)
     key = key_of("a secret for the tests of evidence")
     a, b = (pprl.encode(x, schema, key, id_column="rec_id") for x in (people.left, people.right))
-    assert can_be_weighed(a, b)
+    assert can_be_weighed(a.info, b.info, masked=a.present is not None)
     assert pprl.evaluate(pprl.link(a, b).links, people.truth).f1.value >= 0.985
 
 
@@ -350,12 +354,13 @@ def test_what_no_pair_of_strangers_lacks_teaches_nothing() -> None:
     between, own = scored_pairs(a, b, 0.5), scored_pairs(a, None, 0.5)
     counts = odds.between(between)
     assert (counts == np.where(between.right % 2, 2, 0)).all()
-    known = [Strangers(a, own, odds.pairs(0, own))]
-    told = learn(a, b, between, known, counts)
+    sides = [Side.of(one) for one in (a, b)]
+    known = [ComparedPairs(sides[0], sides[0], own, odds.pairs(0, own))]
+    told, _ = learn(ComparedPairs(*sides, between, counts), known)
     assert told.learned
     assert np.abs(told.weights[-told.view.patterns :]).max() < 0.05
     # If all counted, not to have it would be what sets matches apart.
-    taken_in = learn(a, b, between, known, np.ones(len(between)))
+    taken_in, _ = learn(ComparedPairs.of(*sides, between), known)
     assert np.abs(taken_in.weights[-taken_in.view.patterns :]).max() > 0.1
 
 
@@ -394,7 +399,7 @@ def test_the_rarest_of_many_combinations_are_one(monkeypatch: pytest.MonkeyPatch
 
 
 def test_links_that_may_well_be_false_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(link_module, "VAGUE", 0.995)
+    monkeypatch.setattr(advice, "VAGUE", 0.995)
     a, b = register(3, shared=300)
     with pytest.warns(PprlWarning, match="links as few as 99% may be right"):
         result = pprl.link(a, b)

@@ -11,11 +11,12 @@ import pytest
 import pprl
 from conftest import encodings_of
 from pprl.exchange.encodings import Encodings
-from pprl.linkage.auto import decide
-from pprl.linkage.evidence import Evidence, Strangers, _odds_of_match, learn
-from pprl.linkage.fellegi_sunter import LEVELS, FieldWeights, Sample, Shares, can_be_added
-from pprl.linkage.pairs import Pairs
-from pprl.linkage.signals import Side, View
+from pprl.linkage.candidates.pairs import Pairs
+from pprl.linkage.decision.gather import decide_two_files as decide
+from pprl.linkage.model.compared_pairs import ComparedPairs, Side
+from pprl.linkage.model.comparison_vectors import View
+from pprl.linkage.model.density_ratio import Evidence, _odds_of_match, learn
+from pprl.linkage.model.fellegi_sunter import LEVELS, FieldWeights, Shares, can_be_added
 
 N = 3_000
 FIELDS = ("given", "surname", "born", "street", "number", "town")
@@ -63,12 +64,12 @@ def encoded(clks: np.ndarray, holder: str) -> Encodings:
     )
 
 
-def samples(a: Encodings, b: Encodings) -> tuple[View, Sample, list[Sample]]:
+def samples(a: Encodings, b: Encodings) -> tuple[View, ComparedPairs, list[ComparedPairs]]:
     """Every pair of records that has two equal fields, between the files and within each."""
-    view = View.of(a, b)
-    left, right = Side.of(a, view), Side.of(b, view)
+    left, right = Side.of(a), Side.of(b)
+    view = View.of(left, right)
 
-    def of(x: Side, y: Side) -> Sample:
+    def of(x: Side, y: Side) -> ComparedPairs:
         words = [side.words.reshape(N, len(FIELDS), -1) for side in (x, y)]
         equal = np.zeros((N, N), np.int8)
         for at in range(len(FIELDS)):
@@ -78,7 +79,7 @@ def samples(a: Encodings, b: Encodings) -> tuple[View, Sample, list[Sample]]:
         pairs = np.argwhere(np.triu(equal, 1) >= 2 if x is y else equal >= 2)
         score = equal[pairs[:, 0], pairs[:, 1]].astype(np.float64)
         stands = np.full(len(pairs), 1.0 if x is not y else N * N / (N * (N - 1.0)))
-        return Sample(x, y, Pairs(pairs[:, 0], pairs[:, 1], score), stands)
+        return ComparedPairs(x, y, Pairs(pairs[:, 0], pairs[:, 1], score), stands)
 
     return view, of(left, right), [of(left, left), of(right, right)]
 
@@ -107,8 +108,8 @@ def test_weights_are_those_of_the_truth() -> None:
 
 def test_equality_of_a_rare_value_says_more() -> None:
     a, b = register()
-    view = View.of(a, b)
-    side = Side.of(a, view)
+    side = Side.of(a)
+    view = View.of(side, Side.of(b))
     shares, equal = Shares.of(view, [side])
     added = shares.added(view, side)
     surname = FIELDS.index("surname")
@@ -122,7 +123,7 @@ def test_equality_of_a_rare_value_says_more() -> None:
     assert np.ptp(gain[~often]) == 0
     assert gain[~often][0] > gain[often].max()
     # What is never met in the files it was counted in is rare.
-    other = Side.of(encoded(np.full((1, len(FIELDS) * BITS // 8), 7, np.uint8), "c"), view)
+    other = Side.of(encoded(np.full((1, len(FIELDS) * BITS // 8), 7, np.uint8), "c"))
     assert shares.added(view, other)[0, surname] == gain[~often][0]
 
 
@@ -180,8 +181,7 @@ def test_groups_that_share_a_field_are_not_added_up() -> None:
 def test_evidence_of_fields_is_kept_without_any_filter() -> None:
     a, b = register()
     _, between, within = samples(a, b)
-    known = [Strangers(x, one.pairs, one.stands) for x, one in zip((a, b), within, strict=True)]
-    evidence = learn(a, b, between.pairs, known, between.stands)
+    evidence, _ = learn(between, within)
     assert evidence.fields is not None
     score = evidence.score(a, b, between.pairs).similarity
     match = (between.pairs.left == between.pairs.right) & (between.pairs.left < N // 2)
@@ -203,7 +203,7 @@ def test_evidence_of_fields_is_kept_without_any_filter() -> None:
 def test_variants_are_looked_up_by_the_row_that_is_most_alike() -> None:
     """A maiden name in a second row: equality there counts, with that name's own share."""
     a, b = register(wrong=0.0, moved=0.0, lacking=0.0)
-    view = View.of(a, b)
+    view = View.of(Side.of(a), Side.of(b))
     stranger = np.roll(a.clks, 7, axis=0)
     both = np.concatenate([stranger, a.clks])[np.arange(2 * N).reshape(2, N).T.reshape(-1)]
     import dataclasses
@@ -217,16 +217,18 @@ def test_variants_are_looked_up_by_the_row_that_is_most_alike() -> None:
         variants=np.tile([0, 1], N).astype(np.uint8),
         info=a.info.model_copy(update={"rows": 2 * N}),
     )
-    sides = [Side.of(one, view) for one in (a, b, twice)]
+    sides = [Side.of(one) for one in (a, b, twice)]
     shares, _ = Shares.of(view, sides[:2])
     weights = np.tile(np.arange(LEVELS, dtype=np.float64), (len(FIELDS), 1))
     fields = FieldWeights(view, weights, shares)
     pairs = Pairs(np.arange(N // 2), np.arange(N // 2), np.zeros(N // 2))
-    plain, varied = (fields.score(one, sides[1], pairs) for one in (sides[0], sides[2]))
+    plain, varied = (
+        fields.score(ComparedPairs.of(one, sides[1], pairs)) for one in (sides[0], sides[2])
+    )
     assert np.array_equal(plain, varied)
 
 
-@pytest.mark.filterwarnings("ignore:the two counts of what strangers look like disagree")
+@pytest.mark.filterwarnings("ignore:the two counts of what non-matches look like disagree")
 @pytest.mark.parametrize("files", [2, 3])
 def test_from_people_to_links(tmp_path: Path, files: int) -> None:
     """The suggested schema, encoded and linked; with three files into clusters."""

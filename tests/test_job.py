@@ -20,12 +20,12 @@ import pprl
 from conftest import changed, encodings_of
 from pprl import synthetic
 from pprl.errors import JobError, PprlWarning
-from pprl.linkage.blocking import KeyBlocking
+from pprl.linkage.candidates.blocking import KeyBlocking
+from pprl.linkage.candidates.pairs import Pairs
 from pprl.linkage.job import plan as planning
 from pprl.linkage.job import spill
 from pprl.linkage.job.config import Job
 from pprl.linkage.job.run import run_job
-from pprl.linkage.pairs import Pairs
 from test_compare import random_filters
 
 SCHEMA = """
@@ -249,6 +249,50 @@ def test_runs_are_merged_in_order(seed: int, order: Any, most: int) -> None:
             np.testing.assert_array_equal(getattr(made, column), getattr(expected, column))
 
 
+@pytest.fixture
+def sampled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no memory suffice for both files, so that null pairs are sampled on disk."""
+    monkeypatch.setattr(planning, "_WEIGHED", 1 << 30)
+
+
+@pytest.mark.parametrize("method", ["keys", "none"])
+def test_the_decision_of_link(tmp_path: Path, key: pprl.LinkageKey, method: str) -> None:
+    """The links, their probabilities and the estimate, to the last bit."""
+    people = synthetic.population_table(2_000, seed=3)
+    schema = pprl.Schema.from_toml(SCHEMA)
+    files = []
+    for side, holder, share in (("a", "", 0.4), ("b", "right", 0.6)):
+        register = synthetic.Register(
+            name=side, coverage=share, errors=synthetic.Errors(keyboard=0.05)
+        )
+        table, _ = synthetic.register_table(people, register, seed=3)
+        files.append(pprl.encode(table, schema, key, id_column="record_id", holder=holder))
+        files[-1].save(tmp_path / f"{side}.clk.parquet")
+    for precision in (None, 0.999):
+        wanted = {"threshold": "auto", "precision": precision}
+        job = job_in(tmp_path, f"out {precision}", linkage=wanted, blocking={"method": method})
+        result = run_job(job)
+        blocking = KeyBlocking() if method == "keys" else None
+        expected = pprl.link(*files, precision=precision, blocking=blocking)
+        assert len(expected.links) > 300
+        assert result.links.table.equals(expected.links.table)
+        assert result.facts["pairs_compared"] == expected.pairs_compared
+        assert result.facts["threshold"] == expected.threshold
+        written = json.loads((tmp_path / f"out {precision}" / "estimate.json").read_text())
+        assert expected.estimate is not None
+        assert written == expected.estimate.to_dict()
+
+
+@pytest.mark.usefixtures("sampled")
+def test_without_blocks_a_job_needs_the_memory(
+    tmp_path: Path, files: tuple[pprl.Encodings, pprl.Encodings]
+) -> None:
+    job = job_in(tmp_path, linkage={"threshold": "auto"}, blocking={"method": "none"})
+    with pytest.raises(JobError, match="holds both files in memory"):
+        run_job(job)
+
+
+@pytest.mark.usefixtures("sampled")
 @pytest.mark.parametrize("duplicates", [0.0, 0.1])
 def test_the_automatic_threshold(
     tmp_path: Path, key: pprl.LinkageKey, monkeypatch: pytest.MonkeyPatch, duplicates: float
@@ -311,6 +355,7 @@ def test_a_precision_goes_with_auto_only(tmp_path: Path) -> None:
         job_in(tmp_path, linkage={"threshold": 0.6, "precision": 0.9})
 
 
+@pytest.mark.usefixtures("sampled")
 def test_nobody_in_both(tmp_path: Path, key: pprl.LinkageKey) -> None:
     """Though members of one household are."""
     people = synthetic.population_table(3_000, seed=9)

@@ -30,8 +30,8 @@ from pprl.errors import (
 from pprl.exchange.rows import EncodingsFile
 from pprl.linkage.engine import LocalEngine
 from pprl.linkage.job.config import Job
+from pprl.linkage.job.progress import JobProgress
 from pprl.linkage.job.run import plan_job, run_job
-from pprl.linkage.job.watch import JobProgress
 from test_job import Dying, Killed, bytes_of, files, holder, job_in, small_parts
 
 __all__ = ["files", "small_parts"]
@@ -262,7 +262,6 @@ def test_memory_too_small(tmp_path: Path) -> None:
         ("inputs.left.pth=x", "did you mean 'path'"),
         ("blocking.passes=['four']", "no pass 'four'; the files have 'one', 'two', 'three'"),
         ("inputs.right.holder='somebody'", "of holder 'right', not 'somebody'"),
-        ("blocking.method=none", "a job finds it only with"),
         ("linkage", "option=value"),
         ("version=2", "'version'"),
     ],

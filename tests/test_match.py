@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment
 
 from pprl.errors import UsageError
-from pprl.linkage.match import find_rivals, match
-from pprl.linkage.pairs import Pairs
+from pprl.linkage.assignment import find_rivals, match
+from pprl.linkage.candidates.pairs import Pairs
 
 
 def pairs_of(*rows: tuple[int, int, float]) -> Pairs:

@@ -17,7 +17,7 @@ import pprl
 from conftest import encodings_of
 from pprl.cli import app
 from pprl.errors import PprlWarning, UsageError
-from pprl.linkage.mixture import find_mixture_threshold
+from pprl.linkage.decision.gaussian_mixture import find_mixture_threshold
 
 
 @settings(deadline=None, max_examples=25)

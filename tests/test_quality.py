@@ -19,7 +19,7 @@ from pprl.evaluation.runs import compare_runs
 from pprl.evaluation.sweep import sweep
 from pprl.exchange.foreign import pairs_table
 from pprl.exchange.links import Links
-from pprl.linkage.blocking import HammingLSH
+from pprl.linkage.candidates.blocking import HammingLSH
 from test_link import filters
 
 

@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from pprl.linkage.decision.several import _expected
 from typer.testing import CliRunner
 
 import pprl
@@ -27,14 +28,14 @@ from pprl.evaluation.report.run import Run
 from pprl.exchange.encodings import Encodings
 from pprl.holder.choices import SuggestHardening
 from pprl.holder.suggest import suggest_schema
-from pprl.linkage.auto import Estimate
-from pprl.linkage.blocking import HammingLSH, KeyBlocking
-from pprl.linkage.criterion import Criterion
-from pprl.linkage.deliveries import load_previous
-from pprl.linkage.pairs import Pairs
-from pprl.linkage.pool import Pool
-from pprl.linkage.several import _expected
-from pprl.linkage.threshold import Cut, false_links
+from pprl.linkage.candidates.blocking import HammingLSH, KeyBlocking
+from pprl.linkage.candidates.pairs import Pairs
+from pprl.linkage.candidates.pool import Pool
+from pprl.linkage.decision.cut import Cut
+from pprl.linkage.decision.estimate import Estimate
+from pprl.linkage.local_fdr import false_links
+from pprl.linkage.model.scoring import Criterion
+from pprl.linkage.resolution.deliveries import load_previous
 
 ERRORS = synthetic.Errors(
     keyboard=0.02, phonetic=0.01, digit=0.01, date_slip=0.01, outdated_address=0.1

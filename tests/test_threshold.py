@@ -14,12 +14,15 @@ from conftest import encodings_of, key_of
 from pprl import demo
 from pprl.errors import PprlWarning, UsageError
 from pprl.holder.suggest import suggest_schema
-from pprl.linkage.auto import Estimate, decide, unless_all_false
-from pprl.linkage.compare import scored_pairs
-from pprl.linkage.pairs import Pairs
-from pprl.linkage.repeats import repeat_people, standing_out
-from pprl.linkage.score import with_margin
-from pprl.linkage.threshold import Cut, _draw
+from pprl.linkage.candidates.exhaustive import scored_pairs
+from pprl.linkage.candidates.floor import find_centre
+from pprl.linkage.candidates.pairs import Pairs
+from pprl.linkage.decision.cut import Cut, _draw
+from pprl.linkage.decision.duplicates import repeat_people, standing_out
+from pprl.linkage.decision.estimate import Estimate, unless_all_false
+from pprl.linkage.decision.gather import decide_two_files as decide
+from pprl.linkage.model.compared_pairs import ComparedPairs, Side
+from pprl.linkage.model.margin import with_margin
 from pprl.synthetic import practice
 
 
@@ -204,11 +207,17 @@ def test_a_file_that_lacks_more_fields_repeats_nobody() -> None:
         Pairs(np.arange(count), np.arange(count) + count, np.full(count, 0.95)) for count in (6, 90)
     )
     ones = [np.ones(len(one)) for one in (few, many)]
-    assert repeat_people(levels, [few, many], [n, n], ones).tolist() == [False, True]
-    assert not repeat_people(levels, [few, many], [n, n], [ones[0], ones[1] / 8]).any()
+    whole = [1.0, 1.0]
+    assert repeat_people(levels, [few, many], [n, n], ones, whole).tolist() == [False, True]
+    # As many pairs of a tenth of the file are ten times as surprising, of a share of it.
+    assert repeat_people(levels, [few, few], [n, n], ones[:1] * 2, [1.0, 0.1]).tolist() == [
+        False,
+        True,
+    ]
+    assert not repeat_people(levels, [few, many], [n, n], [ones[0], ones[1] / 8], whole).any()
     # Nor is one pair that counts for fifty fifty pairs.
-    assert not repeat_people(levels, [few, few], [n, n], [ones[0], 50 * ones[0]]).any()
-    assert not repeat_people(levels, [few, many], [n, n], [15 * ones[0], ones[1]]).any()
+    assert not repeat_people(levels, [few, few], [n, n], [ones[0], 50 * ones[0]], whole).any()
+    assert not repeat_people(levels, [few, many], [n, n], [15 * ones[0], ones[1]], whole).any()
 
 
 def test_the_tail_that_is_drawn_counts_as_its_pairs_do() -> None:
@@ -244,23 +253,18 @@ def test_what_stands_out_within_a_file() -> None:
     for clks, expected in ((twice, 40), (people, 0)):
         file = encodings_of(clks)
         pairs = scored_pairs(file, None, 0.52)
-        marked = standing_out(file, pairs, np.zeros(len(pairs), np.int64), 0.52)
+        side = Side.of(file)
+        marked = standing_out(ComparedPairs.of(side, side, pairs), 0.52, find_centre(file))
         assert marked.sum() == expected
         assert (pairs.right[marked] - pairs.left[marked] == 800).all()
-    # Couples share half of their bits, in a group of its own; and in two files, each counts alone.
+    # Couples share half of their bits, in a group of its own.
     homes = np.concatenate([people[:400, 64:]] * 2)
     couples = np.concatenate([people[:, :64], homes], axis=1)
     file = encodings_of(couples, groups={"person": 512, "home": 512})
     pairs = scored_pairs(file, None, 0.52)
     assert (pairs.similarity > 0.7).sum() == 400
-    assert not standing_out(file, pairs, np.zeros(len(pairs), np.int64), 0.52).any()
-    both = encodings_of(np.concatenate([people, twice]))
-    pairs = scored_pairs(both, None, 0.52)
-    inside = (pairs.left < 800) == (pairs.right < 800)
-    own = pairs.take(inside)
-    marked = standing_out(both, own, (own.left >= 800).astype(np.int64), 0.52)
-    assert marked.sum() == 40
-    assert (own.left[marked] >= 800).all()
+    side = Side.of(file)
+    assert not standing_out(ComparedPairs.of(side, side, pairs), 0.52, find_centre(file)).any()
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pprl.evaluation.audit import Audit, audit
+    from pprl.evaluation.calibration import suggest_schema
     from pprl.evaluation.clusters import ClusterQuality, evaluate_clusters
     from pprl.evaluation.error_listing import list_errors
     from pprl.evaluation.provenance import describe_encoding, describe_link
@@ -27,7 +28,13 @@ if TYPE_CHECKING:
     from pprl.holder.keys import LinkageKey
     from pprl.holder.match_keys import with_match_keys
     from pprl.holder.schema import Schema
-    from pprl.linkage.blocking import BlockingUnion, HammingLSH, KeyBlocking, LambdaFold, PSig
+    from pprl.linkage.candidates.blocking import (
+        BlockingUnion,
+        HammingLSH,
+        KeyBlocking,
+        LambdaFold,
+        PSig,
+    )
     from pprl.linkage.cascade import CascadeResult, cascade, exact_clusters, exact_pass_links
     from pprl.linkage.cluster import ClusterResult, cluster, dedupe
     from pprl.linkage.compare import compare, compare_file
@@ -41,7 +48,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Audit": "pprl.evaluation.audit",
     "BlockingQuality": "pprl.evaluation.quality",
-    "BlockingUnion": "pprl.linkage.blocking",
+    "BlockingUnion": "pprl.linkage.candidates.blocking",
     "CascadeResult": "pprl.linkage.cascade",
     "ClusterQuality": "pprl.evaluation.clusters",
     "ClusterResult": "pprl.linkage.cluster",
@@ -49,17 +56,17 @@ _HOMES = {
     "DaskEngine": "pprl.linkage.engine",
     "EncodingInfo": "pprl.exchange.encodings",
     "Encodings": "pprl.exchange.encodings",
-    "HammingLSH": "pprl.linkage.blocking",
+    "HammingLSH": "pprl.linkage.candidates.blocking",
     "Job": "pprl.linkage.job.config",
     "JobResult": "pprl.linkage.job.run",
-    "KeyBlocking": "pprl.linkage.blocking",
-    "LambdaFold": "pprl.linkage.blocking",
+    "KeyBlocking": "pprl.linkage.candidates.blocking",
+    "LambdaFold": "pprl.linkage.candidates.blocking",
     "LinkResult": "pprl.linkage.link",
     "LinkageKey": "pprl.holder.keys",
     "LinkageReport": "pprl.evaluation.report.model",
     "Links": "pprl.exchange.links",
     "LocalEngine": "pprl.linkage.engine",
-    "PSig": "pprl.linkage.blocking",
+    "PSig": "pprl.linkage.candidates.blocking",
     "PseudonymKey": "pprl.linkage.pseudonyms",
     "Quality": "pprl.evaluation.quality",
     "ReviewEstimate": "pprl.evaluation.review_estimate",

@@ -29,7 +29,7 @@ from _common import (
 import pprl
 from pprl import synthetic
 from pprl.exchange.files import write_table
-from pprl.linkage.blocking import KeyBlocking
+from pprl.linkage.candidates.blocking import KeyBlocking
 from pprl.linkage.cascade import exact_pass_links
 from pprl.linkage.compare import compare
 

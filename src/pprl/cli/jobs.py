@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -21,8 +21,8 @@ from pprl.errors import UsageError
 if TYPE_CHECKING:
     from pprl.linkage.job.config import Job
     from pprl.linkage.job.plan import Plan
+    from pprl.linkage.job.progress import JobProgress, Progress
     from pprl.linkage.job.run import JobResult
-    from pprl.linkage.job.watch import JobProgress, Progress
 
 Show = Literal["bar", "json", "none"]
 
@@ -37,6 +37,13 @@ Resume = Annotated[
     bool, typer.Option("--resume", help="As a job: go on with the one in the folder, if any.")
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="As a job: print its plan, write nothing.")]
+Allow = Annotated[
+    bool,
+    typer.Option(
+        "--allow-uncompared",
+        help="Exit with 0, not 5, though blocks were passed over for their size.",
+    ),
+]
 Memory = Annotated[str | None, typer.Option("--memory", help="As a job, in so much memory: 4GiB.")]
 Scheduler = Annotated[
     str | None, typer.Option("--scheduler", help="As a job on a Dask cluster: tcp://host:8786.")
@@ -47,6 +54,9 @@ ShowProgress = Annotated[
 ]
 
 _SECONDS_BETWEEN_LINES = 1.0
+
+UNCOMPARED = 5
+"""Exit code where the results are written, but blocks were passed over for their size."""
 
 
 class Stopped(BaseException):
@@ -98,9 +108,10 @@ def run_from_command_line(
     dry_run: bool,
     scheduler: str | None,
     show: Show | None,
+    allow: bool,
     as_json: bool,
 ) -> None:
-    """Run or plan a job, and tell it."""
+    """Run or plan a job, and print what came of it."""
     from pprl.linkage.engine import DaskEngine
     from pprl.linkage.job.run import plan_job, run_job
 
@@ -117,6 +128,23 @@ def run_from_command_line(
         sys.stdout.flush()
         os._exit(130 if isinstance(stop, KeyboardInterrupt) else 143)
     _print_result(result, as_json)
+    end_uncompared(result.facts["blocking"], allow=allow)
+
+
+def end_uncompared(blocking: Mapping[str, Any] | None, *, allow: bool) -> None:
+    """End with exit code 5 where pairs of a block were not compared, unless that is allowed.
+
+    Args:
+        blocking: What blocking left out, as in ``linkage.json``.
+        allow: Whether that is allowed.
+    """
+    if blocking and blocking["dropped_pairs"] and not allow:
+        say_error(
+            "not everything was compared",
+            f"{blocking['dropped_pairs']:,} pairs are in blocks that were passed over for their "
+            f"size. The results are written. Give --allow-uncompared if that may be",
+        )
+        raise typer.Exit(UNCOMPARED)
 
 
 @contextmanager
@@ -181,7 +209,7 @@ def _duration(seconds: float) -> str:
 def _print_plan(job: Job, plan: Plan, as_json: bool) -> None:
     import shutil
 
-    from pprl.linkage.job.watch import expected_disk, expected_seconds
+    from pprl.linkage.job.progress import expected_disk, expected_seconds
 
     place = Path(job.resources.scratch or job.output.folder)
     while not place.exists():

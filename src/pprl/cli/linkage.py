@@ -10,6 +10,7 @@ import typer
 
 from pprl.cli.console import AsJson, Folder, Identity, app, out, progress_bar
 from pprl.cli.jobs import (
+    Allow,
     DryRun,
     JobFile,
     Memory,
@@ -17,16 +18,17 @@ from pprl.cli.jobs import (
     Scheduler,
     Set,
     ShowProgress,
+    end_uncompared,
     job_of,
     run_from_command_line,
 )
 from pprl.errors import UsageError
-from pprl.linkage.choices import Matching, RuleChoice
+from pprl.linkage.options import Matching, RuleChoice
 
 if TYPE_CHECKING:
     from pprl.exchange.encodings import Encodings
-    from pprl.linkage.auto import Estimate
-    from pprl.linkage.blocking import Blocking, Method
+    from pprl.linkage.candidates.blocking import Blocking, Method
+    from pprl.linkage.decision.estimate import Estimate
 
 LINK_FILES = (
     *("links.parquet", "linkage.json", "estimate.json", "ambiguous.parquet"),
@@ -112,6 +114,7 @@ def link(
     max_pairs: Annotated[
         int | None, typer.Option("--max-pairs", help="Give up when more pairs reach the threshold.")
     ] = None,
+    allow: Allow = False,
     identity: Identity = None,
     job: JobFile = None,
     changes: Set = None,
@@ -130,8 +133,8 @@ def link(
     from pprl.exchange.atomic import output_folder
     from pprl.exchange.encodings import Encodings
     from pprl.exchange.files import write_json, write_table
-    from pprl.linkage.ambiguity import ambiguous as list_ambiguous
     from pprl.linkage.link import link as link_encodings
+    from pprl.linkage.resolution.ambiguity import ambiguous as list_ambiguous
 
     paths = [path for path in (a, b, *(more or ())) if path is not None]
     given = {
@@ -153,7 +156,13 @@ def link(
     if job or changes or resume or dry_run or memory or scheduler:
         made = job_of(job, paths, given, changes or (), others)
         run_from_command_line(
-            made, resume=resume, dry_run=dry_run, scheduler=scheduler, show=show, as_json=as_json
+            made,
+            resume=resume,
+            dry_run=dry_run,
+            scheduler=scheduler,
+            show=show,
+            allow=allow,
+            as_json=as_json,
         )
         return
     if len(paths) < 2 or output is None:
@@ -178,6 +187,7 @@ def link(
             blocking_of(blocking, unreachable),
             workers,
             max_pairs,
+            allow,
             identity,
             as_json,
         )
@@ -221,6 +231,7 @@ def link(
         write_json(facts, staged / "linkage.json")
     if as_json:
         print(json.dumps(facts))
+        end_uncompared(facts["blocking"], allow=allow)
         return
     says = "the least alike at" if result.rule == "auto" else "at or above"
     cut = "" if result.threshold is None else f", {says} {result.threshold:.3g}"
@@ -233,6 +244,7 @@ def link(
         highlight=False,
         soft_wrap=True,
     )
+    end_uncompared(facts["blocking"], allow=allow)
 
 
 @app.command()
@@ -246,6 +258,7 @@ def dedupe(
     unreachable: Unreachable = "report",
     workers: Workers = None,
     max_pairs: MaxPairs = 100_000_000,
+    allow: Allow = False,
     identity: Identity = None,
     as_json: AsJson = False,
 ) -> None:
@@ -260,6 +273,7 @@ def dedupe(
         blocking_of(blocking, unreachable),
         workers,
         max_pairs,
+        allow,
         identity,
         as_json,
     )
@@ -275,6 +289,7 @@ def _cluster(
     blocking: Blocking | None,
     workers: int | None,
     max_pairs: int,
+    allow: bool,
     identity: Path | None,
     as_json: bool,
 ) -> None:
@@ -282,8 +297,8 @@ def _cluster(
     from pprl.exchange.encodings import Encodings, check_compatible
     from pprl.exchange.files import write_json, write_table
     from pprl.linkage.cluster import cluster
-    from pprl.linkage.criterion import Criterion
-    from pprl.linkage.deliveries import load_previous
+    from pprl.linkage.model.scoring import Criterion
+    from pprl.linkage.resolution.deliveries import load_previous
 
     clusters_file = output / "clusters.parquet"
     with output_folder(output, CLUSTER_FILES) as staged:
@@ -318,6 +333,7 @@ def _cluster(
         write_json(facts, staged / "linkage.json")
     if as_json:
         print(json.dumps(facts))
+        end_uncompared(facts["blocking"], allow=allow)
         return
     events = "" if result.events is None else f", {len(result.events):,} events"
     says = "the least alike linked at" if result.criterion.rivals else "threshold"
@@ -331,6 +347,7 @@ def _cluster(
         highlight=False,
         soft_wrap=True,
     )
+    end_uncompared(facts["blocking"], allow=allow)
 
 
 @app.command()
@@ -380,7 +397,13 @@ def blocking_of(
     Raises:
         UsageError: There is no way of blocking of that name.
     """
-    from pprl.linkage.blocking import BlockingUnion, HammingLSH, KeyBlocking, LambdaFold, PSig
+    from pprl.linkage.candidates.blocking import (
+        BlockingUnion,
+        HammingLSH,
+        KeyBlocking,
+        LambdaFold,
+        PSig,
+    )
 
     if kinds is None or kinds == "none":
         return None

@@ -26,8 +26,8 @@ from pprl.evaluation.tables import (
     true_pairs,
 )
 from pprl.exchange.links import Links
-from pprl.linkage.pairs import Pairs
-from pprl.linkage.score import WEIGHT, with_margin
+from pprl.linkage.candidates.pairs import Pairs
+from pprl.linkage.model.margin import WEIGHT, with_margin
 
 
 @dataclass(frozen=True, eq=False)

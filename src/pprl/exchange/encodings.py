@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from os import PathLike
-from typing import Any, Literal, Self
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 import pyarrow as pa
@@ -23,7 +24,11 @@ from pprl.errors import (
     UsageError,
 )
 from pprl.exchange.bits import as_words, count_bits, count_columns
+from pprl.exchange.columns import to_binary
 from pprl.exchange.exposure import Exposure
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = [
     "FORMAT_VERSION",
@@ -142,6 +147,41 @@ class EncodingInfo(BaseModel):
         said = self.hardening.get(group, self.hardening)
         return said if isinstance(said, Mapping) else {}
 
+    def decay(self, group: str) -> float:
+        """Return the rate at which agreement in a half-full group falls with each bit that differs.
+
+        Where half of a group's bits are set whatever a record holds, two records that differ in d
+        of the l bits inserted agree beyond chance in about exp(-rate d). For diffusion that is
+        (1 - 2 d / l)**t, so that the rate is 2 t / l. It is 0 where the header does not say that
+        a group is so hardened.
+
+        Args:
+            group: The group's name, or "" for the CLK without groups.
+        """
+        said = self.hardened(group)
+        t, bits = said.get("t"), said.get("filter_bits")
+        if said.get("method") != "diffusion" or not (isinstance(t, int) and isinstance(bits, int)):
+            return 0.0
+        return 2.0 * t / max(bits, 1)
+
+    def power(self, group: str) -> float:
+        """Return to which power of similarity agreement in a min-hashed group falls: its t.
+
+        Two records whose tokens have the weighted Jaccard similarity J agree beyond chance in
+        about J**t. It is 0 where the header does not say that a group is min-hashed.
+
+        Args:
+            group: The group's name, or "" for the CLK without groups.
+        """
+        said = self.hardened(group)
+        t = said.get("t")
+        return float(t) if said.get("method") == "minhash" and isinstance(t, int) else 0.0
+
+    @property
+    def half_full(self) -> bool:
+        """Whether every group is hardened so that about half of its bits are set in any record."""
+        return all(self.decay(name) or self.power(name) for name in self.groups or [""])
+
 
 @dataclass(frozen=True, eq=False)
 class Encodings:
@@ -217,6 +257,32 @@ class Encodings:
         rows |= {f"{name} filled": f"{share:.1%}" for name, share in self.info.present.items()}
         return card("Encodings", rows, self.popcounts() / self.info.bits, "share of bits set")
 
+    def to_arrow(self) -> pa.Table:
+        """Return the encodings as an Arrow table, with the columns of an encodings file.
+
+        ``record_id``, ``clk`` (or ``clk_<group>`` for each CLK group) as binary, and, where there
+        are any, ``variant``, ``present`` as binary and ``block_keys`` as a list of numbers.
+        """
+        columns: dict[str, pa.Array] = {"record_id": self.record_ids}
+        if self.info.groups:
+            columns |= {f"clk_{name}": to_binary(self.group(name)) for name in self.info.groups}
+        else:
+            columns["clk"] = to_binary(self.clks)
+        if self.variants is not None:
+            columns["variant"] = pa.array(self.variants)
+        if self.present is not None:
+            columns["present"] = to_binary(self.present)
+        if self.block_keys is not None:
+            flat = pa.array(self.block_keys.reshape(-1))
+            passes = self.block_keys.shape[1]
+            columns["block_keys"] = pa.FixedSizeListArray.from_arrays(flat, passes)
+        return pa.table(columns)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return the encodings as a pandas DataFrame, with the columns of `to_arrow`."""
+        frame: pd.DataFrame = self.to_arrow().to_pandas()
+        return frame
+
     @property
     def words(self) -> NDArray[np.uint64]:
         """The CLKs as (n, ceil(bits / 64)) words, zero padded."""
@@ -252,23 +318,31 @@ class Encodings:
         """Count the set bits of each record, (n,) int64."""
         return count_bits(self.words)
 
-    def save(self, path: str | PathLike[str]) -> None:
+    def save(self, path: str | PathLike[str], *, overwrite: bool = False) -> None:
         """Write an encodings file (Parquet, format 1).
 
+        Args:
+            path: Where to.
+            overwrite: Replace a file that is there, when the new one is whole.
+
         Raises:
-            OutputExists: There is a file already.
+            OutputExists: There is a file already, and ``overwrite`` was not given.
         """
         from pprl.exchange.files import encodings_writer
+        from pprl.exchange.opening import replacing
 
         mask_bytes = 0 if self.present is None else self.present.shape[1]
-        with encodings_writer(
-            path,
-            self.info.bits,
-            self.variants is not None,
-            mask_bytes,
-            self.info.groups,
-            len(self.info.blocking),
-        ) as writer:
+        with (
+            replacing(path, overwrite) as target,
+            encodings_writer(
+                target,
+                self.info.bits,
+                self.variants is not None,
+                mask_bytes,
+                self.info.groups,
+                len(self.info.blocking),
+            ) as writer,
+        ):
             writer.write(self.record_ids, self.clks, self.variants, self.present, self.block_keys)
             writer.finish(self.info)
 
@@ -278,6 +352,9 @@ class Encodings:
     ) -> Encodings:
         """Read an encodings file; a sealed one with an age identity file.
 
+        A JSON file is read as clkhash writes it, ``{"clks": [base64, ...]}``; its records
+        have their numbers as ids, and its file name is the holder.
+
         Raises:
             UnreadableFile: The file is missing, damaged or not an encodings file, or it
                 is sealed and cannot be opened.
@@ -285,6 +362,10 @@ class Encodings:
         """
         from pprl.exchange.files import read_encodings
 
+        if str(path).lower().endswith(".json"):
+            from pprl.exchange.clkhash_files import load_clkhash_json
+
+            return load_clkhash_json(path, holder=Path(path).stem)
         return read_encodings(path, identity)
 
 

@@ -40,6 +40,11 @@ class Links:
     def __repr__(self) -> str:
         return f"Links({len(self):,} pairs)"
 
+    def _repr_html_(self) -> str:
+        from pprl.exchange._html import card
+
+        return card("Links", {"pairs": f"{len(self):,}"}, self.table["similarity"].to_numpy())
+
     def to_arrow(self) -> pa.Table:
         """Return the links as an Arrow table."""
         return self.table
@@ -134,6 +139,12 @@ class Clusters:
 
     def __repr__(self) -> str:
         return f"Clusters({len(self):,} clusters, {self.table.num_rows:,} records)"
+
+    def _repr_html_(self) -> str:
+        from pprl.exchange._html import card
+
+        rows = {"clusters": f"{len(self):,}", "records": f"{self.table.num_rows:,}"}
+        return card("Clusters", rows)
 
     def to_arrow(self) -> pa.Table:
         """Return the clusters as an Arrow table."""

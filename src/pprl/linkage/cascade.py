@@ -22,12 +22,12 @@ from scipy.sparse.csgraph import connected_components
 from pprl.errors import UsageError
 from pprl.exchange.encodings import EncodingInfo, Encodings, check_compatible
 from pprl.exchange.links import Clusters, Links
-from pprl.linkage.blocking import Blocking
-from pprl.linkage.compare import MAX_PAIRS, Progress
-from pprl.linkage.deliveries import name_clusters
+from pprl.linkage.candidates.blocking import Blocking
+from pprl.linkage.candidates.exhaustive import MAX_PAIRS, Progress
+from pprl.linkage.candidates.pairs import Pairs
+from pprl.linkage.candidates.pool import Pool
 from pprl.linkage.link import LinkResult, link
-from pprl.linkage.pairs import Pairs
-from pprl.linkage.pool import Pool
+from pprl.linkage.resolution.deliveries import name_clusters
 
 CLK = "clk"
 """What made a link that no exact pass made."""

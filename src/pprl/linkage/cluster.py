@@ -7,34 +7,52 @@ import warnings
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from os import PathLike
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from pprl.errors import PprlWarning, UsageError
-from pprl.exchange.encodings import EncodingInfo, Encodings, check_compatible, warn_absent_fields
+from pprl.exchange.encodings import EncodingInfo, check_compatible, warn_absent_fields
 from pprl.exchange.links import Clusters
-from pprl.linkage.auto import Estimate
-from pprl.linkage.blocking import Blocking, BlockingReport
-from pprl.linkage.choices import Rule, RuleChoice
-from pprl.linkage.compare import MAX_PAIRS, Progress, blocked_pairs, check_threshold, scored_pairs
-from pprl.linkage.conflicts import find_conflicts
-from pprl.linkage.criterion import Criterion
-from pprl.linkage.deliveries import Previous, name_clusters
-from pprl.linkage.joining import SLACK, check_rule, choose_rule, join
-from pprl.linkage.pairs import Pairs, by_similarity
-from pprl.linkage.pool import Pool
-from pprl.linkage.several import Candidates, Several, decide_several
-from pprl.linkage.shape import NOWHERE, Gap
-from pprl.linkage.within import find_threshold
+from pprl.exchange.opening import Encoded, opened
+from pprl.linkage.advice import FEW, VAGUE
+from pprl.linkage.candidates.blocking import Blocking, BlockingReport
+from pprl.linkage.candidates.exhaustive import MAX_PAIRS, Progress, check_threshold, scored_pairs
+from pprl.linkage.candidates.in_blocks import blocked_pairs
+from pprl.linkage.candidates.pairs import Pairs, by_similarity
+from pprl.linkage.candidates.pool import Pool
+from pprl.linkage.decision.decide import Decision
+from pprl.linkage.decision.density_valley import NOWHERE, Gap
+from pprl.linkage.decision.estimate import Estimate
+from pprl.linkage.decision.gather import decide_pool, floor_of_pool
+from pprl.linkage.decision.with_duplicates import find_threshold
+from pprl.linkage.model.scoring import Criterion
+from pprl.linkage.options import Rule, RuleChoice
+from pprl.linkage.resolution.agglomerative import SLACK, check_rule, choose_rule, join
+from pprl.linkage.resolution.conflicts import find_conflicts
+from pprl.linkage.resolution.deliveries import Previous, name_clusters
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _REPEATS = 0.02
-_FEW = 100
 
-VAGUE = 0.5
-"""Where the interval of the estimated precision goes below it, a threshold is a guess."""
+
+@dataclass(frozen=True, eq=False)
+class _Compared:
+    """Pairs of records of a pool.
+
+    Attributes:
+        pairs: Those from some Dice similarity up, once each.
+        compared: Number of pairs of rows that were compared.
+        blocking: What blocking left out; None where every pair was compared.
+    """
+
+    pairs: Pairs
+    compared: int
+    blocking: BlockingReport | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +62,7 @@ class ClusterResult:
     Attributes:
         clusters: ``cluster_id, holder, record_id``, a row for every record.
         conflicts: Pairs that the rule decided against their similarity; see
-            `pprl.linkage.conflicts`.
+            `pprl.linkage.resolution.conflicts`.
         events: What became of the clusters of an earlier delivery: ``event`` (``merge`` or
             ``split``), ``previous_id``, ``cluster_id``, ``records``. None without one.
         threshold: The Dice similarity that records of one person have on average; above 1
@@ -110,6 +128,14 @@ class ClusterResult:
             "seconds": round(self.seconds, 3),
         }
 
+    def to_arrow(self) -> pa.Table:
+        """Return the clusters as an Arrow table."""
+        return self.clusters.to_arrow()
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return the clusters as a pandas DataFrame."""
+        return self.clusters.to_pandas()
+
     def report(self, path: str | PathLike[str], **options: Any) -> Any:
         """Write the linkage report; see `pprl.report`, which takes the same options."""
         # By the front door: the linkage unit's room knows nothing of the evaluator's.
@@ -144,7 +170,7 @@ class ClusterResult:
 
 
 def cluster(
-    *files: Encodings,
+    *given: Encoded,
     threshold: float | Literal["auto"] | Criterion = "auto",
     deduplicated: bool | Collection[str] = True,
     rule: RuleChoice = "auto",
@@ -159,22 +185,23 @@ def cluster(
     The files are compared with each other and, unless deduplicated, with themselves.
 
     Args:
-        files: Encodings made with one schema and key, each under a holder's name of its own.
+        *given: Encodings made with one schema and key, each under a holder's name of its own.
         threshold: ``auto`` finds it: where no file repeats a person from pairs within the
-            files, as for two (`pprl.linkage.several`), else from the shape of the similarities
-            (`pprl.linkage.within`). Or a Dice similarity, 0 to 1; or the ``criterion`` of an
-            earlier result, so that another delivery is linked in the same way (give its
-            ``rule``, too).
+            files, as for two (`pprl.linkage.decision.several`), else from the shape of the
+            similarities (`pprl.linkage.decision.with_duplicates`). Or a Dice similarity, 0 to 1;
+            or the ``criterion`` of an earlier result, so that another delivery is linked in the
+            same way (give its ``rule``, too).
         deduplicated: True where no file has two records of one person, so that a cluster has
             at most one of each; False where every file may; or the names of the
             holders whose files have none.
-        rule: ``average``, ``complete`` or ``correlation``, see `pprl.linkage.joining`; ``auto``
-            takes ``complete`` where an automatic threshold has many false pairs above it, or
-            a given one is 0.02 below it, and else ``average``.
+        rule: ``average``, ``complete`` or ``correlation``, see
+            `pprl.linkage.resolution.agglomerative`; ``auto`` takes ``complete`` where an automatic
+            threshold has many false pairs above it, or a given one is 0.02 below it, and else
+            ``average``.
         blocking: A value of `pprl.linkage.blocking`; without it every pair is compared.
         against: The clusters of an earlier delivery. Its records, among those of
-            ``files``, are not compared with each other again, unless ``auto`` has to learn from
-            all files without duplicates; its cluster ids are kept.
+            the files given, are not compared with each other again, unless ``auto`` has to learn
+            from all files without duplicates; its cluster ids are kept.
         workers: Threads; all processors by default. The result does not depend on it.
         max_pairs: Stop with an error when more pairs than this reach a similarity; there is no
             limit to the pairs that are weighed, some twenty a record and one more for each file.
@@ -186,6 +213,7 @@ def cluster(
         IncompatibleEncodings: Different schemas, keys or lengths.
         TooManyPairs: More than ``max_pairs`` pairs reach the threshold.
     """
+    files = tuple(opened(one) for one in given)
     check_rule(rule)
     if threshold != "auto" and not isinstance(threshold, Criterion):
         check_threshold(threshold)
@@ -202,7 +230,7 @@ def cluster(
     if isinstance(threshold, Criterion):
         threshold.check(pool.encodings)
 
-    def compare(floor: float, earlier: Previous | None, weighed: bool) -> Candidates:
+    def compare(floor: float, earlier: Previous | None, weighed: bool) -> _Compared:
         most = None if weighed else max_pairs
         return _candidates(pool, earlier, floor, blocking, workers, most, progress)
 
@@ -258,7 +286,7 @@ def cluster(
 
 
 def dedupe(
-    a: Encodings,
+    a: Encoded,
     *,
     threshold: float | Literal["auto"] = "auto",
     rule: RuleChoice = "auto",
@@ -295,7 +323,7 @@ class _Choice:
     """
 
     criterion: Criterion
-    candidates: Candidates | None = None
+    candidates: _Compared | None = None
     precision: float | None = None
     estimate: Estimate | None = None
     doubtful_from: float | None = None
@@ -307,7 +335,7 @@ def _choose(
     threshold: float | str | Criterion,
     workers: int | None,
     progress: Progress | None,
-    compare: Callable[[float, None, bool], Candidates],
+    compare: Callable[[float, None, bool], _Compared],
 ) -> _Choice:
     """Find out how to score pairs and where to cut them."""
     if isinstance(threshold, Criterion):
@@ -315,7 +343,11 @@ def _choose(
     if not isinstance(threshold, str):
         return _Choice(Criterion.dice(threshold))
     if (groups >= 0).all() and len(pool.names) > 1:
-        return _decided(pool, decide_several(pool, lambda floor: compare(floor, None, True)))
+        if np.count_nonzero(pool.sizes) < 2:
+            return _decided(pool, Decision.nothing(), _Compared(Pairs.concat([]), 0))
+        floor = floor_of_pool(pool)
+        found = compare(floor, None, True)
+        return _decided(pool, decide_pool(pool, found.pairs, floor, found.compared), found)
     gap = find_threshold(pool, groups, workers=workers, progress=progress)
     _warn_gap(gap)
     return _Choice(
@@ -333,7 +365,7 @@ def _candidates(
     workers: int | None,
     max_pairs: int | None,
     progress: Progress | None,
-) -> Candidates:
+) -> _Compared:
     """Compare what has not been compared; take pairs of records from the floor up, once each."""
     everybody = pool.encodings
     if previous is None:
@@ -342,11 +374,11 @@ def _candidates(
             pairs, blocked = blocked_pairs(
                 everybody, None, floor, blocking, workers=workers, max_pairs=max_pairs
             )
-            return Candidates(pairs, blocked.compared, blocked)
+            return _Compared(pairs, blocked.compared, blocked)
         pairs = scored_pairs(
             everybody, None, floor, workers=workers, max_pairs=max_pairs, progress=progress
         )
-        return Candidates(pairs, n * (n - 1) // 2)
+        return _Compared(pairs, n * (n - 1) // 2)
     new = previous.cluster < 0
     numbers = np.flatnonzero(new)
     part = pool.subset(new)
@@ -365,7 +397,7 @@ def _candidates(
     # Two new records meet twice, and each meets itself.
     keep = ~new[right] | (left < right)
     low, high = np.minimum(left, right)[keep], np.maximum(left, right)[keep]
-    return Candidates(Pairs(low, high, found.similarity[keep]), compared, report)
+    return _Compared(Pairs(low, high, found.similarity[keep]), compared, report)
 
 
 def _least_similar(linked: Pairs) -> float:
@@ -373,7 +405,7 @@ def _least_similar(linked: Pairs) -> float:
     return float(linked.similarity.min()) if len(linked) else NOWHERE.threshold
 
 
-def _decided(pool: Pool, found: Several) -> _Choice:
+def _decided(pool: Pool, found: Decision, compared: _Compared) -> _Choice:
     """Take what was decided for files without duplicates, with a warning where it is doubtful."""
     precision = found.estimate.precision
     if found.repeating:
@@ -384,7 +416,7 @@ def _decided(pool: Pool, found: Several) -> _Choice:
             PprlWarning,
             stacklevel=4,
         )
-    if len(pool) < _FEW or (precision and precision.low < VAGUE):
+    if len(pool) < FEW or (precision and precision.low < VAGUE):
         warnings.warn(
             "the files are too few or too small for their own pairs to say much about "
             "non-matches; the automatic threshold is a guess",
@@ -400,7 +432,7 @@ def _decided(pool: Pool, found: Several) -> _Choice:
             stacklevel=4,
         )
     share = None if precision is None else precision.value
-    return _Choice(found.criterion, found.candidates, share, found.estimate)
+    return _Choice(found.criterion, compared, share, found.estimate)
 
 
 def _warn_gap(gap: Gap) -> None:

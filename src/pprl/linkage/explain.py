@@ -12,11 +12,18 @@ from numpy.typing import NDArray
 
 from pprl.exchange.encodings import Encodings, check_compatible
 from pprl.exchange.threads import threads
-from pprl.linkage.blocking import Blocking, KeyBlocking, Method, PSig, as_union
-from pprl.linkage.blocks import take_rows
-from pprl.linkage.lsh import MOST_TABLES, PAIR_NS, SORT_NS, HammingLSH, LambdaFold, LSHPlan
-from pprl.linkage.similarity import Measure
-from pprl.linkage.tiling import Tiling
+from pprl.linkage.candidates.blocked import take_rows
+from pprl.linkage.candidates.blocking import Blocking, KeyBlocking, Method, PSig, as_union
+from pprl.linkage.candidates.lsh import (
+    MOST_TABLES,
+    PAIR_NS,
+    SORT_NS,
+    HammingLSH,
+    LambdaFold,
+    LSHPlan,
+)
+from pprl.linkage.candidates.similarity import Measure
+from pprl.linkage.candidates.tiling import Tiling
 
 _SAMPLED_ROWS, _SAMPLED_OTHERS = 512, 16_384
 _SAMPLE = 50_000
@@ -210,7 +217,9 @@ def _key_pairs(method: KeyBlocking | PSig, x: NDArray[np.uint64], y: NDArray[np.
     )
     _, i, j = np.intersect1d(keys_x, keys_y, assume_unique=True, return_indices=True)
     counts_x, counts_y = counts_x[i], counts_y[j]
-    keep = counts_x * counts_y <= method.largest_block
+    keep = np.ones(len(counts_x), bool)
+    if method.largest_block is not None:
+        keep &= counts_x * counts_y <= method.largest_block
     if isinstance(method, PSig):
         keep &= method.keeps(counts_x, counts_y, len(x), len(y))
     return int((counts_x * counts_y)[keep].sum())

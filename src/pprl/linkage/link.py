@@ -6,7 +6,7 @@ import time
 import warnings
 from dataclasses import dataclass
 from os import PathLike
-from typing import Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 import pyarrow as pa
@@ -14,24 +14,23 @@ import pyarrow as pa
 from pprl.errors import PprlWarning, UsageError
 from pprl.exchange.encodings import EncodingInfo, Encodings, check_compatible, warn_absent_fields
 from pprl.exchange.links import Links
-from pprl.linkage.auto import Estimate, check_precision, decide
-from pprl.linkage.blocking import Blocking, BlockingReport
-from pprl.linkage.choices import Matching
-from pprl.linkage.cluster import VAGUE, ClusterResult, cluster
-from pprl.linkage.compare import (
-    MAX_PAIRS,
-    Progress,
-    blocked_pairs,
-    check_threshold,
-    scored_pairs,
-)
-from pprl.linkage.match import check_matching, match, one_to_one
-from pprl.linkage.mixture import find_mixture_threshold
-from pprl.linkage.pairs import by_similarity
-from pprl.linkage.threshold import find_floor
+from pprl.exchange.opening import Encoded, opened
+from pprl.linkage.advice import about_links, give
+from pprl.linkage.assignment import check_matching, match, one_to_one
+from pprl.linkage.candidates.blocking import Blocking, BlockingReport
+from pprl.linkage.candidates.exhaustive import MAX_PAIRS, Progress, check_threshold, scored_pairs
+from pprl.linkage.candidates.floor import find_floor
+from pprl.linkage.candidates.in_blocks import blocked_pairs
+from pprl.linkage.candidates.pairs import by_similarity
+from pprl.linkage.cluster import ClusterResult, cluster
+from pprl.linkage.decision.estimate import Estimate, check_precision
+from pprl.linkage.decision.gather import decide_two_files
+from pprl.linkage.decision.gaussian_mixture import find_mixture_threshold
+from pprl.linkage.options import Matching
 
-_FEW = 100
-_DISAGREE = 0.05
+if TYPE_CHECKING:
+    import pandas as pd
+
 _HIGH, _LOW = 0.7, 0.55
 _MIXTURES_FAIL = (
     "the threshold is that of two bell curves, which similarities do not keep to: on eight data "
@@ -93,6 +92,14 @@ class LinkResult:
             "seconds": round(self.seconds, 3),
         }
 
+    def to_arrow(self) -> pa.Table:
+        """Return the links as an Arrow table."""
+        return self.links.to_arrow()
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return the links as a pandas DataFrame."""
+        return self.links.to_pandas()
+
     def report(self, path: str | PathLike[str], **options: Any) -> Any:
         """Write the linkage report; see `pprl.report`, which takes the same options."""
         # By the front door: the linkage unit's room knows nothing of the evaluator's.
@@ -126,8 +133,8 @@ class LinkResult:
 
 @overload
 def link(
-    a: Encodings,
-    b: Encodings,
+    a: Encoded,
+    b: Encoded,
     *,
     threshold: float | Literal["auto", "mixture"] = "auto",
     precision: float | None = None,
@@ -141,11 +148,11 @@ def link(
 
 @overload
 def link(
-    a: Encodings,
-    b: Encodings,
-    c: Encodings,
+    a: Encoded,
+    b: Encoded,
+    c: Encoded,
     /,
-    *more: Encodings,
+    *more: Encoded,
     threshold: float | Literal["auto"] = "auto",
     precision: float | None = None,
     matching: Matching = "one-to-one",
@@ -157,9 +164,9 @@ def link(
 
 
 def link(
-    a: Encodings,
-    b: Encodings,
-    *more: Encodings,
+    a: Encoded,
+    b: Encoded,
+    *more: Encoded,
     threshold: float | Literal["auto", "mixture"] = "auto",
     precision: float | None = None,
     matching: Matching = "one-to-one",
@@ -177,19 +184,19 @@ def link(
     one holder and (almost) empty at the other.
 
     Args:
-        a: Encodings of the first holder.
+        a: Encodings of the first holder, or the path of their file.
         b: Encodings of the second holder, made with the same schema and key.
         *more: Encodings of further holders.
         threshold: ``auto`` finds it; with two files from what each file's own neighbours
-            look like (see `pprl.linkage.threshold`), comparing each file with itself, too; or
+            look like (see `pprl.linkage.decision.cut`), comparing each file with itself, too; or
             the Dice similarity, 0 to 1, at or above which a pair is considered. ``mixture``
-            takes that from two bell curves (`pprl.linkage.mixture`), for two files; it often
-            fails, and says so.
+            takes that from two bell curves (`pprl.linkage.decision.gaussian_mixture`), for two
+            files; it often fails, and says so.
         precision: With ``auto``, the estimated precision, 0 to 1, that the links must have
             all together: fewer are kept where more would go below it.
         matching: ``one-to-one`` (greedy, best first), ``optimal`` (one-to-one of the greatest
             sum), ``one-to-many`` (a left record may have several partners), ``many-to-one``
-            or ``many-to-many``; see `pprl.linkage.match`.
+            or ``many-to-many``; see `pprl.linkage.assignment`.
         blocking: A value of `pprl.linkage.blocking`, to compare fewer pairs and lose some.
         workers: Threads; all processors by default. The result does not depend on it.
         max_pairs: Stop with an error when more pairs than this reach the threshold.
@@ -201,6 +208,7 @@ def link(
         IncompatibleEncodings: Different schemas, keys or lengths.
         TooManyPairs: More than ``max_pairs`` pairs reach the threshold.
     """
+    a, b, more = opened(a), opened(b), tuple(opened(one) for one in more)
     check_matching(matching)
     check_precision(precision, threshold)
     if more:
@@ -273,18 +281,18 @@ def link(
 
 def _warn_unlikely(info: EncodingInfo, threshold: float) -> None:
     """Warn where a threshold that was given has been seen to fail: see docs, The threshold."""
-    said, methods = None, set(info.methods)
-    if methods == {"minhash"} and threshold >= _HIGH:
+    said = None
+    if set(info.methods) == {"minhash"} and threshold >= _HIGH:
         said = (
             "after minhash two records that share four fifths of their tokens come to about 0.5 + "
             "0.5 * 0.8**t, 0.7 with t = 4; auto finds where links end in these files"
         )
-    elif methods == {"diffusion"} and threshold >= _HIGH:
+    elif info.half_full and threshold >= _HIGH:
         said = (
             "after diffusion two records of one person are often less alike: on eight data sets "
             "0.75 and 0.85 gave F1 between 0.09 and 1, and between 0.04 and 0.9; auto from 0.83 up"
         )
-    elif methods == {"none"} and threshold <= _LOW:
+    elif set(info.methods) == {"none"} and threshold <= _LOW:
         said = (
             "without hardening many records of different people are as alike: on eight data sets "
             "0.55 gave F1 between 0.38 and 0.97; auto from 0.93 up"
@@ -302,65 +310,35 @@ def _link_by_itself(
     progress: Progress | None,
 ) -> LinkResult:
     start = time.perf_counter()
-    if min(a.info.records, b.info.records) < _FEW:
-        warnings.warn(
-            f"with fewer than {_FEW} records in a file its neighbours say little about "
-            f"non-matches; the automatic threshold is a guess",
-            PprlWarning,
-            stacklevel=3,
-        )
-    decision = decide(
+    decision = decide_two_files(
         a, b, precision=precision, blocking=blocking, workers=workers, progress=progress
     )
-    if decision.repeating:
-        warnings.warn(
-            f"some people seem to be in a file several times ({', '.join(decision.repeating)}), or "
-            f"it has more relatives such as twins than the other: these were not taken to show "
-            f"what strangers look like. Deduplicate it first, or link into clusters "
-            f"(--deduplicated).",
-            PprlWarning,
-            stacklevel=3,
-        )
-    least, most = decision.cut.range
-    if most - least > _DISAGREE * max(decision.cut.links, 1):
-        warnings.warn(
-            f"the two counts of what strangers look like disagree: {least:,} or {most:,} links. "
-            f"The estimate is doubtful; look at links near the cut.",
-            PprlWarning,
-            stacklevel=3,
-        )
     order = np.lexsort((decision.kept.right, decision.kept.left))
     links = decision.kept.take(order)
     estimate = decision.estimate
-    if estimate.precision is not None and estimate.precision.low < VAGUE:
-        warnings.warn(
-            f"of these {len(links):,} links as few as {estimate.precision.low:.0%} may be right: "
-            f"few are in both files, or the files say little about non-matches. The automatic "
-            f"threshold is a guess",
-            PprlWarning,
-            stacklevel=3,
-        )
-    if not len(links):
-        warnings.warn(
-            "no links: no records of the two files are more alike than records within one "
-            "file are. Is there anybody who is in both? Are both written alike (script, order of "
-            "dates and names)? Or do both files repeat people (deduplicate them first)?",
-            PprlWarning,
-            stacklevel=3,
-        )
+    give(
+        about_links(
+            (a.info.records, b.info.records),
+            len(links),
+            decision.cut.range,
+            estimate.precision,
+            decision.repeating,
+            decision.implausible,
+            untold=decision.untold,
+        ),
+        stacklevel=3,
+    )
     return LinkResult(
         links=links.to_links(a, b, decision.cut.probability[order]),
         threshold=float(links.similarity.min()) if len(links) else None,
         rule="auto",
         precision_asked=precision,
         matching="one-to-one",
-        pairs_compared=(
-            len(a) * len(b) if decision.blocking is None else decision.blocking.compared
-        ),
+        pairs_compared=decision.compared,
         pairs_above=len(decision.ranked),
         estimate=decision.estimate,
         blocking=decision.blocking,
-        similarities=by_similarity(decision.candidates, links.similarity),
+        similarities=by_similarity(decision.similarities, links.similarity),
         curve=decision.curve,
         seconds=time.perf_counter() - start,
         inputs=(a.info, b.info),

@@ -13,7 +13,7 @@ from pprl.evaluation.report.suppression import coarsen
 
 ROWS = 40
 """About how many thresholds are reported."""
-_MODEL_ERROR = 0.01  # as of `pprl.linkage.auto`, whose interval this is
+_MODEL_ERROR = 0.01  # as of `pprl.linkage.decision.decide`, whose interval this is
 
 
 def estimated_cuts(curve: pa.Table, links: int, least: int) -> tuple[list[Cut], float | None]:

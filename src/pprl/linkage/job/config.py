@@ -50,10 +50,10 @@ class BlockingOptions(_Options):
     passes: tuple[str, ...] | None = Field(
         default=None, min_length=1, description="Names of the passes to use; all by default."
     )
-    largest_block: int = Field(
-        default=10_000_000,
+    largest_block: int | None = Field(
+        default=None,
         ge=1,
-        description="A block of more pairs is passed over, and reported.",
+        description="A block of more pairs is passed over, and reported; by default none is.",
     )
 
 
@@ -135,15 +135,6 @@ class Job(_Options):
     linkage: LinkageOptions = LinkageOptions()
     output: OutputOptions
     resources: Resources = Resources()
-
-    @model_validator(mode="after")
-    def _can_be(self) -> Self:
-        if self.linkage.threshold == "auto" and self.blocking.method == "none":
-            raise ValueError(
-                "linkage.threshold: a job finds it only with blocking.method = 'keys'; give a "
-                "number from 0 to 1"
-            )
-        return self
 
     @classmethod
     def load(cls, path: str | PathLike[str], changes: Sequence[str] = ()) -> Job:

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from pprl.exchange.files import table_writer
 from pprl.exchange.links import SCHEMA
 from pprl.exchange.rows import EncodingsFile
+from pprl.linkage.candidates.pairs import Pairs
+from pprl.linkage.job.in_memory import chances
 from pprl.linkage.job.spill import opened, read_facts, read_group
-from pprl.linkage.pairs import Pairs
 
 
 def save_links(
@@ -27,18 +28,21 @@ def save_links(
         UnreadableFile: An input is damaged, or the file cannot be written.
     """
     with table_writer(out, SCHEMA) as writer:
-        facts = read_facts(chosen)
+        facts, at = read_facts(chosen), 0
         for pairs in _batches(chosen, batch):
             columns = [
                 ids_of(files[0], pairs.left),
                 ids_of(files[1], pairs.right),
                 pa.array(pairs.similarity),
-                _probability(pairs, facts),
+                _probability(pairs, facts, at),
             ]
+            at += len(pairs)
             writer.write(pa.table(columns, schema=SCHEMA))
 
 
-def _probability(pairs: Pairs, facts: Mapping[str, Any]) -> pa.Array:
+def _probability(pairs: Pairs, facts: Mapping[str, Any], at: int) -> pa.Array:
+    if "chances" in facts:
+        return pa.array(chances(facts["chances"])[at : at + len(pairs)])
     if not facts.get("points"):
         return pa.nulls(len(pairs), pa.float64())
     return pa.array(np.interp(pairs.similarity, facts["points"], facts["probability"]))

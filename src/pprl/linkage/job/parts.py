@@ -10,15 +10,16 @@ import pyarrow as pa
 from pprl.errors import OutputExists, UnreadableFile
 from pprl.exchange.atomic import writing
 from pprl.exchange.rows import EncodingsFile
-from pprl.linkage.job.auto import Judge, Null, null_parts, write_floor, write_null
-from pprl.linkage.job.decide import order_of, write_links
-from pprl.linkage.job.join import write_bucket_pairs, write_tile_pairs
+from pprl.linkage.job.compare_parts import write_bucket_pairs, write_tile_pairs
+from pprl.linkage.job.in_memory import write_decided
 from pprl.linkage.job.ledger import file_digest
 from pprl.linkage.job.manifest import Manifest, check_inputs, manifest_of, parts_folder
 from pprl.linkage.job.plan import SIDES
 from pprl.linkage.job.rows import write_buckets
+from pprl.linkage.job.sampled_null import Judge, Null, null_parts, write_floor, write_null
 from pprl.linkage.job.scores import dice
 from pprl.linkage.job.spill import RunWriter, merged, read_facts
+from pprl.linkage.job.streamed_assignment import order_of, write_links
 
 LINKS = "links"
 FLOOR = "floor"
@@ -78,6 +79,8 @@ def _run(manifest: Manifest, folder: Path, name: str, path: Path) -> Facts:
                 writer.append_sorted(pairs)
             writer.end_run()
         return {"merged": writer.found}
+    if kind == LINKS and plan.in_memory:
+        return write_decided(job, plan, path)
     if kind == LINKS:
         names = list(plan.merge_parts()) or list(plan.pair_parts())
         parts = [part_path(folder, one) for one in names]

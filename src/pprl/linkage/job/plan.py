@@ -13,7 +13,7 @@ from pprl.errors import JobError
 from pprl.exchange.rows import EncodingsFile
 from pprl.exchange.threads import threads
 from pprl.linkage.job.config import Job
-from pprl.linkage.job.scan import CELLS, PassCounts, count_passes, records_before
+from pprl.linkage.job.count_passes import CELLS, PassCounts, count_passes, records_before
 
 Side = Literal["left", "right"]
 SIDES: tuple[Side, Side] = ("left", "right")
@@ -25,6 +25,10 @@ FAN_IN = 128
 _BASE = 420 << 20
 _LEAST = 48 << 20
 _PAIR = 24
+# The filters, their words, both in tiles, and the sample; and of each record some twenty-five pairs
+# with their comparison vectors.
+_COPIES = 4
+_WEIGHED = 25 * 160
 _MOST_ROWS = 1 << 19
 _TILE_ROWS = 1 << 17
 _ROWS_PER_BUCKET = 250_000
@@ -84,6 +88,8 @@ class Plan(_Value):
         batch: Links whose record ids are looked up at once.
         workers: Threads of a process.
         memory: Its memory in bytes.
+        in_memory: Whether the memory holds both files for an automatic decision, which is then
+            one part.
     """
 
     records: tuple[int, int]
@@ -99,6 +105,7 @@ class Plan(_Value):
     batch: int
     workers: int
     memory: int
+    in_memory: bool = False
 
     def check(self) -> None:
         """Refuse a plan that was read and does not add up.
@@ -135,12 +142,14 @@ class Plan(_Value):
 
     def chunk_parts(self) -> dict[str, Chunk]:
         """Name the parts that sort rows into buckets."""
-        if not self.passes:
+        if not self.passes or self.in_memory:
             return {}
         return {f"rows/{one.side}-{at:05}": one for at, one in enumerate(self.chunks)}
 
     def pair_parts(self) -> dict[str, tuple[int, int]]:
         """Name the parts that compare: (pass, bucket), or without blocking two chunks."""
+        if self.in_memory:
+            return {}
         if not self.passes:
             return {f"pairs/{a:05}-{b:05}": (a, b) for a, b in self.tiles}
         return {
@@ -209,7 +218,31 @@ def make_plan(job: Job, left: EncodingsFile, right: EncodingsFile) -> Plan:
         batch=int(np.clip(free // (8 * 100), 4096, 1 << 21)),
         workers=workers,
         memory=memory,
+        in_memory=_decides_in_memory(job, files, free),
     )
+
+
+def _decides_in_memory(job: Job, files: tuple[EncodingsFile, EncodingsFile], free: int) -> bool:
+    """Tell whether the links can be decided in memory, as `pprl.link` does.
+
+    Raises:
+        JobError: They cannot, and there are no blocks from which to sample null pairs.
+    """
+    if job.linkage.threshold != "auto":
+        return False
+    if any("://" in str(file.path) for file in files):
+        needed = free + 1
+    else:
+        each = [_COPIES * (file.info.bits // 8) + 8 * len(file.info.blocking) for file in files]
+        needed = sum(size * file.info.rows for size, file in zip(each, files, strict=True))
+        needed += _WEIGHED * sum(file.info.records for file in files)
+    if needed > free and job.blocking.method == "none":
+        raise JobError(
+            f"linkage.threshold: without blocking, 'auto' holds both files in memory, which takes "
+            f"about {(needed + _BASE) / (1 << 20):,.0f} MiB. Give so much (resources.memory), "
+            f"block by keys, or give a threshold."
+        )
+    return needed <= free
 
 
 def _check_memory(free: int, workers: int, records: tuple[int, int], memory: int) -> None:

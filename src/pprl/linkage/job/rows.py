@@ -16,8 +16,8 @@ from pprl.exchange.columns import from_binary, to_binary
 from pprl.exchange.encodings import as_words, count_bits
 from pprl.exchange.rows import EncodingsFile
 from pprl.exchange.untrusted.parquet import FOREIGN_ERRORS
+from pprl.linkage.job.count_passes import cells_of
 from pprl.linkage.job.plan import Chunk, Pass
-from pprl.linkage.job.scan import cells_of
 from pprl.linkage.job.spill import damaged, opened, part_file, read_facts, write_facts
 
 

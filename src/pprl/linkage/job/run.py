@@ -19,8 +19,9 @@ from pprl.exchange.links import Links
 from pprl.exchange.rows import EncodingsFile
 from pprl.exchange.threads import threads
 from pprl.exchange.untrusted.documents import read_json_object
+from pprl.linkage.advice import about_links, give
+from pprl.linkage.decision.estimate import Figure
 from pprl.linkage.engine import Engine, LocalEngine
-from pprl.linkage.job.auto import null_parts
 from pprl.linkage.job.config import InputFile, Job
 from pprl.linkage.job.ledger import LEDGER, Ledger
 from pprl.linkage.job.lock import owned
@@ -38,8 +39,9 @@ from pprl.linkage.job.manifest import (
 from pprl.linkage.job.output import save_links
 from pprl.linkage.job.parts import FLOOR, LINKS, part_path, run_part
 from pprl.linkage.job.plan import SIDES, Plan, make_plan
+from pprl.linkage.job.progress import Progress, Watch, costs
+from pprl.linkage.job.sampled_null import null_parts
 from pprl.linkage.job.spill import read_facts
-from pprl.linkage.job.watch import Progress, Watch, costs
 
 OUTPUTS = ("links.parquet", "estimate.json", "linkage.json")
 """Files that a job leaves; the last one says that it is done."""
@@ -227,7 +229,7 @@ def _do_parts(
     auto = manifest.job.linkage.threshold == "auto"
     stages = {
         "sorting rows": list(plan.chunk_parts()),
-        "sampling": [FLOOR] if auto else [],
+        "sampling": [FLOOR] if auto and not plan.in_memory else [],
         "comparing": list(plan.pair_parts()),
         "sampling neighbours": list(null_parts(plan)) if auto else [],
         "merging": list(plan.merge_parts()),
@@ -299,17 +301,27 @@ def _finish(
             (folder / name).unlink(missing_ok=True)
     decided = read_facts(chosen)
     auto = job.linkage.threshold == "auto"
-    if auto and not decided["found"]:
-        warnings.warn(
-            "no links: no records of the two files are more alike than records within one "
-            "file are. Is there anybody who is in both?",
-            PprlWarning,
-            stacklevel=3,
+    if auto:
+        precision = decided["estimate"]["precision"]
+        links = decided["found"]
+        give(
+            about_links(
+                plan.records,
+                links,
+                tuple(decided.get("range", (links, links))),
+                None if precision is None else Figure(**precision),
+                decided.get("repeating", []),
+                decided.get("implausible", {}),
+                untold=decided.get("untold", False),
+            ),
+            stacklevel=4,
         )
     counted = [read_facts(part_path(parts, name)) for name in plan.pair_parts()]
     compared = sum(part["compared"] for part in counted)
     report = None
-    if plan.passes:
+    if plan.in_memory:
+        compared, report = decided["compared"], decided["blocking"]
+    elif plan.passes:
         every = plan.rows[0] * plan.rows[1]
         report = {
             "compared": compared,

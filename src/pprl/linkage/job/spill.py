@@ -20,7 +20,7 @@ from pprl.errors import TooManyPairs, UnreadableFile, UnwritableFile
 from pprl.exchange.atomic import sync_folder, whole_file, writing
 from pprl.exchange.untrusted.documents import BadDocument, parse_json
 from pprl.exchange.untrusted.parquet import FOREIGN_ERRORS, open_parquet
-from pprl.linkage.pairs import Pairs
+from pprl.linkage.candidates.pairs import Pairs
 
 Order = Literal["best-first", "by-record"]
 """By falling similarity, then left and right record; or by left, right, falling similarity."""

@@ -1,0 +1,73 @@
+"""Filters that no record can have, and files whose records are all alike.
+
+A filter of ones has much in common with every other, and takes other records' links. Hardening
+leaves about half of the bits set, with a spread that is known; without it, no record has many more
+bits than the others of its file.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pprl.exchange.encodings import Encodings, as_words, count_bits
+
+_SPREADS = 12.0
+"""Standard deviations. Of 10**12 records none is 8 away if its bits are set at random; a record's
+bits are not quite independent, so that the limit is wider."""
+_NEARLY_ALL = 0.95
+"""Share of bits that no record sets where half of the records set far fewer."""
+_NORMAL = 1.4826
+"""From the median deviation to the standard deviation, if values are normal."""
+_SAMPLE = 256
+_ALIKE = 0.05
+"""Of made-up and of public files, at most one in 1,000 pairs of records had equal filters."""
+
+
+def implausible(a: Encodings) -> NDArray[np.bool_]:
+    """Mark rows with a filter that no record can have: (n,).
+
+    In a half-full group the number of bits set has a standard deviation of half the root of its
+    bits. In other groups it is estimated from the file's median deviation. Only filters with too
+    many bits are marked: a record with few values has few, and takes nobody's links.
+    """
+    bits = list(a.info.groups.values()) or [a.info.bits]
+    names = list(a.info.groups) or [""]
+    found = np.zeros(len(a), bool)
+    starts = np.cumsum([0, *bits]) // 8
+    for name, size, (first, last) in zip(names, bits, pairwise(starts), strict=True):
+        count = count_bits(as_words(np.ascontiguousarray(a.clks[:, first:last])))
+        filled = count[count > 0]
+        if not len(filled):
+            continue
+        if a.info.decay(name) > 0:
+            found |= count > size / 2 + _SPREADS * np.sqrt(size) / 2
+            continue
+        middle = float(np.median(filled))
+        spread = _NORMAL * float(np.median(np.abs(filled - middle)))
+        # Where rows differ much, nearly all bits are too many; where most rows have the same
+        # number, half of what is not set is a wide margin.
+        most = min(middle + _SPREADS * spread, _NEARLY_ALL * size)
+        most = max(most, middle + (size - middle) / 2)
+        found |= count > most
+    return found
+
+
+def set_aside(a: Encodings, rows: NDArray[np.bool_]) -> Encodings:
+    """Empty the filters of some rows, so that they are similar to nothing."""
+    if not rows.any():
+        return a
+    clks = a.clks.copy()
+    clks[rows] = 0
+    return replace(a, clks=clks)
+
+
+def all_alike(a: Encodings) -> bool:
+    """Tell whether one in twenty pairs of a file's records, or more, have equal filters."""
+    rows = a.clks[np.linspace(0, len(a) - 1, min(_SAMPLE, len(a))).astype(np.int64)]
+    _, counts = np.unique(rows, axis=0, return_counts=True)
+    pairs = len(rows) * (len(rows) - 1)
+    return pairs > 0 and float((counts * (counts - 1)).sum()) / pairs > _ALIKE

@@ -1,0 +1,1 @@
+"""Which candidate pairs are linked where no truth is known."""

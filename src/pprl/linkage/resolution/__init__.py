@@ -1,0 +1,1 @@
+"""From linked pairs to clusters, and what is told of doubtful ones."""

@@ -1,0 +1,94 @@
+"""Filters that no record can have, files whose records are all alike, and blocks left out."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import pprl
+from conftest import encodings_of
+from pprl.cli import app
+from pprl.errors import PprlWarning
+from pprl.linkage.candidates.implausible import all_alike, implausible
+
+DIFFUSED = {"method": "diffusion", "t": 10, "filter_bits": 1024}
+
+
+def half_full(seed: int, n: int = 400) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (n, 128)).astype(np.uint8)
+
+
+def test_filters_of_ones_take_nobodys_links() -> None:
+    """Eleven in one file; the same people are in both files, in a fifth of their bits different."""
+    clks, rng = half_full(1), np.random.default_rng(2)
+    others = np.concatenate([clks[:200], half_full(3, 200)])
+    others ^= np.packbits(rng.random((400, 1024)) < 0.1, axis=1)
+    others[300:311] = 255
+    a, b = (
+        encodings_of(one, name, hardening=DIFFUSED) for name, one in (("a", clks), ("b", others))
+    )
+    assert np.flatnonzero(implausible(b)).tolist() == list(range(300, 311))
+    with pytest.warns(PprlWarning, match=r"no record can have were set aside \(b: 11\)"):
+        found = pprl.link(a, b)
+    right = found.links.to_pandas()["right_id"]
+    poisoned = set(b.record_ids.to_pylist()[300:311])
+    assert len(found.links) > 190
+    assert not set(right) & poisoned
+
+
+def test_records_of_few_values_are_plausible() -> None:
+    """Without hardening a short record has few bits, and a long one many, but not all."""
+    rng = np.random.default_rng(4)
+    filled = rng.uniform(0.05, 0.45, 500)
+    clks = np.packbits(rng.random((500, 1024)) < filled[:, None], axis=1)
+    clks[0] = 0
+    assert not implausible(encodings_of(clks, hardening={"method": "none"})).any()
+    clks[1] = 255
+    marked = implausible(encodings_of(clks, hardening={"method": "none"}))
+    assert np.flatnonzero(marked).tolist() == [1]
+
+
+@pytest.mark.parametrize("kinds", [1, 2])
+def test_files_whose_records_are_all_alike(kinds: int) -> None:
+    clks = half_full(5, kinds)[np.arange(300) % kinds]
+    a, b = (encodings_of(clks, name) for name in "ab")
+    assert all_alike(a)
+    assert not all_alike(encodings_of(half_full(6)))
+    with pytest.warns(PprlWarning, match="nearly all alike"):
+        assert len(pprl.link(a, b).links) == 0
+    with pytest.warns(PprlWarning, match="no two records stand out"):
+        pprl.dedupe(a)
+
+
+@pytest.mark.filterwarnings("ignore:with fewer than 100 records")
+def test_one_record_in_each_file() -> None:
+    a, b = (encodings_of(half_full(seed, 1), name) for seed, name in enumerate("ab"))
+    with pytest.warns(PprlWarning, match="one record in each file"):
+        assert len(pprl.link(a, b).links) == 0
+
+
+def test_exit_code_of_what_was_not_compared(tmp_path: Path) -> None:
+    """All records share one key: by default they are compared, and a limit of P-Sig is told."""
+    clks = half_full(7)
+    keys = np.ones((400, 1), np.uint64)
+    paths = []
+    for name in "ab":
+        made = encodings_of(clks, name, blocking={"sex": 1.0})
+        paths.append(str(tmp_path / f"{name}.clk.parquet"))
+        dataclasses.replace(made, block_keys=keys).save(paths[-1])
+    run = CliRunner().invoke
+
+    def linked(output: str, *options: str) -> int:
+        given = ["link", *paths, "-o", str(tmp_path / output), "--threshold", "0.8", *options]
+        return run(app, given).exit_code
+
+    assert linked("keys", "--blocking", "keys") == 0
+    with pytest.warns(PprlWarning, match="compared with nobody"):
+        assert linked("psig", "--blocking", "psig") == 5
+    assert (tmp_path / "psig" / "links.parquet").exists()
+    with pytest.warns(PprlWarning, match="compared with nobody"):
+        assert linked("allowed", "--blocking", "psig", "--allow-uncompared") == 0
