@@ -1,4 +1,4 @@
-"""Write the pages that are made from the code: the command line, errors, the tree of modules.
+"""Write the pages that come from the code and its tests: commands, errors, modules, readings.
 
 python scripts/write_reference.py            after a change of either
 python scripts/write_reference.py --check    exit code 1 if a page is not current
@@ -7,6 +7,7 @@ python scripts/write_reference.py --check    exit code 1 if a page is not curren
 from __future__ import annotations
 
 import ast
+import html
 import inspect
 import json
 import re
@@ -26,7 +27,10 @@ REFERENCE = Path(__file__).parent.parent / "docs" / "reference"
 ARCHITECTURE = REFERENCE.parent / "explanation" / "architecture.md"
 SOURCE = Path(__file__).parent.parent / "src" / "pprl"
 VECTOR = Path(__file__).parent.parent / "tests" / "golden" / "encodings-format-1.json"
-MARKERS = re.compile(r"(<!-- (?:errors|vector|tree): .*? -->\n).*?(<!-- end -->)", re.DOTALL)
+READ = VECTOR.parent / "what-is-read.json"
+MARKERS = re.compile(
+    r"(<!-- (?:errors|vector|tree|reading): .*? -->\n).*?(<!-- end -->)", re.DOTALL
+)
 
 
 @dataclass(frozen=True)
@@ -217,12 +221,30 @@ def module_tree() -> str:
     return "\n".join([*lines, "```", ""])
 
 
+def reading_table() -> str:
+    """Show what each normaliser makes of what people write, from the cases of the tests."""
+    cases = json.loads(READ.read_text(encoding="utf-8"))
+    lines = ["| normaliser | written | read as |", "|---|---|---|"]
+    for name, pairs in cases.items():
+        for written, read in pairs:
+            if written:
+                lines.append(
+                    f"| `{name}` | {_code(written)} | {_code(read) if read else 'missing'} |"
+                )
+    return "\n".join([*lines, ""])
+
+
+def _code(text: str) -> str:
+    return f"<code>{html.escape(text).replace('|', '&#124;')}</code>"
+
+
 def pages() -> dict[Path, str]:
     """Return every page as it should be."""
     made = {REFERENCE / "command-line.md": command_line()}
     for page, table in (
         (REFERENCE / "errors.md", error_table()),
         (REFERENCE / "encoding.md", vector_table()),
+        (REFERENCE / "reading.md", reading_table()),
         (ARCHITECTURE, module_tree()),
     ):
         content = page.read_text(encoding="utf-8")

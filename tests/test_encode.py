@@ -92,7 +92,7 @@ WORDS = st.text(st.sampled_from("abcdefgh éß李 '-"), max_size=12)
 @settings(max_examples=60, deadline=None)
 def test_native_encoding_follows_its_definition(values: list[str]) -> None:
     key = key_of(b"0123456789abcdef")
-    schema = one_field()
+    schema = one_field(keep_unknown=True)
     table = pa.table({"id": [str(i) for i in range(len(values))], "x": values})
     made = encode_by_id(table, schema, key, id_column="id").clks
     np.testing.assert_array_equal(made, reference(values, schema, key))
@@ -172,10 +172,13 @@ def test_dates_of_any_type(value: object, key: LinkageKey) -> None:
     assert clk(pa.array([value]), key, **date) == clk(pa.array(["31/01/1950"]), key, **date)
 
 
-@pytest.mark.parametrize("nothing", [None, np.nan, pd.NA, pd.NaT, "", "   ", "onbekend"], ids=repr)
+@pytest.mark.parametrize(
+    "nothing", [None, np.nan, pd.NA, pd.NaT, "", "   ", "onbekend", "nobody", "-"], ids=repr
+)
+@pytest.mark.filterwarnings("ignore:field 'x'. 1 values")
 def test_missing_is_missing(nothing: object, key: LinkageKey) -> None:
     """No bits at all: missing never matches missing, and is counted as absent."""
-    schema = one_field(missing_codes=["onbekend"])
+    schema = one_field(missing_codes=["nobody"])
     frame = pd.DataFrame({"id": ["a", "b"], "x": pd.Series([nothing, "jansen"], dtype=object)})
     made = encode_by_id(frame, schema, key, id_column="id")
     assert not made.clks[0].any()
@@ -469,9 +472,11 @@ def test_csv_in_another_encoding(
     np.testing.assert_array_equal(made.clks, encode_by_id(people, schema, key, id_column="id").clks)
     with pytest.raises(UnreadableFile, match="encoding"):
         encode_by_id(tmp_path / "p.csv", schema, key, id_column="id", csv_format=ASCII)
-    for wrong in (CsvFormat(encoding="klingon"), CsvFormat(delimiter="ab")):
-        with pytest.raises(UsageError):
-            encode_by_id(tmp_path / "p.csv", schema, key, id_column="id", csv_format=wrong)
+    wrong = CsvFormat(encoding="klingon")
+    with pytest.raises(UsageError, match="no text encoding"):
+        encode_by_id(tmp_path / "p.csv", schema, key, id_column="id", csv_format=wrong)
+    with pytest.raises(UsageError, match="one ASCII character"):
+        CsvFormat(delimiter="ab")
 
 
 def test_quoted_line_breaks(
@@ -571,7 +576,7 @@ def test_bsn(key: LinkageKey) -> None:
     exact = {"format": {"type": "bsn"}, "tokens": {"type": "exact"}}
     assert clk(pa.array([111222333]), key, **exact) == clk(pa.array(["1112.22.333"]), key, **exact)
     with pytest.raises(InvalidValues, match="eleven-test"):
-        clk(pa.array(["123456789"]), key, **exact)
+        clk(pa.array(["123456783"]), key, **exact)
     with pytest.raises(SchemaError, match="exactly"):
         one_field(format={"type": "bsn"})
 
@@ -671,7 +676,7 @@ def test_a_file_without_a_header_is_not_repeated(
 ) -> None:
     """Its first line is somebody's record."""
     (tmp_path / "p.csv").write_text("7,SECRETNAME,1950-01-31,1234AB\n8,b,1950-01-31,1234AB\n")
-    with pytest.raises(MissingColumn, match="Does it have a header") as caught:
+    with pytest.raises(MissingColumn, match="If it has no header") as caught:
         encode_by_id(tmp_path / "p.csv", schema, key, id_column="id")
     assert "SECRETNAME" not in str(caught.value)
     (tmp_path / "q.csv").write_text("x,x\n1,2\n")
@@ -682,8 +687,8 @@ def test_a_file_without_a_header_is_not_repeated(
 @pytest.mark.parametrize(
     ("normaliser", "dates", "share"),
     [
-        ("date_dmy", ["03/28/1961", "12/31/1970", "05/04/1980"], "67%"),
-        ("date_mdy", ["28-03-61", "31-12-70", "04-05-80"], "100%"),
+        ("date_dmy", ["03/28/1961", "12/31/1970", "05/04/1980"], "66.7%"),
+        ("date_mdy", ["28-03-61", "31-12-70", "onbekend"], "100.0%"),
         ("date_dmy", ["28-03-1961", "00-00-1970", "4 mei 1980", None], None),
         ("date_mdy", ["1961-03-28", "19701231", None, None], None),
     ],

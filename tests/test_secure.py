@@ -24,6 +24,7 @@ from pprl.errors import (
 from pprl.exchange.links import Links
 from pprl.exchange.secure_job import SecureJob
 from pprl.exchange.shares import Ids, lay_out, put_together, read_answer, split
+from pprl.linkage.candidates.similarity import UNREACHABLE, fewest_common_bits
 from pprl.linkage.secure import (
     choose_links,
     choose_threshold,
@@ -31,7 +32,6 @@ from pprl.linkage.secure import (
     find_rivals,
     read_reached,
 )
-from pprl.linkage.similarity import UNREACHABLE, fewest_common_bits
 from secure_parts import HOLDERS, Parts, answered, made_up, parts, rebuilt
 
 

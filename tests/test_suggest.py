@@ -122,11 +122,9 @@ def test_hints_where_the_columns_say_little() -> None:
     )
     text = suggest_schema(table, hardening="none")
     assert [one["name"] for one in tomllib.loads(text)["fields"]] == ["first_name", "birth_date"]
-    assert "15% of its values are one and the same" in text
-    assert "missing_codes" in text
+    assert 'missing_codes = ["1900-01-01"]' in text
     assert "No column was taken for a surname" in text
     assert "taken for a birth date" not in text
-    assert "1900" not in text
 
 
 def test_renyi_entropy_is_minus_the_log_of_a_chance_meeting() -> None:
@@ -135,6 +133,7 @@ def test_renyi_entropy_is_minus_the_log_of_a_chance_meeting() -> None:
     assert renyi_entropy(np.array([7.0])) == 0.0
 
 
+@pytest.mark.filterwarnings("ignore:field 'date_of_birth'.* cannot be read by date_dmy")
 def test_febrl4() -> None:
     """The suggested schema links half-overlapping FEBRL 4 as well as the shipped one."""
     people = demo.half_overlap(demo.febrl4())
@@ -159,7 +158,7 @@ def test_febrl4() -> None:
 
 def test_no_value_of_the_data_enters_the_schema() -> None:
     people = demo.febrl4().left
-    marked = people.apply(lambda column: "zzleak" + column.astype(str))
+    marked = people.apply(lambda column: ("zzleak" + column).where(column.notna()))
     marked["state"] = "zzleak"
     assert "zzleak" not in suggest_schema(marked).lower()
     assert "zzleak" not in suggest_schema(people.assign(zip="zzleak")).lower()
@@ -357,11 +356,11 @@ def test_a_date_in_two_forms_is_taken_once_and_read_in_either() -> None:
     )
     people = pd.DataFrame({"birth_date": born.dt.strftime("%Y-%m-%d")})
     people["birth_date_raw"] = born.dt.strftime("%m/%d/%Y")
-    people["date_of_death_of_father_birth_date"] = rng.permutation(people["birth_date"])
+    people["second_birth_date"] = rng.permutation(people["birth_date"])
     schema = pprl.Schema.from_toml(suggest_schema(people, hardening="none"))
     assert [field.name for field in schema.fields] == [
         "birth_date",
-        "date_of_death_of_father_birth_date",
+        "second_birth_date",
     ]
     raw = pprl.Schema.from_toml(suggest_schema(people[["birth_date_raw"]], hardening="none"))
     assert raw.fields[0].normalise == ("date_mdy",)

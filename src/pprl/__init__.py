@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pprl.evaluation.audit import Audit, audit
+    from pprl.evaluation.calibration import suggest_schema
     from pprl.evaluation.clusters import ClusterQuality, evaluate_clusters
     from pprl.evaluation.error_listing import list_errors
     from pprl.evaluation.provenance import describe_encoding, describe_link

@@ -29,6 +29,7 @@ from pprl.cli import (
 )
 from pprl.cli.console import app, say_error, show_warning
 from pprl.errors import PprlError
+from pprl.tables.arguments import called_from_command_line
 
 __all__ = [
     "app",
@@ -58,6 +59,7 @@ _BAD_USAGE: Any = next(
 def main() -> None:
     """Run the command line; turn errors into one clear message and an exit code."""
     warnings.showwarning = show_warning  # type: ignore[assignment]
+    called_from_command_line()
     try:
         # Not standalone: what a usage error quotes may be a key that was pasted.
         ended = app(standalone_mode=False)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.table import Table
@@ -21,6 +22,8 @@ from pprl.cli.console import (
 )
 from pprl.errors import UsageError
 from pprl.holder.choices import Attacker, OnInvalid, SuggestHardening
+
+Source = Literal["fhir", "omop"]
 
 SchemaFile = Annotated[
     Path, typer.Option("--schema", "-s", help="Linkage schema (pprl TOML/JSON, clkhash v1-v3).")
@@ -138,7 +141,7 @@ def schema_check(
 
 @schema_app.command("suggest")
 def schema_suggest(
-    data: Annotated[Path, typer.Argument(help="People's records: CSV or Parquet.")],
+    data: Annotated[str, typer.Argument(help="People's records: a file, URL or duckdb: query.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Schema to write.")],
     hardening: Annotated[
         SuggestHardening, typer.Option("--hardening", help="How encodings will be hardened.")
@@ -171,28 +174,43 @@ def schema_suggest(
             "--at-least", help="Another holder's suggested schema: harden no less than it does."
         ),
     ] = None,
+    fields: Annotated[
+        str | None, typer.Option("--fields", help="Columns to take, whatever their names: a,b,c")
+    ] = None,
+    source: Annotated[
+        Source | None,
+        typer.Option("--from", help="What DATA is: FHIR patients, or OMOP's PERSON."),
+    ] = None,
+    location: Annotated[
+        str | None, typer.Option("--location", help="OMOP: the table LOCATION, for addresses.")
+    ] = None,
 ) -> None:
     """Write a starting schema from the data's own columns, hardened as this file needs."""
-    from pprl.evaluation.calibration import suggest_schema
-    from pprl.exchange.files import write_text
+    from pprl.evaluation.calibration import suggest
+    from pprl.exchange.files import refuse_existing, write_text
 
-    text = suggest_schema(
-        data,
+    refuse_existing(output)
+    chosen = [one.strip() for one in fields.split(",")] if fields else None
+    made = suggest(
+        _people(data, source, location),
         name=output.stem,
         hardening=hardening,
         withstand=withstand or None,
         known_pairs=known_pairs,
         attacker=attacker,
         at_least=at_least,
+        fields=chosen,
         tell=say_progress,
     )
-    write_text(text, output)
+    write_text(made.text, output)
+    for column, why in made.left_out.items():
+        out.print(f"left out {column!r}: {why}", highlight=False, markup=False, soft_wrap=True)
     out.print(f"{output}: read it, then check it with 'pprl schema check {output}'", soft_wrap=True)
 
 
 @app.command()
 def encode(
-    data: Annotated[Path, typer.Argument(help="People's records: CSV or Parquet.")],
+    data: Annotated[str, typer.Argument(help="People's records: a file, URL or duckdb: query.")],
     schema: SchemaFile,
     key: Annotated[
         str,
@@ -204,11 +222,19 @@ def encode(
     output: Annotated[Path, typer.Option("-o", "--output", help="Encodings file to write.")],
     holder: Annotated[str, typer.Option("--holder", help="Your name, for the header.")] = "",
     exclude: Annotated[
-        Path | None, typer.Option("--exclude", help="CSV of record ids to leave out.")
+        str | None, typer.Option("--exclude", help="Table of record ids to leave out (opt-out).")
+    ] = None,
+    exclude_column: Annotated[
+        str | None,
+        typer.Option("--exclude-column", help="Its column of ids; by default as --id-column."),
     ] = None,
     column: Annotated[
         list[str] | None,
-        typer.Option("--map", metavar="FIELD=COLUMN", help="Where your column has another name."),
+        typer.Option(
+            "--map",
+            metavar="FIELD=COLUMN",
+            help="Where your column has another name; several are joined: born=year+month+day.",
+        ),
     ] = None,
     on_invalid: Annotated[
         OnInvalid,
@@ -216,6 +242,10 @@ def encode(
     ] = "error",
     rejects: Annotated[
         Path | None, typer.Option("--rejects", help="CSV to write rows, fields and reasons to.")
+    ] = None,
+    names: Annotated[
+        str | None,
+        typer.Option("--names", help="Names of the columns of a CSV file without a header: a,b,c"),
     ] = None,
     delimiter: Annotated[
         str | None, typer.Option("--delimiter", help="Of a CSV file; found out by default.")
@@ -241,6 +271,16 @@ def encode(
             help="Encrypt to this age recipient; several are allowed.",
         ),
     ] = None,
+    source: Annotated[
+        Source | None,
+        typer.Option("--from", help="What DATA is: FHIR patients, or OMOP's PERSON."),
+    ] = None,
+    location: Annotated[
+        str | None, typer.Option("--location", help="OMOP: the table LOCATION, for addresses.")
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the output, when the new one is whole.")
+    ] = False,
     keep_order: Annotated[
         bool, typer.Option("--keep-order", help="Keep the data's order; it tells who is who.")
     ] = False,
@@ -252,7 +292,7 @@ def encode(
 ) -> None:
     """Encode people's records into a file of CLKs (data holder)."""
     from pprl.holder.encode import encode_file
-    from pprl.holder.records import CsvFormat, read_ids
+    from pprl.holder.records import CsvFormat
     from pprl.holder.schema import Schema
 
     read = [0]
@@ -263,17 +303,19 @@ def encode(
             show(done, None)
 
         info = encode_file(
-            data,
+            _people(data, source, location),
             Schema.load(schema),
             read_key(key),
             output,
             id_column=id_column,
             holder=holder,
-            columns=dict(pair(text) for text in column or ()),
-            exclude=read_ids(exclude) if exclude else (),
+            columns=_columns(column or ()),
+            overwrite=overwrite,
+            exclude=exclude or (),
+            exclude_column=exclude_column,
             on_invalid=on_invalid,
             rejects=rejects,
-            csv_format=CsvFormat(delimiter, encoding),
+            csv_format=CsvFormat(delimiter, encoding, tuple(names.split(",")) if names else None),
             consent=consent,
             provenance=provenance,
             noise_key=read_key(noise_key) if noise_key else None,
@@ -328,6 +370,25 @@ def read_key(source: str) -> Any:
     if colon and kind == "fd" and name.isdecimal():
         return LinkageKey.from_descriptor(int(name))
     return LinkageKey.load(source)
+
+
+def _people(data: str, source: Source | None, location: str | None) -> Any:
+    """Return what is encoded: the file itself, or the table that is made of it."""
+    if location is not None and source != "omop":
+        raise UsageError("--location goes with --from omop.")
+    if source is None:
+        return data
+    from pprl.tables.health import fhir_patients, omop_people
+
+    return fhir_patients(data) if source == "fhir" else omop_people(data, location)
+
+
+def _columns(given: Sequence[str]) -> dict[str, str | list[str]]:
+    columns: dict[str, str | list[str]] = {}
+    for text in given:
+        field, column = pair(text)
+        columns[field] = column.split("+") if "+" in column.strip("+") else column
+    return columns
 
 
 def _tokens(tokens: Any) -> str:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pprl.errors import UsageError
 from pprl.evaluation.figures import Figure, f1_of, wilson
 from pprl.evaluation.subgroups import Groups, read_groups
-from pprl.evaluation.tables import need_columns, read_table
+from pprl.evaluation.tables import id_texts, need_columns, read_table
 from pprl.exchange.links import Clusters
 
 Persons: TypeAlias = "str | PathLike[str] | pd.DataFrame"
@@ -169,7 +169,7 @@ def evaluate_clusters(
     keys = ["holder", "record_id"]
     needs = "holder,record_id,person_id for clusters"
     need_columns(known, [*keys, "person_id"], "the truth", needs)
-    known = known[[*keys, "person_id"]].astype(str)
+    known = known[[*keys, "person_id"]].apply(id_texts, what="the truth")
     if known.duplicated(keys).any():
         raise UsageError("the truth names a record twice.")
     frame = clusters.to_pandas().merge(known, on=keys, how="left")

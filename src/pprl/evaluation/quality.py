@@ -11,12 +11,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pprl.errors import UsageError
 from pprl.evaluation.figures import Figure, f1_of, wilson
 from pprl.evaluation.subgroups import Groups, Subgroup, read_groups, split
-from pprl.evaluation.tables import PairTable, links_of, pair_codes, true_pairs
+from pprl.evaluation.tables import PairTable, check_met, links_of, pair_codes, true_pairs
 from pprl.exchange.encodings import Encodings
+from pprl.exchange.opening import Encoded, opened
 from pprl.linkage.candidates.blocking import BlockingReport
+from pprl.linkage.link import LinkResult
 
 __all__ = [
     "BlockingQuality",
@@ -109,11 +110,11 @@ class Quality:
 
 
 def evaluate(
-    links: PairTable,
+    links: LinkResult | PairTable,
     truth: Truth,
     *,
-    a: Encodings | None = None,
-    b: Encodings | None = None,
+    a: Encoded | None = None,
+    b: Encoded | None = None,
     groups: Groups | None = None,
     candidates: PairTable | None = None,
     blocking: BlockingReport | None = None,
@@ -121,10 +122,11 @@ def evaluate(
     """Compare links with the truth.
 
     Args:
-        links: The links of a linkage, of this library or of another (see
+        links: The result of `pprl.link`, or links of this library or of another (see
             `pprl.evaluation.tables.PairTable`).
         truth: Every true pair of record ids, ``left_id, right_id``.
-        a: The left encodings; then every left id of the truth must be among theirs.
+        a: The left encodings. How many left ids of the truth they do not have is told; if
+            they have none, the truth is refused.
         b: The right encodings, likewise.
         groups: ``record_id`` and a column for each way of grouping records, such as sex
             or decade of birth. A pair counts for the group of its left record or, where the
@@ -133,14 +135,18 @@ def evaluate(
         blocking: The report of blocking of a `LinkResult`.
 
     Raises:
-        UsageError: The truth is empty, or names a record that is not in the encodings.
+        UsageError: The truth is empty.
+        RecordIdError: No record of the truth is in the encodings or, without them, in the
+            links; or the truth's ids have lost their leading zeros; or one is missing.
         MissingColumn: The truth has no column ``left_id`` or ``right_id``, or the groups
             have no ``record_id``.
         UnreadableFile: The truth cannot be read.
     """
+    a, b = (None if one is None else opened(one) for one in (a, b))
     true = true_pairs(truth)
-    _check_known(true, [("left", a), ("right", b)])
-    found = links_of(links, "the table of links").to_pandas()[["left_id", "right_id"]]
+    given = links.links if isinstance(links, LinkResult) else links
+    found = links_of(given, "the table of links").to_pandas()[["left_id", "right_id"]]
+    _check_known(true, found, [("left", a), ("right", b)])
     found_codes, true_codes = pair_codes(found, true)
     right = np.isin(found_codes, true_codes)
     hits = int(right.sum())
@@ -174,15 +180,28 @@ def read_true_pairs(truth: Truth) -> pd.MultiIndex:
     return pd.MultiIndex.from_frame(true_pairs(truth))
 
 
-def _check_known(true: pd.DataFrame, sides: list[tuple[str, Encodings | None]]) -> None:
+def _check_known(
+    true: pd.DataFrame, found: pd.DataFrame, sides: list[tuple[str, Encodings | None]]
+) -> None:
+    """Check that the truth speaks of these records: of the files, or else of the links."""
     for side, encodings in sides:
+        asked = true[f"{side}_id"]
         if encodings is not None:
-            known = true[f"{side}_id"].isin(encodings.record_ids.to_pylist())
-            if not known.all():
-                raise UsageError(
-                    f"{(~known).sum():,} of the truth's {side}_id are not among the {side} "
-                    f"file's record ids. Are left and right swapped?"
+            there = encodings.record_ids.to_pylist()
+            check_met(asked, there, f"{side}_id of the truth", f"the {side} file")
+    if len(found) and all(encodings is None for _, encodings in sides):
+        met = [true[name].isin(found[name]).any() for name in ("left_id", "right_id")]
+        if not any(met):
+            for name in ("left_id", "right_id"):
+                # A few links may all be of records that the truth does not have.
+                many = len(found) >= _FEW
+                check_met(
+                    true[name], found[name], f"{name} of the truth", "any link", refuse_all=many
                 )
+
+
+_FEW = 20
+"""Links from which on a truth that has none of their records is refused."""
 
 
 def _blocking(

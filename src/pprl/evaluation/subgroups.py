@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pprl.errors import UsageError
 from pprl.evaluation.figures import Figure, f1_of, wilson
-from pprl.evaluation.tables import need_columns, read_table
+from pprl.evaluation.tables import id_texts, need_columns, read_table
 
 Groups: TypeAlias = "str | PathLike[str] | pd.DataFrame"
 """``record_id`` and one column or more of groups: a table, or a CSV or Parquet file."""
@@ -71,7 +71,14 @@ def read_groups(groups: Groups) -> pd.DataFrame:
     if frame.shape[1] < 2:
         raise UsageError("the table of groups has no column beside record_id.")
     missing = frame.isna()
-    frame = frame.astype(str).mask(missing, UNKNOWN).replace("", UNKNOWN).drop_duplicates()
+    ids = id_texts(frame["record_id"], "the table of groups")
+    frame = (
+        frame.astype(str)
+        .assign(record_id=ids)
+        .mask(missing, UNKNOWN)
+        .replace("", UNKNOWN)
+        .drop_duplicates()
+    )
     if frame["record_id"].duplicated().any():
         raise UsageError(
             "the table of groups has a record twice, in different groups. Where both holders use "

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterable
 from os import PathLike
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from pprl.errors import MissingColumn, UnreadableFile, UsageError
+from pprl.errors import MissingColumn, PprlWarning, RecordIdError, UnreadableFile, UsageError
 from pprl.exchange.foreign import is_splink, pairs_table
 from pprl.exchange.links import Links
-from pprl.exchange.untrusted.tables import read_any_table
 from pprl.exchange.untrusted.text import for_spreadsheets
+from pprl.tables.columns import nearest
+from pprl.tables.frames import object_text
+from pprl.tables.read import read_texts
+from pprl.tables.text import plain_text
+
+_SHOWN = 10
 
 PairTable: TypeAlias = "str | PathLike[str] | pd.DataFrame | pd.MultiIndex | pd.Series[Any] | Links"
 """Pairs: a `Links`, a CSV or Parquet file or a table with ``left_id, right_id`` and, where
@@ -23,24 +31,73 @@ Series or without; or Splink's predictions."""
 
 
 def read_table(path: str | PathLike[str]) -> pd.DataFrame:
-    """Read a CSV file, every value as text, or a Parquet file.
+    """Read a table whole, every value as text, a missing one as an empty text.
+
+    Takes the files that `pprl.tables.read` takes: CSV of any dialect, Parquet, sheets, URLs.
 
     Raises:
         UnreadableFile: It is missing, or no table.
     """
-    try:
-        if Path(path).suffix == ".parquet":
-            frame: pd.DataFrame = read_any_table(path).to_pandas()
-            return frame
-        return pd.read_csv(path, dtype=str, keep_default_na=False)
-    except FileNotFoundError:
-        raise UnreadableFile(f"{path}: there is no such file.") from None
-    except UnreadableFile:
-        raise
-    except Exception as error:
-        raise UnreadableFile(
-            f"{path} cannot be read as a table ({type(error).__name__})."
-        ) from None
+    return read_texts(path).fillna("")
+
+
+def id_texts(column: pd.Series[Any], what: str) -> pd.Series[Any]:
+    """Write record ids as text: 3.0 as 3, without blanks around them.
+
+    Raises:
+        RecordIdError: An id is missing; the rows are named.
+    """
+    values: Any = pa.array(column, from_pandas=True) if column.dtype != object else None
+    if values is None:
+        there = column.where(column.notna(), None)
+        values = pa.array([None if v is None else object_text(v) for v in there], pa.string())
+    texts = pc.utf8_trim_whitespace(plain_text(values))
+    missing = pc.fill_null(pc.equal(texts, ""), True).to_numpy(zero_copy_only=False)
+    if missing.any():
+        rows = np.flatnonzero(missing) + 1
+        shown = ", ".join(map(str, rows[:_SHOWN]))
+        raise RecordIdError(
+            f"{what} has {len(rows):,} rows without {column.name!r}: row {shown}"
+            + (" and more." if len(rows) > _SHOWN else ".")
+        )
+    return pd.Series(texts.to_numpy(zero_copy_only=False), column.index, dtype=object)
+
+
+def check_met(
+    asked: Iterable[str], known: Iterable[str], what: str, where: str, *, refuse_all: bool = True
+) -> None:
+    """Say how many ids of a table are nowhere; refuse a table of which no id is met.
+
+    Args:
+        asked: The ids of the table.
+        known: The ids that there are.
+        what: What messages call the ids.
+        where: What messages call the place where they should be.
+        refuse_all: Whether a table of which no id is met is refused, or only told.
+
+    Raises:
+        RecordIdError: No id is met, or one would be if leading zeros did not count.
+    """
+    ids, there = set(asked), set(known)
+    missed = ids - there
+    if not missed:
+        return
+    bare = {one.lstrip("0") for one in there}
+    zeros = sum(one.lstrip("0") in bare for one in missed)
+    if zeros and 2 * zeros > len(missed):
+        raise RecordIdError(
+            f"{zeros:,} of {len(ids):,} {what} are not in {where}, and would be if leading zeros "
+            f"did not count. The table has lost its zeros, as a spreadsheet does: export the "
+            f"column as text."
+        )
+    if len(missed) == len(ids) and refuse_all:
+        raise RecordIdError(
+            f"none of the {len(ids):,} {what} is in {where}. Are they ids of these files, and are "
+            f"left and right not swapped?"
+        )
+    warnings.warn(
+        f"{len(missed):,} of {len(ids):,} {what} are not in {where}", PprlWarning, stacklevel=4
+    )
 
 
 def csv_text(frame: pd.DataFrame) -> str:
@@ -56,7 +113,9 @@ def need_columns(frame: pd.DataFrame, names: list[str], what: str, needs: str) -
     """Raise `MissingColumn` unless the table has these columns."""
     for name in names:
         if name not in frame.columns:
-            raise MissingColumn(f"{what} has no column {name!r}; it needs {needs}.")
+            near = nearest(name, [str(one) for one in frame.columns])
+            hint = f" Perhaps {near!r} is meant: rename it." if near else ""
+            raise MissingColumn(f"{what} has no column {name!r}; it needs {needs}.{hint}")
 
 
 def links_of(pairs: PairTable, what: str = "the table of pairs") -> Links:
@@ -81,7 +140,8 @@ def links_of(pairs: PairTable, what: str = "the table of pairs") -> Links:
         _numbers(frame[name], what) if name in frame.columns else None
         for name in ("similarity", "probability")
     ]
-    return _once(Links(pairs_table(frame["left_id"], frame["right_id"], *scores)))
+    ends = (id_texts(frame[name], what) for name in ("left_id", "right_id"))
+    return _once(Links(pairs_table(*ends, *scores)))
 
 
 def true_pairs(truth: PairTable) -> pd.DataFrame:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from os import PathLike
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
@@ -317,23 +318,31 @@ class Encodings:
         """Count the set bits of each record, (n,) int64."""
         return count_bits(self.words)
 
-    def save(self, path: str | PathLike[str]) -> None:
+    def save(self, path: str | PathLike[str], *, overwrite: bool = False) -> None:
         """Write an encodings file (Parquet, format 1).
 
+        Args:
+            path: Where to.
+            overwrite: Replace a file that is there, when the new one is whole.
+
         Raises:
-            OutputExists: There is a file already.
+            OutputExists: There is a file already, and ``overwrite`` was not given.
         """
         from pprl.exchange.files import encodings_writer
+        from pprl.exchange.opening import replacing
 
         mask_bytes = 0 if self.present is None else self.present.shape[1]
-        with encodings_writer(
-            path,
-            self.info.bits,
-            self.variants is not None,
-            mask_bytes,
-            self.info.groups,
-            len(self.info.blocking),
-        ) as writer:
+        with (
+            replacing(path, overwrite) as target,
+            encodings_writer(
+                target,
+                self.info.bits,
+                self.variants is not None,
+                mask_bytes,
+                self.info.groups,
+                len(self.info.blocking),
+            ) as writer,
+        ):
             writer.write(self.record_ids, self.clks, self.variants, self.present, self.block_keys)
             writer.finish(self.info)
 
@@ -343,6 +352,9 @@ class Encodings:
     ) -> Encodings:
         """Read an encodings file; a sealed one with an age identity file.
 
+        A JSON file is read as clkhash writes it, ``{"clks": [base64, ...]}``; its records
+        have their numbers as ids, and its file name is the holder.
+
         Raises:
             UnreadableFile: The file is missing, damaged or not an encodings file, or it
                 is sealed and cannot be opened.
@@ -350,6 +362,10 @@ class Encodings:
         """
         from pprl.exchange.files import read_encodings
 
+        if str(path).lower().endswith(".json"):
+            from pprl.exchange.clkhash_files import load_clkhash_json
+
+            return load_clkhash_json(path, holder=Path(path).stem)
         return read_encodings(path, identity)
 
 

@@ -7,7 +7,7 @@ import datetime as dt
 import logging
 import warnings
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
@@ -26,19 +26,21 @@ from pprl.exchange.atomic import staged_files, whole_file
 from pprl.exchange.encodings import EncodingInfo, Encodings, Popcounts, as_words, count_bits
 from pprl.exchange.exposure import Exposure
 from pprl.exchange.files import EncodingsWriter, encodings_writer
+from pprl.exchange.opening import replacing
 from pprl.exchange.threads import in_order, threads
 from pprl.holder.choices import OnInvalid
 from pprl.holder.encoder import EncodedBatch, Encoder
 from pprl.holder.exposed import alone_by_keys, blocks_of
+from pprl.holder.given import ColumnNames, HolderColumns, KeyLike, SchemaLike, as_key, as_schema
 from pprl.holder.hardening.applied import add_noise, describe, noise_of
 from pprl.holder.hardening.noise import Noise
 from pprl.holder.hardening.undone import refuse_undone
-from pprl.holder.keys import LinkageKey
+from pprl.holder.opt_out import Exclude, OptOut, read_opt_out
 from pprl.holder.presence import SHARED_BY, coarser, pattern_counts, replace_patterns
 from pprl.holder.records import CsvFormat, Records, count_rows, read_batches
 from pprl.holder.row_order import Rows, joined
 from pprl.holder.row_store import RowStore
-from pprl.holder.schema import Schema
+from pprl.holder.told import Dropped, Sexes, Told
 from pprl.holder.values import as_text
 from pprl.kernels.numbering import hash_runs
 
@@ -51,26 +53,26 @@ Rejected = Sequence[tuple[int, str, str]]
 """Row, field and reason of values that break a rule."""
 
 _SHOWN = 20
-_UNREAD = 0.1
 # Ids are looked through for repetitions in shares, by the first bits of their digests.
 _SHARE_BITS = 2
 
 
 def encode(
     data: Records,
-    schema: Schema,
-    key: LinkageKey,
+    schema: SchemaLike,
+    key: KeyLike,
     *,
     id_column: str,
     holder: str = "",
-    columns: Mapping[str, str] | None = None,
-    exclude: Collection[str] = (),
+    columns: ColumnNames | None = None,
+    exclude: Exclude = (),
+    exclude_column: str | None = None,
     on_invalid: OnInvalid = "error",
     rejects: str | PathLike[str] | None = None,
     csv_format: CsvFormat | None = None,
     consent: str = "",
     provenance: str = "",
-    noise_key: LinkageKey | None = None,
+    noise_key: KeyLike | None = None,
     keep_order: bool = False,
     shared_by: int = SHARED_BY,
     workers: int | None = None,
@@ -79,13 +81,20 @@ def encode(
     """Encode records into CLKs, in memory.
 
     Args:
-        data: A CSV or Parquet file, or a table from pandas, polars, DuckDB or pyarrow.
-        schema: Which columns, and how.
-        key: The project's linkage key.
+        data: A file (CSV, Parquet, Excel), a URL, ``duckdb:SELECT ...``, a table from pandas,
+            polars, DuckDB or pyarrow, or a cursor: see `pprl.tables.read`.
+        schema: Which columns, and how; a schema, or the path of its file.
+        key: The project's linkage key, or the path of its file.
         id_column: The column with the record ids; unique, without gaps.
         holder: The data holder's name, for the header.
-        columns: The holder's column for a field of the schema, where the names differ.
-        exclude: Record ids to leave out before anything is encoded (opt-out).
+        columns: The holder's column for a field of the schema, where the names differ; or
+            several, which are joined with blanks: ``{"surname": ["prefix", "name"]}``. Three
+            columns of a date are its year, month and day.
+        exclude: Record ids to leave out before anything is encoded (opt-out): a collection,
+            a file or a table. Ids that no record has are told; a list of which no id
+            is met, or one that lost its leading zeros, is refused.
+        exclude_column: The column of ids in that file or table; by default the one with the
+            name of ``id_column``, or the only one.
         on_invalid: What to do with values that break their field's rules: ``error``
             stops and lists them, ``skip`` leaves the records out, ``warn`` leaves the
             values out, as if they were missing.
@@ -115,18 +124,19 @@ def encode(
             key is missing, not needed or the linkage key itself.
         UndoneHardening: The schema's hardening is undone without the key.
     """
+    schema, key = as_schema(schema), as_key(key)
     refuse_undone(schema)
     options = _Options(
         id_column,
         holder,
         columns or {},
-        exclude,
+        read_opt_out(exclude, id_column, exclude_column),
         on_invalid,
         rejects,
-        csv_format,
+        _csv_format(csv_format, on_invalid),
         consent,
         provenance,
-        noise_of(schema, key, noise_key),
+        noise_of(schema, key, None if noise_key is None else as_key(noise_key)),
         keep_order,
         shared_by,
         threads(workers),
@@ -168,20 +178,22 @@ def encode(
 
 def encode_file(
     data: Records,
-    schema: Schema,
-    key: LinkageKey,
+    schema: SchemaLike,
+    key: KeyLike,
     out: str | PathLike[str],
     *,
     id_column: str,
+    overwrite: bool = False,
     holder: str = "",
-    columns: Mapping[str, str] | None = None,
-    exclude: Collection[str] = (),
+    columns: ColumnNames | None = None,
+    exclude: Exclude = (),
+    exclude_column: str | None = None,
     on_invalid: OnInvalid = "error",
     rejects: str | PathLike[str] | None = None,
     csv_format: CsvFormat | None = None,
     consent: str = "",
     provenance: str = "",
-    noise_key: LinkageKey | None = None,
+    noise_key: KeyLike | None = None,
     keep_order: bool = False,
     shared_by: int = SHARED_BY,
     seal_to: Sequence[str] = (),
@@ -191,26 +203,30 @@ def encode_file(
     """Encode records into an encodings file, batch by batch, in constant memory.
 
     Takes what `encode` takes and raises what it raises; nothing is written then. With
-    age recipients in ``seal_to`` the file is encrypted to them on its way to the disk.
+    age recipients in ``seal_to`` the file is encrypted to them on its way to the disk. With
+    ``overwrite`` it takes the place of a file at ``out``, when it is complete.
 
     Raises:
-        OutputExists: There is a file at ``out`` already.
+        OutputExists: There is a file at ``out`` already, and ``overwrite`` was not given.
     """
+    schema, key = as_schema(schema), as_key(key)
     refuse_undone(schema)
     # With rejects there are two files, which appear together.
-    targets = [out] if rejects is None else [out, rejects]
-    with nullcontext(targets) if rejects is None else staged_files(*targets) as names:
+    with (
+        replacing(out, overwrite) as target,
+        nullcontext([target]) if rejects is None else staged_files(target, rejects) as names,
+    ):
         options = _Options(
             id_column,
             holder,
             columns or {},
-            exclude,
+            read_opt_out(exclude, id_column, exclude_column),
             on_invalid,
             None if rejects is None else names[1],
-            csv_format,
+            _csv_format(csv_format, on_invalid),
             consent,
             provenance,
-            noise_of(schema, key, noise_key),
+            noise_of(schema, key, None if noise_key is None else as_key(noise_key)),
             keep_order,
             shared_by,
             threads(workers),
@@ -236,6 +252,15 @@ def encode_file(
     return info
 
 
+def _csv_format(given: CsvFormat | None, on_invalid: OnInvalid) -> CsvFormat:
+    """Leave out lines with too many or too few values where broken records are left out."""
+    return (
+        replace(given or CsvFormat(), ragged="skip")
+        if on_invalid == "skip"
+        else given or CsvFormat()
+    )
+
+
 def _write_at_the_end(
     writer: EncodingsWriter,
     run: _Run,
@@ -257,11 +282,11 @@ def _write_at_the_end(
 class _Options:
     id_column: str
     holder: str
-    columns: Mapping[str, str]
-    exclude: Collection[str]
+    columns: ColumnNames
+    opt_out: OptOut | None
     on_invalid: OnInvalid
     rejects: str | PathLike[str] | None
-    csv_format: CsvFormat | None
+    csv_format: CsvFormat
     consent: str
     provenance: str
     noise: Noise | None
@@ -289,7 +314,8 @@ class _Batch:
     records: int
     present: NDArray[np.int64]
     inserted: NDArray[np.int64]
-    unread: NDArray[np.int64]
+    met: tuple[NDArray[np.int64], NDArray[np.int64]]
+    dropped: Sequence[Dropped]
     patterns: dict[int, int]
     problems: Rejected
 
@@ -301,17 +327,13 @@ class _Run:
         self._encoder = encoder
         self._options = options
         names = [one.name for one in encoder.schema.encoded_fields]
-        for name in options.columns:
-            if name not in names:
-                raise UsageError(
-                    f"a column is mapped to {name!r}, which is no field of the schema."
-                )
-        base = {name: options.columns.get(name, name) for name in names}
-        self._columns = [base, *(base | one.columns for one in encoder.schema.variants)]
+        self._holder = HolderColumns(encoder.schema, options.columns)
+        self._columns = self._holder.variants
         self._records = 0
         self._present = np.zeros(len(names), np.int64)
         self._inserted = np.zeros(len(encoder.parts), np.int64)
-        self._unread = np.zeros(len(encoder.schema.encoded_fields), np.int64)
+        self._told = Told()
+        self._sexes = Sexes(encoder.schema, self._columns)
         self._keyed = np.zeros(len(encoder.schema.blocking), np.int64)
         self._bits: Counter[int] = Counter()
         self._ids: list[NDArray[np.uint64]] = []
@@ -342,8 +364,9 @@ class _Run:
                 they are not changed or moved after that.
         """
         options = self._options
-        wanted = list(dict.fromkeys(name for one in self._columns for name in one.values()))
-        excluded = pa.array(list(options.exclude), pa.string())
+        wanted = self._holder.wanted
+        opt_out = options.opt_out
+        met = np.zeros((2, len(opt_out.ids) if opt_out else 0), bool)
         done = broken = 0
         with _rejects(options.rejects) as reject, ThreadPoolExecutor(options.workers) as pool:
             # Nothing else is to be done while the first batch is read.
@@ -354,19 +377,23 @@ class _Run:
                 for batch in read_batches(data, [options.id_column, *wanted], options.csv_format):
                     ids = _record_ids(batch.column(0), options.id_column, row)
                     place = None if out is None else out[row - 1 : row - 1 + batch.num_rows]
-                    yield pool.submit(self._encode, batch, ids, excluded, row, place)
+                    yield pool.submit(self._encode, self._sexes.read(batch), ids, row, place)
                     row += batch.num_rows
 
             for encoded in in_order(batches(), options.workers):
                 self._ids.append(encoded.ids)
                 broken += len(encoded.problems)
                 reject(encoded.problems)
+                self._told.add(encoded.dropped)
+                if options.rejects is not None:
+                    for name, rows, reason in encoded.dropped:
+                        reject([(row, name, f"{reason}; missing") for row in rows.tolist()])
                 if encoded.problems and options.on_invalid == "error":
                     _raise_problems(encoded.problems)
                 self._records += encoded.records
                 self._present += encoded.present
                 self._inserted += encoded.inserted
-                self._unread += encoded.unread
+                met[0][encoded.met[0]] = met[1][encoded.met[1]] = True
                 self._bits.update(encoded.bits)
                 self._keyed += (encoded.part.block_keys > 0).sum(axis=0)
                 self._keys.append(encoded.part.block_keys)
@@ -384,7 +411,9 @@ class _Run:
                 stacklevel=3,
             )
         _require_unique(self._ids, options.id_column)
-        self._warn_unread()
+        if opt_out:
+            opt_out.check(*met)
+        self._told.warn(dict(zip(self._columns[0], self._present.tolist(), strict=True)))
         if broken:
             what = "records were left out" if options.on_invalid == "skip" else "values left out"
             warnings.warn(
@@ -393,34 +422,22 @@ class _Run:
                 stacklevel=3,
             )
 
-    def _warn_unread(self) -> None:
-        """Warn where many values of a date are none."""
-        for field, unread, present in zip(
-            self._encoder.schema.encoded_fields, self._unread, self._present, strict=True
-        ):
-            if unread > _UNREAD * present:
-                warnings.warn(
-                    f"field {field.name!r}: {unread / max(present, unread):.0%} of the values are "
-                    f"no dates as the schema reads them, and were encoded as they are written. Is "
-                    f"the day or the month first (date_dmy, date_mdy), or the year of two digits?",
-                    PprlWarning,
-                    stacklevel=4,
-                )
-
     def _encode(
         self,
         batch: pa.RecordBatch,
         ids: pa.StringArray,
-        excluded: pa.StringArray,
         first_row: int,
         out: NDArray[np.uint8] | None,
     ) -> _Batch:
         """Encode one batch; runs in a thread of the pool."""
         digests = _digests(ids)
         rows = np.arange(first_row, first_row + batch.num_rows)
-        fields = batch.select(list(range(1, batch.num_columns)))
-        if len(excluded):
-            keep = pc.invert(pc.is_in(ids, excluded))
+        fields = self._holder.join(batch.select(list(range(1, batch.num_columns))))
+        met = (np.empty(0, np.int64), np.empty(0, np.int64))
+        if self._options.opt_out:
+            places = self._options.opt_out.met(ids), self._options.opt_out.nearly_met(ids)
+            met = _numbers(places[0]), _numbers(places[1])
+            keep = pc.is_null(places[0])
             ids, fields = ids.filter(keep), fields.filter(keep)
             rows = rows[keep.to_numpy(zero_copy_only=False)]
             out = None if out is None else out[: len(rows)]
@@ -440,7 +457,8 @@ class _Run:
             records=int(kept.sum()),
             present=encoded[0].present[kept].sum(axis=0),
             inserted=encoded[0].inserted[kept].sum(axis=0),
-            unread=encoded[0].unread,
+            met=met,
+            dropped=[(name, rows[at], reason) for name, at, reason in _each_once(encoded)],
             patterns=pattern_counts(part.mask[part.variants == 0]) if part.mask.size else {},
             problems=problems,
         )
@@ -551,6 +569,21 @@ class _Run:
             for part, inserted in zip(self._encoder.parts, self._inserted, strict=True)
         }
         return described if self.groups else described[""]
+
+
+def _numbers(places: pa.Int32Array) -> NDArray[np.int64]:
+    """Return the places that are there, each once."""
+    return np.unique(places.drop_null().to_numpy()).astype(np.int64)
+
+
+def _each_once(encoded: Sequence[EncodedBatch]) -> Iterator[Dropped]:
+    """Go through the dropped values of a batch and its variants, each row of a field once."""
+    seen: dict[tuple[str, str], list[NDArray[np.int64]]] = {}
+    for one in encoded:
+        for name, rows, reason in one.dropped:
+            seen.setdefault((name, reason), []).append(rows)
+    for (name, reason), every in seen.items():
+        yield name, np.unique(np.concatenate(every)), reason
 
 
 @contextmanager

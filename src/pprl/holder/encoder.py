@@ -29,7 +29,6 @@ from pprl.holder.hardening.minhash import KEY_BYTES, MinHasher
 from pprl.holder.hardening.options import MinHash
 from pprl.holder.hashing import positions
 from pprl.holder.keys import LinkageKey
-from pprl.holder.normalize import is_ymd
 from pprl.holder.salting import Pieces, salted, salts_of
 from pprl.holder.schema import ClkhashKeys, Field, Schema, StringFormat
 from pprl.holder.selftest import fictitious_people
@@ -39,7 +38,6 @@ from pprl.kernels.bits import merge_row_runs, merge_rows, merge_runs, set_bits, 
 
 _KEPT = 1 << 29
 """Bytes of tokens' numbers that an encoder keeps at most, from one batch to the next."""
-_DATES = {"date_dmy", "date_mdy"}
 
 
 @dataclass(frozen=True)
@@ -61,7 +59,8 @@ class EncodedBatch:
         inserted: (n, parts) int64, bits set in each filter before hardening; with minhash, slots.
         block_keys: (n, passes) uint64, 0 where a record has no key.
         problems: Values that break a rule, by row of the batch; they set no bits.
-        unread: (fields,) int64, values that were to be read as dates and are none.
+        dropped: Values that are there and were taken for missing: the field, the rows of
+            the batch, and why.
     """
 
     clks: NDArray[np.uint8]
@@ -69,7 +68,7 @@ class EncodedBatch:
     inserted: NDArray[np.int64]
     block_keys: NDArray[np.uint64]
     problems: tuple[Problem, ...]
-    unread: NDArray[np.int64]
+    dropped: tuple[tuple[str, NDArray[np.int64], str], ...]
 
 
 @dataclass(frozen=True)
@@ -155,8 +154,10 @@ class Encoder:
         keys = block_keys(
             self.schema.blocking, texts, self._key, self.schema.fingerprint, batch.num_rows
         )
-        unread = np.array([_unread_dates(texts[field.name], field) for field in fields], np.int64)
-        return EncodedBatch(clks, present, inserted, keys, tuple(problems), unread)
+        dropped = tuple(
+            (name, rows, reason) for name, one in texts.items() for rows, reason in one.dropped
+        )
+        return EncodedBatch(clks, present, inserted, keys, tuple(problems), dropped)
 
     def self_test(self) -> str:
         """Encode twenty built-in fictitious people; return a keyed digest of the result.
@@ -166,14 +167,6 @@ class Encoder:
         """
         clks = self.encode(fictitious_people(self.schema), validate=False).clks
         return hmac.new(self._self_test_key, clks.tobytes(), hashlib.sha256).hexdigest()[:16]
-
-
-def _unread_dates(texts: Texts, field: Field) -> int:
-    """Count the records whose value was to be read as a date and is none."""
-    if not _DATES.intersection(field.normalise):
-        return 0
-    odd = ~is_ymd(texts.values).to_numpy(zero_copy_only=False).astype(bool)
-    return int(odd[texts.rows[texts.rows >= 0]].sum())
 
 
 def expected_fill(schema: Schema) -> dict[str, float]:

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from pprl.holder.dates import full_year, next_day_of_evening
 from pprl.holder.patterns import Pattern
 from pprl.holder.schema import (
     BsnFormat,
@@ -258,13 +259,19 @@ def _date_rule(format_: DateFormat, verbatim: bool) -> Callable[[str], str]:
     formats = (format_.format, *format_.also)
     partial = [_partial_pattern(one) for one in formats] if format_.unknown_parts else []
     named = " or ".join(formats)
+    latest = latest_date(format_)
 
     def rule(value: str) -> str:
+        if not verbatim:
+            value = next_day_of_evening(value) or value
         for one in formats:
             try:
-                text = template.format(dt.datetime.strptime(value, one))
+                date = dt.datetime.strptime(value, one)
             except ValueError:
                 continue
+            if "%y" in one and not verbatim:
+                date = _in_full(date, latest)
+            text = template.format(date)
             placeholder = f"{text[-4:-2]}-{text[-2:]}" in format_.placeholders
             return text[:-4] if placeholder else text
         for pattern in partial:
@@ -273,6 +280,20 @@ def _date_rule(format_: DateFormat, verbatim: bool) -> Callable[[str], str]:
         raise _BrokenRule(f"is not a date of the form {named}")
 
     return rule
+
+
+def latest_date(format_: DateFormat) -> dt.date:
+    """Return the last day on which somebody can be born: today, or the end of a year."""
+    return dt.date(format_.latest_year, 12, 31) if format_.latest_year else dt.date.today()
+
+
+def _in_full(date: dt.datetime, latest: dt.date) -> dt.datetime:
+    """Give a date whose year has two digits the last year that is not in the future."""
+    year = full_year(date.year % 100, latest, date.month, date.day)
+    try:
+        return date.replace(year=year)
+    except ValueError:
+        raise _BrokenRule("is the 29th of February of a year that has none") from None
 
 
 def _partial_pattern(format_: str) -> re.Pattern[str]:

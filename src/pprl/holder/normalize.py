@@ -20,6 +20,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pprl.errors import MissingDependency
+from pprl.holder.addresses import house_addition, house_number, house_number_parts, street_words
+from pprl.holder.dates import date_dmy, date_mdy
+from pprl.holder.letters import plain_letters, plain_marks, to_latin
+from pprl.holder.sexes import sex_code
 
 Normaliser = Callable[[pa.StringArray], pa.StringArray]
 
@@ -44,24 +48,19 @@ def decompose(values: pa.StringArray) -> pa.StringArray:
 
 
 def fold_case(values: pa.StringArray) -> pa.StringArray:
-    """Lower-case text; ß becomes ss, as Unicode case folding has it."""
-    return pc.replace_substring(pc.utf8_lower(values), "ß", "ss")
+    """Lower-case text; ß becomes ss, as Unicode case folding has it, and İ a plain i."""
+    lower = pc.replace_substring(pc.utf8_lower(values), "ß", "ss")
+    return pc.replace_substring(lower, "i\u0307", "i")
 
 
 def strip_accents(values: pa.StringArray) -> pa.StringArray:
-    """Remove diacritics: é becomes e, ü becomes u, ø and ł lose their strokes."""
-    plain = pc.replace_substring_regex(decompose(values), r"\p{Mn}+", "")
-    for letter, replacement in _STROKES.items():
-        plain = pc.replace_substring(plain, letter, replacement)
-    return plain
-
-
-_STROKES = {"ø": "o", "Ø": "O", "ł": "l", "Ł": "L", "đ": "d", "Đ": "D", "æ": "ae", "Æ": "AE"}
+    """Write Latin letters as their plain twins: é, ü, ø, ł, ı become e, u, o, l, i."""
+    return plain_letters(values)
 
 
 def letters_only(values: pa.StringArray) -> pa.StringArray:
     """Keep letters and single blanks; hyphens, slashes, dots and commas become blanks."""
-    apart = pc.replace_substring_regex(values, r"[-/_.,]+", " ")
+    apart = pc.replace_substring_regex(plain_marks(values), r"[-/_.,]+", " ")
     return trim(pc.replace_substring_regex(apart, r"[^\p{L}\p{M} ]+", ""))
 
 
@@ -72,75 +71,13 @@ def alphanumeric(values: pa.StringArray) -> pa.StringArray:
 
 def words_only(values: pa.StringArray) -> pa.StringArray:
     """Keep letters, digits and single blanks: Kerkstraat 12-a becomes Kerkstraat 12 a."""
-    return trim(pc.replace_substring_regex(values, r"[^\p{L}\p{M}\p{Nd}]+", " "))
+    plain = pc.replace_substring(plain_marks(values), "'", "")
+    return trim(pc.replace_substring_regex(plain, r"[^\p{L}\p{M}\p{Nd}]+", " "))
 
 
 def digits_only(values: pa.StringArray) -> pa.StringArray:
     """Keep digits only: 2007-06-28 becomes 20070628."""
     return pc.replace_substring_regex(values, r"[^\p{Nd}]+", "")
-
-
-# Dates.
-
-_MONTHS = [
-    "jan",
-    "feb",
-    "mar|mrt|maa|mär",
-    "apr",
-    "may|mei|mai",
-    "jun",
-    "jul",
-    "aug",
-    "sep",
-    "oct|okt",
-    "nov",
-    "dec|dez",
-]
-_CUT = r"\s*[-/., ]\s*"
-_YEAR = r"(1[89]\d\d|20\d\d)"
-
-
-def date_dmy(values: pa.StringArray) -> pa.StringArray:
-    """Write a date as YYYYMMDD, whether its year comes first or last: 28-6-2007, 2007-06-28.
-
-    Where the year comes last, the day comes first. Names of months may be Dutch, English or
-    German; a time of day is dropped. What cannot be read so keeps its digits as they are
-    written, since most of them are still right.
-    """
-    return _as_ymd(values, r"\3-\2-\1")
-
-
-def date_mdy(values: pa.StringArray) -> pa.StringArray:
-    """Like `date_dmy`; where the year comes last, the month comes first: 06/28/2007."""
-    return _as_ymd(values, r"\3-\1-\2")
-
-
-def _as_ymd(values: pa.StringArray, year_last: str) -> pa.StringArray:
-    plain = pc.utf8_lower(trim(values))
-    if pc.any(pc.match_substring_regex(plain, r"\p{L}{3}")).as_py():
-        for number, name in enumerate(_MONTHS, start=1):
-            written = rf"\2-{number:02}-\1"
-            for order in (
-                rf"^(\d\d?){_CUT}(?:{name})\p{{L}}*\.?{_CUT}{_YEAR}",
-                rf"^(?:{name})\p{{L}}*\.?{_CUT}(\d\d?){_CUT}{_YEAR}",
-            ):
-                plain = pc.replace_substring_regex(plain, order, written)
-    plain = pc.replace_substring_regex(
-        plain, rf"^(\d\d?){_CUT}(\d\d?){_CUT}{_YEAR}(?:[ t].*)?$", year_last
-    )
-    plain = pc.replace_substring_regex(
-        plain, rf"^{_YEAR}{_CUT}(\d\d?){_CUT}(\d\d?)(?:[ t].*)?$", r"\1-\2-\3"
-    )
-    ordered = pc.match_substring_regex(plain, rf"^{_YEAR}(?:0\d|1[0-2])\d\d$")
-    turned = pc.replace_substring_regex(plain, rf"^(\d\d)(\d\d){_YEAR}$", year_last)
-    plain = pc.if_else(ordered, plain, turned)
-    plain = pc.replace_substring_regex(plain, r"-(\d)-", r"-0\1-")
-    return digits_only(pc.replace_substring_regex(plain, r"-(\d)$", r"-0\1"))
-
-
-def is_ymd(values: pa.StringArray) -> pa.BooleanArray:
-    """Tell which values are a date as YYYYMMDD; month and day may be 00."""
-    return pc.match_substring_regex(values, r"^\d{4}(?:0\d|1[0-2])(?:[0-2]\d|3[01])$")
 
 
 # Names.
@@ -191,24 +128,6 @@ def first_name(values: pa.StringArray) -> pa.StringArray:
 
 # Codes and numbers.
 
-_SEXES = {"m": "m", "man": "m", "male": "m", "1": "m", "jongen": "m", "h": "m", "männlich": "m"} | {
-    "v": "f",
-    "vrouw": "f",
-    "f": "f",
-    "female": "f",
-    "2": "f",
-    "meisje": "f",
-    "w": "f",
-    "weiblich": "f",
-}
-
-
-def sex_code(values: pa.StringArray) -> pa.StringArray:
-    """Write codes of sex as m or f (M/V, man/vrouw, 1/2 ...); anything else is missing."""
-    plain = pc.utf8_lower(trim(values))
-    place = pc.index_in(plain, pa.array(list(_SEXES)))
-    return pa.array(list(_SEXES.values())).take(place)
-
 
 def postcode_nl(values: pa.StringArray) -> pa.StringArray:
     """Write a Dutch postcode as 1234AB; what is not one is missing."""
@@ -221,16 +140,6 @@ def postcode4_nl(values: pa.StringArray) -> pa.StringArray:
     plain = alphanumeric(pc.utf8_upper(values))
     fits = pc.match_substring_regex(plain, r"^[1-9]\d{3}(?:[A-Z]{2})?$")
     return pc.if_else(fits, pc.utf8_slice_codeunits(plain, 0, 4), None)
-
-
-def house_number(values: pa.StringArray) -> pa.StringArray:
-    """Keep the number of a house number with addition: 12-a, 12 hs and 012 become 12."""
-    return pc.replace_substring_regex(values, r"^\D*0*(\d*).*$", r"\1")
-
-
-def house_addition(values: pa.StringArray) -> pa.StringArray:
-    """Keep the addition of a house number: 12-a and 12 A become A."""
-    return alphanumeric(pc.utf8_upper(pc.replace_substring_regex(values, r"^\D*\d*", "")))
 
 
 def email(values: pa.StringArray) -> pa.StringArray:
@@ -276,6 +185,7 @@ NORMALISERS: dict[str, Normaliser] = {
     "decompose": decompose,
     "fold_case": fold_case,
     "strip_accents": strip_accents,
+    "to_latin": to_latin,
     "letters_only": letters_only,
     "alphanumeric": alphanumeric,
     "words_only": words_only,
@@ -294,6 +204,8 @@ NORMALISERS: dict[str, Normaliser] = {
     "postcode4_nl": postcode4_nl,
     "house_number": house_number,
     "house_addition": house_addition,
+    "house_number_parts": house_number_parts,
+    "street_words": street_words,
     "email": email,
     **{f"phone_{region.lower()}": partial(phone, region=region) for region in PHONE_REGIONS},
 }

@@ -70,12 +70,18 @@ class DateFormat(_Value):
     ``also`` lists further formats, tried in order. With ``unknown_parts``, a day or
     month 00 is left out (1950-00-00 is encoded as 1950), and so is a month and day
     in ``placeholders`` ("01-01"), which registries write where they do not know.
+
+    A birth date is not in the future: a year of two digits (``%y``) is the last one that is
+    not after the day of encoding, or not after ``latest_year``; and a later date is
+    missing, and told, unless ``future`` allows it.
     """
 
     type: Literal["date"]
     format: str = "%Y-%m-%d"
     also: tuple[str, ...] = ()
     unknown_parts: bool = False
+    latest_year: int | None = pydantic.Field(default=None, ge=1900, le=2200)
+    future: bool = False
     placeholders: tuple[Annotated[str, pydantic.Field(pattern=r"^\d\d-\d\d$")], ...] = ()
 
 
@@ -173,6 +179,10 @@ class Field(_Value):
 
     Exactly one of ``bits_per_feature`` (shared by the tokens of a value) and
     ``bits_per_token`` says how many bits are inserted.
+
+    Before it is cleaned, a value is looked up in ``values``, which says what codes mean
+    (``{ "0" = "m", "1" = "f" }``), and is missing if it is one of ``missing_codes`` or, unless
+    ``keep_unknown`` is set, a text such as ``onbekend`` or ``NULL`` (`pprl.holder.absent`).
     """
 
     name: str
@@ -180,6 +190,8 @@ class Field(_Value):
     format: Format = StringFormat()
     normalise: tuple[str, ...] = ()
     missing_codes: tuple[str, ...] = ()
+    values: dict[str, str] | None = None
+    keep_unknown: bool = False
     tokens: Tokens = NGrams()
     bits_per_feature: int | None = pydantic.Field(default=None, ge=1, le=MAXIMUM_BITS)
     bits_per_token: int | None = pydantic.Field(default=None, ge=1, le=MAXIMUM_BITS)

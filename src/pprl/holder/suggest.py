@@ -1,18 +1,18 @@
 """A starting schema from one holder's data: types, normalisers, tokens and weights.
 
-Columns are recognised by name (English, Dutch, German, French and Spanish) and by content. A
-field's weight is proportional to the square root of its Renyi entropy of order 2, which is minus
-the logarithm of the chance that two people share a value; fields of the address and
-of contact change together, so as a group they are held at two fifths of the bits.
-Nothing is estimated from a truth, and no value of the data enters the schema.
+Columns are recognised by name and by content (`pprl.holder.columns`). A field's weight is
+proportional to the square root of its Renyi entropy of order 2, which is minus the logarithm of
+the chance that two people share a value; fields of the address and of contact change together, so
+as a group they are held at two fifths of the bits. Nothing is estimated from a truth. No value of
+the data enters the schema but texts that many records have in place of a value of their own, as
+``missing_codes``.
 """
 
 from __future__ import annotations
 
 import json
 import math
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
@@ -22,8 +22,21 @@ import pyarrow.compute as pc
 
 from pprl.errors import EmptyInput, UsageError
 from pprl.holder.choices import SuggestHardening
+from pprl.holder.columns import (
+    TEXT,
+    Kind,
+    cleaned,
+    known,
+    looks_like_a_name,
+    names_another,
+    normalisers,
+    placeholders,
+    recognise,
+    recognise_content,
+    share,
+)
 from pprl.holder.families import draw_dwellings, holds_families, whole_dwellings
-from pprl.holder.normalize import NORMALISERS, digits_only, postcode_nl, trim
+from pprl.holder.normalize import NORMALISERS, trim
 from pprl.holder.profiles import (
     MASK,
     STRONG,
@@ -36,18 +49,17 @@ from pprl.holder.profiles import (
     preset,
     setting_lines,
 )
-from pprl.holder.records import CsvFormat, Records, column_names, read_batches
+from pprl.holder.records import CsvFormat, Records, column_names, read_batches, require_columns
 from pprl.holder.schema import Schema
 from pprl.holder.values import as_text
+from pprl.tables.arguments import argument
 
 EXPECTED_BITS = 400
 """Insertions a record into a plain CLK of 1,024 bits: fills about 0.3 of it."""
 ADDRESS_SHARE = 0.37
 _SAMPLE = 200_000
 _SAME = 0.9
-_NUMBERED = 0.3
 _PLACEHOLDER = 0.05
-_NAME = ("compose", "fold_case", "strip_accents", "letters_only")
 _OWN = frozenset(
     ("first name", "middle name", "initials", "date", "year of birth", "part of a birth date")
 )
@@ -58,119 +70,6 @@ SHARED = (
     "what is a person's own (first name,\n# birth date) weighs more than what a family shares "
     "(surname, address)."
 )
-
-
-@dataclass(frozen=True)
-class Kind:
-    """A kind of field: how its columns are called, cleaned and cut."""
-
-    label: str
-    pattern: str
-    normalise: tuple[str, ...]
-    tokens: str
-    address: bool = False
-
-
-_BIGRAMS = '{ type = "ngram", n = 2 }'
-_POSITIONAL = '{ type = "ngram", n = 2, positional = true }'
-_EXACT = '{ type = "exact" }'
-
-# The first kind whose pattern is found in a column's name is taken.
-KINDS = (
-    Kind(
-        "date",
-        r"birth.?(da(te|y$)|dt\b)|date.?of.?birth|\bdo ?b\b|geb(oorte|urts)?.?dat"
-        r"|date.?(de.?)?naiss|fecha.?(de.?)?nac",
-        (),
-        _POSITIONAL,
-    ),
-    Kind(
-        "year of birth",
-        r"(birth|geboorte).?(year|jaar)|year.?of.?birth|\byob\b",
-        ("digits_only",),
-        _POSITIONAL,
-    ),
-    Kind(
-        "part of a birth date",
-        r"(birth|geboorte).?(day|dag|month|maand)|(day|month).?of.?birth",
-        ("digits_only",),
-        _EXACT,
-    ),
-    Kind(
-        "place of birth",
-        r"(birth|geboorte).?(place|plaats|town|city)|place.?of.?birth",
-        _NAME,
-        _BIGRAMS,
-    ),
-    Kind("sex", r"\b(sexe?|sexo|gender|geslacht|geschlecht)\b", ("sex_code",), _EXACT),
-    Kind("e-mail", r"e.?mail", ("email",), _BIGRAMS, address=True),
-    Kind(
-        "telephone",
-        r"phone|\btel\b|telefo|mobiel|mobile",
-        ("digits_only",),
-        _POSITIONAL,
-        address=True,
-    ),
-    Kind(
-        "postcode",
-        r"post.?code|zip|postal|\bplz\b|postleit",
-        ("fold_case", "alphanumeric"),
-        _POSITIONAL,
-        address=True,
-    ),
-    Kind(
-        "house number",
-        r"(street|house|huis|haus).?(number|nummer|num|no|nr)\b",
-        ("fold_case", "alphanumeric"),
-        _POSITIONAL,
-        address=True,
-    ),
-    Kind(
-        "street",
-        r"street|stra(at|sse|ße)|\baddr|address|adres|\broad\b|\brue\b|\bcalle\b",
-        _NAME,
-        _BIGRAMS,
-        address=True,
-    ),
-    Kind(
-        "city",
-        r"\bcity|town\b|suburb|woonplaats|\bplaats\b|gemeente|municipality|wohnort|\bort\b"
-        r"|\bville\b|ciudad",
-        _NAME,
-        _BIGRAMS,
-        address=True,
-    ),
-    Kind("state", r"\bstate\b|province|provincie|county", _NAME, _BIGRAMS, address=True),
-    Kind("middle name", r"middle.?(name|initial)|tussenvoegsel", _NAME, _BIGRAMS),
-    Kind("initials", r"initial|voorletter", ("strip_accents", "initials"), _BIGRAMS),
-    Kind(
-        "first name",
-        r"(given|first|fore).?name|voorna|roepnaam|\bfname\b|^first$|vorname|pr[eé]nom|\bnombre",
-        _NAME,
-        _BIGRAMS,
-    ),
-    Kind(
-        "surname",
-        r"(sur|last|family|maiden|birth|partner).?name|achterna|(geboorte|familie|partner).?naam"
-        r"|\blname\b|^last$|nachname|familienname|\bnom\b|apellido",
-        _NAME,
-        _BIGRAMS,
-    ),
-    Kind("name", r"\bnaam\b|\bname\b|full.?name", _NAME, _BIGRAMS),
-)
-
-_OTHERS = (
-    r"hospital|ziekenhuis|clinic|\bward\b|practice|praktijk|\bgp\b|huisarts|doctor|physician"
-    r"|company|employer|werkgever|school|\bkin\b|insurer|\bfile\b|product|\bdrug\b"
-)
-"""Of whom a name is not the person's."""
-
-_ABOUT = (
-    r"\b(type|status|verified|consent|flag|source|quality|marital|language|count|updated|valid)\b"
-)
-"""What is said about a value and is not the value."""
-
-_NUMBERS = r"\b(bsn|ssn|nhs)\b|burgerservice|soc.?sec|national.?id|nhs.?n|insurance|polis"
 
 
 @dataclass(frozen=True)
@@ -187,6 +86,7 @@ class Suggestion:
         commonest: Share of the commonest value.
         year: Which characters are a year of birth (4 or -4); None if none are.
         bits: Bits to insert, ``bits_per_feature``.
+        missing: Values that are far too frequent, ``missing_codes``.
     """
 
     column: str
@@ -198,6 +98,7 @@ class Suggestion:
     commonest: float
     year: int | None = None
     bits: int = 0
+    missing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -205,16 +106,16 @@ class Study:
     """What was found in the columns of one holder's file.
 
     Attributes:
-        columns: All columns of the file.
         found: The fields to encode; their ``bits`` are not shared out yet.
+        left_out: The other columns, and why.
         records: Number of records of the file.
         sample: The columns of ``found`` as text, of every record or an even sample of a large
             file.
         families: Whether people of the file share addresses.
     """
 
-    columns: tuple[str, ...]
     found: tuple[Suggestion, ...]
+    left_out: Mapping[str, str]
     records: int
     sample: pa.Table
     families: bool
@@ -225,9 +126,15 @@ def suggest_schema(
     *,
     name: str = "suggested",
     hardening: SuggestHardening = "default",
+    fields: Sequence[str] | None = None,
     csv_format: CsvFormat | None = None,
 ) -> str:
-    """Write a starting schema for the columns of a file or table, as commented TOML.
+    r"""Write a starting schema for the columns of a file or table, as commented TOML.
+
+        >>> import pandas as pd
+        >>> people = pd.DataFrame({"surname": ["Bos", "Vos"], "born": ["1950-01-31", "1961-03-01"]})
+        >>> 'normalise = ["date_dmy"]' in suggest_schema(people)
+        True
 
     The hardening is a preset. `pprl.suggest_schema` and ``pprl schema suggest`` calibrate it by
     attacks on the file itself.
@@ -237,49 +144,73 @@ def suggest_schema(
         name: The schema's name.
         hardening: ``default``, ``strong``, ``salted`` (see `pprl.holder.profiles`); ``fields`` (a
             plain filter for each field) and ``none`` (one plain CLK) protect least.
+        fields: The columns to take, whatever they are called; by default those that are
+            recognised.
         csv_format: Delimiter and encoding of a CSV file.
 
     Raises:
         UsageError: No column is recognised as identifying a person.
+        MissingColumn: A column of ``fields`` is not there.
         EmptyInput: There are no records, or no recognised column has a value.
     """
     if hardening not in get_args(SuggestHardening):
         raise UsageError(
             f"hardening must be one of {get_args(SuggestHardening)}, not {hardening!r}."
         )
-    study = study_columns(data, csv_format)
+    study = study_columns(data, fields, csv_format)
     return write_schema(study, name, hardening_of(hardening, study))
 
 
-def study_columns(data: Records, csv_format: CsvFormat | None = None) -> Study:
+def study_columns(
+    data: Records, fields: Sequence[str] | None = None, csv_format: CsvFormat | None = None
+) -> Study:
     """Find the columns that identify people, and measure them.
+
+    Args:
+        data: What `pprl.encode` takes. Of large data an even sample is read.
+        fields: The columns to take, whatever they are called; by default those that are
+            recognised.
+        csv_format: Delimiter and encoding of a CSV file.
 
     Raises:
         UsageError: No column is recognised as identifying a person.
+        MissingColumn: A column of ``fields`` is not there.
         EmptyInput: There are no records, or no recognised column has a value.
     """
+    if isinstance(fields, str):
+        raise UsageError(f"fields takes a list of columns, not the text {fields!r}.")
     columns = column_names(data, csv_format)
-    recognised = {column: kind for column in columns if (kind := recognise(column))}
-    if not recognised:
-        raise UsageError(
-            "no column is recognised as a name, birth date, sex, address or contact. Write the "
-            "schema by hand, or rename columns (surname, given_name, date_of_birth, sex, postcode)."
+    if fields is not None:
+        require_columns(fields, columns, "the data")
+    sample, records = _sample(data, columns if fields is None else list(fields), csv_format)
+    kinds, left_out = _kinds(sample, fields is not None)
+    if fields is not None:
+        left_out = (
+            dict.fromkeys((c for c in columns if c not in fields), "not asked for") | left_out
         )
-    sample, records = _sample(data, list(recognised), csv_format)
+    if not kinds:
+        raise UsageError(
+            "no column is recognised as a name, birth date, sex, address or contact. Name the "
+            f"columns to take ({argument('fields')}), or rename them (surname, given_name, "
+            f"date_of_birth, sex, postcode)."
+        )
     found: list[Suggestion] = []
-    for column, kind in recognised.items():
+    for column, kind in kinds.items():
         measured = _measure(sample.column(column).combine_chunks(), column, kind)
-        if (
-            measured
-            and measured.distinct > 1
-            and not any(_says_the_same(measured, other, sample) for other in found)
-        ):
+        if measured is None:
+            left_out[column] = "empty"
+        elif measured.distinct < 2:
+            left_out[column] = "the same for all"
+        elif twin := next((one for one in found if _says_the_same(measured, one, sample)), None):
+            left_out[column] = f"says the same as {twin.column!r}"
+        else:
             found.append(measured)
     if not found:
         raise EmptyInput("no recognised column has different values.")
     sample = sample.select([one.column for one in found])
     families = holds_families(sample, dwelling_of(found))
-    return Study(tuple(columns), tuple(found), records, sample, families)
+    in_order = {one: left_out[one] for one in columns if one in left_out}
+    return Study(tuple(found), in_order, records, sample, families)
 
 
 def dwelling_of(found: Sequence[Suggestion]) -> list[str]:
@@ -346,17 +277,44 @@ def write_schema(
     return text
 
 
-def recognise(column: str) -> Kind | None:
-    """Tell from its name what kind of field a column is; None if it is no identifier."""
-    words = re.sub(r"([a-z])([A-Z])", r"\1 \2", column).lower()
-    words = re.sub(r"[_\W]+", " ", words).strip()
-    never = (_NUMBERS, _OTHERS, _ABOUT, r"\b(id|key|uuid|hash|entity)\b")
-    if any(re.search(pattern, words) for pattern in never):
-        return None
-    kind = next((kind for kind in KINDS if re.search(kind.pattern, words)), None)
-    # Of another date than that of birth: since when somebody lives there.
-    other_date = kind is not None and kind.address and re.search(r"\b(date|datum|since)\b", words)
-    return None if other_date else kind
+def _kinds(sample: pa.Table, asked: bool) -> tuple[dict[str, Kind], dict[str, str]]:
+    """Recognise columns by name, and by content where no name says it."""
+    kinds: dict[str, Kind] = {}
+    left_out: dict[str, str] = {}
+    by_name = {name: recognise(name) for name in sample.column_names}
+    named = {kind.label for kind in by_name.values() if kind}
+    for name, by in by_name.items():
+        values = sample.column(name).combine_chunks()
+        kind = by
+        if kind is not None and kind.label == "date" and not asked and _is_no_date(values):
+            left_out[name] = "by its name a birth date, and its values are none"
+            continue
+        if kind is None and (asked or not names_another(name)):
+            content = recognise_content(values)
+            if content is not None and (asked or content.label not in named):
+                kind = content
+        if kind is None and asked:
+            kind = TEXT
+        if kind is not None:
+            kinds[name] = kind
+        elif names_another(name):
+            left_out[name] = "a number to compare exactly, or not of the person"
+        elif looks_like_a_name(values):
+            left_out[name] = "not recognised; its values look like names"
+        else:
+            left_out[name] = "not recognised"
+    return kinds, left_out
+
+
+def _is_no_date(values: pa.StringArray) -> bool:
+    """Tell whether hardly a value can be read as a date, in either order."""
+    there = known(values).slice(0, _LOOKED_AT)
+    read = max(share(NORMALISERS[name](there)) for name in ("date_dmy", "date_mdy"))
+    return len(there) > 0 and read < _FEW_DATES
+
+
+_LOOKED_AT = 10_000
+_FEW_DATES = 0.3
 
 
 def allocate(found: Sequence[Suggestion], setting: Setting | None = None) -> list[Suggestion]:
@@ -408,24 +366,18 @@ def _says_the_same(one: Suggestion, other: Suggestion, sample: pa.Table) -> bool
     """Tell whether a column is another of its kind over again, say a date in another form."""
     if one.kind != other.kind:
         return False
-    each = [
-        _cleaned(sample.column(of.column).combine_chunks(), of.normalise) for of in (one, other)
-    ]
+    each = [cleaned(sample.column(of.column).combine_chunks(), of.normalise) for of in (one, other)]
     equal = pc.mean(pc.fill_null(pc.equal(*each), False)).as_py() or 0.0
     return bool(equal >= _SAME * one.filled)
 
 
-def _cleaned(values: pa.StringArray, normalise: tuple[str, ...]) -> pa.StringArray:
-    cleaned = trim(values)
-    for name in normalise:
-        cleaned = NORMALISERS[name](cleaned)
-    return pc.if_else(pc.equal(cleaned, ""), None, cleaned)
-
-
 def _measure(values: pa.StringArray, column: str, kind: Kind) -> Suggestion | None:
-    normalise = _normalisers(values, kind)
-    cleaned = _cleaned(values, normalise)
-    present = cleaned.drop_null()
+    normalise = normalisers(values, kind)
+    missing = placeholders(values, kind)
+    if missing:
+        tidy = trim(values)
+        values = pc.if_else(pc.is_in(tidy, pa.array(missing)), None, values)
+    present = cleaned(values, normalise).drop_null()
     if not len(present):
         return None
     counts = pc.value_counts(present).field("counts").to_numpy(zero_copy_only=False)
@@ -438,6 +390,7 @@ def _measure(values: pa.StringArray, column: str, kind: Kind) -> Suggestion | No
         entropy=renyi_entropy(counts.astype(float)),
         commonest=float(counts.max() / counts.sum()),
         year=_year(present) if kind.label in ("date", "year of birth") else None,
+        missing=missing,
     )
 
 
@@ -461,39 +414,6 @@ def renyi_entropy(counts: np.ndarray) -> float:
     pairs = max(total * (total - 1), 1.0)
     same = max(float((counts * (counts - 1)).sum()), 1.0)
     return max(0.0, -math.log2(min(1.0, same / pairs)))
-
-
-def _normalisers(values: pa.StringArray, kind: Kind) -> tuple[str, ...]:
-    """Decide by content where the name of a column does not say enough."""
-    present = _cleaned(values, ()).drop_null()
-    if not len(present):
-        return kind.normalise
-    if kind.label == "postcode" and _share(postcode_nl(present)) > 0.9:
-        return ("postcode_nl",)
-    if kind.label == "sex" and _share(NORMALISERS["sex_code"](present)) < 0.5:
-        return ("fold_case",)
-    if kind.label == "date":
-        digits = pc.utf8_length(digits_only(present))
-        if pc.mean(pc.less(digits, 6)).as_py() > 0.5:
-            return ("fold_case",)
-        return ("date_mdy",) if _month_first(present) else ("date_dmy",)
-    numbered = pc.mean(pc.match_substring_regex(present, r"\d")).as_py()
-    if kind.label == "street" and numbered > _NUMBERED:
-        return tuple("words_only" if name == "letters_only" else name for name in kind.normalise)
-    return kind.normalise
-
-
-def _month_first(dates: pa.StringArray) -> bool:
-    """Tell from days above 12 whether dates with the year last begin with the month."""
-    first, second = (
-        pc.sum(pc.match_substring_regex(dates, rf"^{before}(?:1[3-9]|2\d|3[01])\D{after}\d{{4}}\b"))
-        for before, after in (("", r"\d\d?\D"), (r"\d\d?\D", ""))
-    )
-    return bool((second.as_py() or 0) > (first.as_py() or 0))
-
-
-def _share(values: pa.StringArray) -> float:
-    return 1.0 - float(values.null_count) / max(len(values), 1)
 
 
 def _role(one: Suggestion) -> Role:
@@ -531,13 +451,11 @@ def _lines(
         yield f"presence_mask = true    # {MASK}"
     else:
         yield from field_lines()
-    taken = {one.column for one in found}
-    left_out = [column for column in study.columns if column not in taken]
+    left_out = study.left_out
     if left_out:
         yield ""
-        yield "# Left out, because not recognised, empty, the same for all, or a number to compare"
-        yield "# exactly:"
-        yield from (f"#   {json.dumps(column)}" for column in left_out)
+        yield "# Left out:"
+        yield from (f"#   {json.dumps(column)}: {why}" for column, why in left_out.items())
     for what, labels in (("surname", {"surname", "name"}), ("birth date", {"date"})):
         if not labels & {one.kind.label for one in found}:
             yield f"# No column was taken for a {what}. Is there one under another name?"
@@ -549,6 +467,9 @@ def _lines(
         yield f"name = {json.dumps(one.column)}"
         if one.normalise:
             yield f"normalise = {json.dumps(list(one.normalise))}"
+        if one.missing:
+            yield "# Far too frequent to be anybody's own: texts that stand for unknown."
+            yield f"missing_codes = {json.dumps(list(one.missing), ensure_ascii=False)}"
         yield f"tokens = {one.kind.tokens}"
         yield f"bits_per_feature = {one.bits}"
     if setting is not None:

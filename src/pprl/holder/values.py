@@ -12,10 +12,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pprl.errors import InvalidValues
-from pprl.holder.formats import canonical
+from pprl.holder.absent import means_nothing
+from pprl.holder.formats import canonical, latest_date
+from pprl.holder.letters import plain_marks
 from pprl.holder.normalize import NORMALISERS, trim
-from pprl.holder.schema import DateFormat, Field, StringFormat
+from pprl.holder.schema import DateFormat, EnumFormat, Field, StringFormat
+from pprl.tables.text import calendar_dates, plain_text
 
 
 @dataclass(frozen=True)
@@ -27,11 +29,13 @@ class Texts:
         values: (v,) the texts that are encoded; distinct, but for some that only a
             rewriting without normalisers made equal.
         problems: For each raw value that breaks the field's rules: the rows, and why.
+        dropped: Values that are there and were taken for missing: the rows, and why.
     """
 
     rows: np.ndarray
     values: pa.StringArray
     problems: tuple[tuple[np.ndarray, str], ...]
+    dropped: tuple[tuple[np.ndarray, str], ...] = ()
 
 
 def as_text(column: pa.Array, field: Field | None = None) -> pa.StringArray:
@@ -46,34 +50,13 @@ def as_text(column: pa.Array, field: Field | None = None) -> pa.StringArray:
     kind = column.type
     if pa.types.is_dictionary(kind):
         return as_text(column.dictionary_decode(), field)
-    if pa.types.is_string(kind):
-        return column
-    if pa.types.is_large_string(kind) or pa.types.is_string_view(kind) or pa.types.is_null(kind):
-        return column.cast(pa.string())
-    if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
-        return _pad(_float_text(column), field)
-    if pa.types.is_integer(kind):
-        return _pad(column.cast(pa.string()), field)
-    if pa.types.is_boolean(kind):
-        return column.cast(pa.string())
+    if pa.types.is_floating(kind) or pa.types.is_decimal(kind) or pa.types.is_integer(kind):
+        return _pad(plain_text(column), field)
     if pa.types.is_date(kind) or pa.types.is_timestamp(kind):
         format_ = field.format.format if field and isinstance(field.format, DateFormat) else None
-        return pc.strftime(column, format_ or "%Y-%m-%d")
-    name = f"field {field.name!r}" if field else "the column"
-    raise InvalidValues(f"{name} has type {kind}, which is not text, a number or a date.")
-
-
-def _float_text(column: pa.Array) -> pa.StringArray:
-    values = column.to_numpy(zero_copy_only=False)
-    texts: list[str | None] = []
-    for value, valid in zip(values, column.is_valid().to_pylist(), strict=True):
-        if not valid or value != value:
-            texts.append(None)
-        elif abs(value) < 1e18 and value == int(value):
-            texts.append(str(int(value)))
-        else:
-            texts.append(str(value))
-    return pa.array(texts, pa.string())
+        dates = calendar_dates(column) if pa.types.is_timestamp(kind) else column
+        return pc.strftime(dates, format_ or "%Y-%m-%d")
+    return plain_text(column, f"field {field.name!r}" if field else "the column")
 
 
 def _pad(texts: pa.StringArray, field: Field | None) -> pa.StringArray:
@@ -94,12 +77,15 @@ def distinct_texts(column: pa.Array, field: Field, *, verbatim: bool, validate: 
     written = as_text(column, field)
     # To clkhash a missing value is the empty cell of a CSV file.
     encoded = pc.dictionary_encode(pc.fill_null(written, "") if verbatim else written)
-    cleaned = encoded.dictionary if verbatim else _clean(encoded.dictionary, field)
+    cleaned, why = (encoded.dictionary, {}) if verbatim else _clean(encoded.dictionary, field)
     texts, reasons = canonical(cleaned, field, verbatim=verbatim, validate=validate)
+    if isinstance(field.format, DateFormat) and not verbatim and not field.format.future:
+        texts = _not_in_future(texts, field.format, why)
     rows = pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False)
     problems = tuple((np.flatnonzero(rows == at), reason) for at, reason in sorted(reasons.items()))
+    dropped = _by_reason(rows, why, len(texts))
     texts = pc.if_else(pc.equal(texts, ""), None, texts)
-    if field.normalise:
+    if field.normalise or field.values:
         # Cleaning made distinct values equal, perhaps many.
         again = pc.dictionary_encode(texts)
         numbers, texts = pc.fill_null(again.indices, -1), again.dictionary
@@ -109,15 +95,80 @@ def distinct_texts(column: pa.Array, field: Field, *, verbatim: bool, validate: 
         renumber = np.where(there, np.cumsum(there) - 1, -1)
         texts = pc.drop_null(texts)
     else:
-        return Texts(rows, texts, problems)
-    return Texts(np.append(renumber, -1).astype(np.int32)[rows], texts, problems)
+        return Texts(rows, texts, problems, dropped)
+    renumbered = np.append(renumber, -1).astype(np.int32)[rows]
+    return Texts(renumbered, texts, problems, dropped)
 
 
-def _clean(values: pa.StringArray, field: Field) -> pa.StringArray:
-    cleaned = trim(values)
+def _by_reason(
+    rows: np.ndarray, why: dict[int, str], values: int
+) -> tuple[tuple[np.ndarray, str], ...]:
+    """Return the rows of each reason for which distinct values were dropped."""
+    if not why:
+        return ()
+    names = sorted(set(why.values()))
+    number = np.full(values + 1, -1, np.int32)
+    number[list(why)] = [names.index(reason) for reason in why.values()]
+    of_row = number[rows]
+    return tuple((np.flatnonzero(of_row == at), reason) for at, reason in enumerate(names))
+
+
+def _not_in_future(
+    texts: pa.StringArray, format_: DateFormat, why: dict[int, str]
+) -> pa.StringArray:
+    """Make dates after today missing; YYYYMMDD and its beginnings sort as text."""
+    late = pc.greater(texts, f"{latest_date(format_):%Y%m%d}")
+    if not pc.any(late).as_py():
+        return texts
+    for at in np.flatnonzero(pc.fill_null(late, False).to_numpy(zero_copy_only=False)).tolist():
+        why[at] = "is a date in the future"
+    return pc.if_else(late, None, texts)
+
+
+def _clean(values: pa.StringArray, field: Field) -> tuple[pa.StringArray, dict[int, str]]:
+    """Clean distinct values; say for each that is taken for missing why."""
+    why: dict[int, str] = {}
+    tidy = trim(plain_marks(values))
+    cleaned = tidy
+    if field.values:
+        cleaned = _mapped(cleaned, field.values)
     if field.missing_codes:
         absent = pc.is_in(cleaned, pa.array(field.missing_codes, pa.string()))
         cleaned = pc.if_else(absent, None, cleaned)
+        _note(why, tidy, cleaned, "is one of the schema's missing_codes")
+    if not field.keep_unknown and not isinstance(field.format, EnumFormat):
+        absent = means_nothing(cleaned)
+        if pc.any(absent).as_py():
+            cleaned = pc.if_else(absent, None, cleaned)
+            _note(why, tidy, cleaned, "means that nothing is known")
+    gone = _gone(cleaned) if field.normalise else 0
     for name in field.normalise:
+        before = cleaned
         cleaned = NORMALISERS[name](cleaned)
-    return cleaned
+        if (now := _gone(cleaned)) > gone:
+            _note(why, before, cleaned, f"cannot be read by {name}")
+            gone = now
+    return cleaned, why
+
+
+def _mapped(values: pa.StringArray, meanings: dict[str, str]) -> pa.StringArray:
+    place = pc.index_in(values, pa.array(list(meanings), pa.string()))
+    return pc.coalesce(pa.array(list(meanings.values()), pa.string()).take(place), values)
+
+
+def _gone(values: pa.StringArray) -> int:
+    """Count the values that are null or empty."""
+    if not len(values):
+        return 0
+    ends = np.frombuffer(values.buffers()[1], np.int32)[values.offset :][: len(values) + 1]
+    # A null has no bytes either.
+    return max(int((np.diff(ends) == 0).sum()), int(values.null_count))
+
+
+def _note(why: dict[int, str], before: pa.StringArray, after: pa.StringArray, reason: str) -> None:
+    """Note the places that had a value before and have none after."""
+    had = pc.fill_null(pc.not_equal(before, ""), False)
+    has = pc.fill_null(pc.not_equal(after, ""), False)
+    lost = pc.and_(had, pc.invert(has)).to_numpy(zero_copy_only=False)
+    for at in np.flatnonzero(lost).tolist():
+        why.setdefault(at, reason)

@@ -14,8 +14,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pprl.errors import PprlWarning, UsageError
-from pprl.exchange.encodings import EncodingInfo, Encodings, check_compatible, warn_absent_fields
+from pprl.exchange.encodings import EncodingInfo, check_compatible, warn_absent_fields
 from pprl.exchange.links import Clusters
+from pprl.exchange.opening import Encoded, opened
 from pprl.linkage.advice import FEW, VAGUE
 from pprl.linkage.candidates.blocking import Blocking, BlockingReport
 from pprl.linkage.candidates.exhaustive import MAX_PAIRS, Progress, check_threshold, scored_pairs
@@ -169,7 +170,7 @@ class ClusterResult:
 
 
 def cluster(
-    *files: Encodings,
+    *given: Encoded,
     threshold: float | Literal["auto"] | Criterion = "auto",
     deduplicated: bool | Collection[str] = True,
     rule: RuleChoice = "auto",
@@ -184,7 +185,7 @@ def cluster(
     The files are compared with each other and, unless deduplicated, with themselves.
 
     Args:
-        files: Encodings made with one schema and key, each under a holder's name of its own.
+        *given: Encodings made with one schema and key, each under a holder's name of its own.
         threshold: ``auto`` finds it: where no file repeats a person from pairs within the
             files, as for two (`pprl.linkage.decision.several`), else from the shape of the
             similarities (`pprl.linkage.decision.with_duplicates`). Or a Dice similarity, 0 to 1;
@@ -199,8 +200,8 @@ def cluster(
             ``average``.
         blocking: A value of `pprl.linkage.blocking`; without it every pair is compared.
         against: The clusters of an earlier delivery. Its records, among those of
-            ``files``, are not compared with each other again, unless ``auto`` has to learn from
-            all files without duplicates; its cluster ids are kept.
+            the files given, are not compared with each other again, unless ``auto`` has to learn
+            from all files without duplicates; its cluster ids are kept.
         workers: Threads; all processors by default. The result does not depend on it.
         max_pairs: Stop with an error when more pairs than this reach a similarity; there is no
             limit to the pairs that are weighed, some twenty a record and one more for each file.
@@ -212,6 +213,7 @@ def cluster(
         IncompatibleEncodings: Different schemas, keys or lengths.
         TooManyPairs: More than ``max_pairs`` pairs reach the threshold.
     """
+    files = tuple(opened(one) for one in given)
     check_rule(rule)
     if threshold != "auto" and not isinstance(threshold, Criterion):
         check_threshold(threshold)
@@ -284,7 +286,7 @@ def cluster(
 
 
 def dedupe(
-    a: Encodings,
+    a: Encoded,
     *,
     threshold: float | Literal["auto"] = "auto",
     rule: RuleChoice = "auto",

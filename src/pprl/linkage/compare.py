@@ -6,9 +6,10 @@ from os import PathLike
 
 import pyarrow.parquet as pq
 
-from pprl.exchange.encodings import Encodings, check_compatible
+from pprl.exchange.encodings import check_compatible
 from pprl.exchange.files import whole_file
 from pprl.exchange.links import SCHEMA, Links
+from pprl.exchange.opening import Encoded, opened
 from pprl.linkage.candidates.blocking import Blocking
 from pprl.linkage.candidates.exhaustive import MAX_PAIRS, Progress, iterate_pairs, scored_pairs
 from pprl.linkage.candidates.in_blocks import blocked_pairs, iterate_blocked
@@ -18,8 +19,8 @@ __all__ = ["MAX_PAIRS", "Progress", "compare", "compare_file"]
 
 
 def compare(
-    a: Encodings,
-    b: Encodings | None = None,
+    a: Encoded,
+    b: Encoded | None = None,
     *,
     threshold: float = 0.0,
     top: int | None = None,
@@ -60,6 +61,7 @@ def compare(
         IncompatibleEncodings: Different schemas, keys or lengths.
         TooManyPairs: More than ``max_pairs`` pairs qualify.
     """
+    a, b = opened(a), None if b is None else opened(b)
     check_compatible([a.info, (b or a).info])
     if blocking is not None:
         pairs, _ = blocked_pairs(
@@ -87,8 +89,8 @@ def compare(
 
 
 def compare_file(
-    a: Encodings,
-    b: Encodings | None,
+    a: Encoded,
+    b: Encoded | None,
     out: str | PathLike[str],
     *,
     threshold: float = 0.0,
@@ -110,6 +112,7 @@ def compare_file(
     Raises:
         OutputExists: There is a file at ``out`` already.
     """
+    a, b = opened(a), None if b is None else opened(b)
     check_compatible([a.info, (b or a).info])
     found = 0
     with whole_file(out) as part, pq.ParquetWriter(part, SCHEMA) as writer:

@@ -14,6 +14,7 @@ import pyarrow as pa
 from pprl.errors import PprlWarning, UsageError
 from pprl.exchange.encodings import EncodingInfo, Encodings, check_compatible, warn_absent_fields
 from pprl.exchange.links import Links
+from pprl.exchange.opening import Encoded, opened
 from pprl.linkage.advice import about_links, give
 from pprl.linkage.assignment import check_matching, match, one_to_one
 from pprl.linkage.candidates.blocking import Blocking, BlockingReport
@@ -132,8 +133,8 @@ class LinkResult:
 
 @overload
 def link(
-    a: Encodings,
-    b: Encodings,
+    a: Encoded,
+    b: Encoded,
     *,
     threshold: float | Literal["auto", "mixture"] = "auto",
     precision: float | None = None,
@@ -147,11 +148,11 @@ def link(
 
 @overload
 def link(
-    a: Encodings,
-    b: Encodings,
-    c: Encodings,
+    a: Encoded,
+    b: Encoded,
+    c: Encoded,
     /,
-    *more: Encodings,
+    *more: Encoded,
     threshold: float | Literal["auto"] = "auto",
     precision: float | None = None,
     matching: Matching = "one-to-one",
@@ -163,9 +164,9 @@ def link(
 
 
 def link(
-    a: Encodings,
-    b: Encodings,
-    *more: Encodings,
+    a: Encoded,
+    b: Encoded,
+    *more: Encoded,
     threshold: float | Literal["auto", "mixture"] = "auto",
     precision: float | None = None,
     matching: Matching = "one-to-one",
@@ -183,7 +184,7 @@ def link(
     one holder and (almost) empty at the other.
 
     Args:
-        a: Encodings of the first holder.
+        a: Encodings of the first holder, or the path of their file.
         b: Encodings of the second holder, made with the same schema and key.
         *more: Encodings of further holders.
         threshold: ``auto`` finds it; with two files from what each file's own neighbours
@@ -207,6 +208,7 @@ def link(
         IncompatibleEncodings: Different schemas, keys or lengths.
         TooManyPairs: More than ``max_pairs`` pairs reach the threshold.
     """
+    a, b, more = opened(a), opened(b), tuple(opened(one) for one in more)
     check_matching(matching)
     check_precision(precision, threshold)
     if more:

@@ -21,10 +21,10 @@ from pprl.exchange.encodings import Encodings
 from pprl.exchange.links import SCHEMA, Links
 from pprl.exchange.secure_job import Answer, Exact, SecureMatching
 from pprl.exchange.shares import Ids, Layout
-from pprl.linkage.match import match
-from pprl.linkage.pairs import Pairs
-from pprl.linkage.similarity import similarity
-from pprl.linkage.threshold import LOCAL_PRECISION
+from pprl.linkage.assignment import match
+from pprl.linkage.candidates.pairs import Pairs
+from pprl.linkage.candidates.similarity import similarity
+from pprl.linkage.local_fdr import LOCAL_PRECISION
 
 _Ints = NDArray[np.int64]
 _CHUNK = 1 << 16

@@ -6,7 +6,15 @@ audit's attacks are run on the file itself, under one setting after the other.
 """
 
 from pprl.evaluation.calibration.calibrate import WITHSTAND, Calibration, calibrate
-from pprl.evaluation.calibration.suggest import suggest_schema
+from pprl.evaluation.calibration.suggest import Suggested, suggest, suggest_schema
 from pprl.evaluation.calibration.trials import Trial
 
-__all__ = ["WITHSTAND", "Calibration", "Trial", "calibrate", "suggest_schema"]
+__all__ = [
+    "WITHSTAND",
+    "Calibration",
+    "Suggested",
+    "Trial",
+    "calibrate",
+    "suggest",
+    "suggest_schema",
+]

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from os import PathLike
+from typing import get_args
 
+from pprl.errors import UsageError
 from pprl.evaluation.calibration.calibrate import WITHSTAND, Tell, calibrate
 from pprl.holder.choices import Attacker, SuggestHardening
 from pprl.holder.profiles import Setting, setting_of
@@ -22,6 +26,19 @@ FEWEST = 100
 """With fewer people a share of one in a hundred cannot be counted."""
 
 
+@dataclass(frozen=True)
+class Suggested:
+    """A suggested schema, and what it leaves out.
+
+    Attributes:
+        text: The schema, as commented TOML.
+        left_out: Why, by column.
+    """
+
+    text: str
+    left_out: Mapping[str, str]
+
+
 def suggest_schema(
     data: Records,
     *,
@@ -31,6 +48,7 @@ def suggest_schema(
     known_pairs: int = 0,
     attacker: Attacker = "exact",
     at_least: Schema | str | PathLike[str] | None = None,
+    fields: Sequence[str] | None = None,
     csv_format: CsvFormat | None = None,
     seed: int = 1,
     tell: Tell | None = None,
@@ -53,6 +71,8 @@ def suggest_schema(
         attacker: ``exact``: a list of just these people, without an error. ``population``: a
             list of ten times as many people, one in ten values mistyped.
         at_least: Another holder's suggested schema; the hardening is never lighter than there.
+        fields: The columns to take, whatever they are called; by default those that are
+            recognised.
         csv_format: Delimiter and encoding of a CSV file.
         seed: Of the sample and the attacks.
         tell: Called with what is being done.
@@ -63,6 +83,7 @@ def suggest_schema(
     Raises:
         UsageError: No column is recognised, an option is out of range, or ``at_least`` is not a
             schema of this kind.
+        MissingColumn: A column of ``fields`` is not there.
         EmptyInput: There are no records, or no recognised column has a value.
 
     Examples:
@@ -72,29 +93,67 @@ def suggest_schema(
         >>> "minhash" in text
         True
     """
-    study = study_columns(data, csv_format)
-    least = _setting_in(at_least)
-    usual = hardening_of(hardening, study)
-    if not isinstance(usual, Setting) or hardening == "strong" or withstand is None:
-        if least is not None and isinstance(usual, Setting):
-            usual = usual.stricter(least)
-        return write_schema(study, name, usual)
-    people = people_of_dwellings(data, study, MOST, seed, csv_format)
-    if len(people) < FEWEST:
-        few = f"Not calibrated: {len(people)} people are too few to count one in a hundred."
-        return write_schema(study, name, usual.stricter(least) if least else usual, [few])
-    found = calibrate(
-        study,
-        people,
-        usual,
+    return suggest(
+        data,
+        name=name,
+        hardening=hardening,
         withstand=withstand,
         known_pairs=known_pairs,
         attacker=attacker,
-        at_least=least,
+        at_least=at_least,
+        fields=fields,
+        csv_format=csv_format,
         seed=seed,
         tell=tell,
-    )
-    return write_schema(study, name, found.setting, list(found.remarks()))
+    ).text
+
+
+def suggest(
+    data: Records,
+    *,
+    name: str = "suggested",
+    hardening: SuggestHardening = "default",
+    withstand: float | None = WITHSTAND,
+    known_pairs: int = 0,
+    attacker: Attacker = "exact",
+    at_least: Schema | str | PathLike[str] | None = None,
+    fields: Sequence[str] | None = None,
+    csv_format: CsvFormat | None = None,
+    seed: int = 1,
+    tell: Tell | None = None,
+) -> Suggested:
+    """Do what `suggest_schema` does; return which columns are left out, too."""
+    if hardening not in get_args(SuggestHardening):
+        raise UsageError(
+            f"hardening must be one of {get_args(SuggestHardening)}, not {hardening!r}."
+        )
+    study = study_columns(data, fields, csv_format)
+    least = _setting_in(at_least)
+    usual = hardening_of(hardening, study)
+    remarks: list[str] = []
+    if isinstance(usual, Setting):
+        attacked = hardening != "strong" and withstand is not None
+        people = people_of_dwellings(data, study, MOST, seed, csv_format) if attacked else None
+        if people is None or withstand is None or len(people) < FEWEST:
+            usual = usual.stricter(least) if least else usual
+            if people is not None:
+                remarks = [
+                    f"Not calibrated: {len(people)} people are too few to count one in a hundred."
+                ]
+        else:
+            found = calibrate(
+                study,
+                people,
+                usual,
+                withstand=withstand,
+                known_pairs=known_pairs,
+                attacker=attacker,
+                at_least=least,
+                seed=seed,
+                tell=tell,
+            )
+            usual, remarks = found.setting, list(found.remarks())
+    return Suggested(write_schema(study, name, usual, remarks), study.left_out)
 
 
 def _setting_in(schema: Schema | str | PathLike[str] | None) -> Setting | None:

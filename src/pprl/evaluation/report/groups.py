@@ -15,7 +15,7 @@ from pprl.errors import MissingColumn, RecordIdError, UsageError
 from pprl.evaluation.report.curves import figure
 from pprl.evaluation.report.model import Count, Group, Subgroup
 from pprl.evaluation.report.suppression import two_columns, withhold
-from pprl.evaluation.tables import read_table
+from pprl.evaluation.tables import id_texts, read_table
 
 Groups: TypeAlias = "Mapping[str, pd.DataFrame | str | PathLike[str]]"
 """For a holder, a table or CSV or Parquet file: ``record_id`` and columns of groups."""
@@ -61,7 +61,7 @@ def read_groups(holder: str, given: pd.DataFrame | str | PathLike[str]) -> pd.Da
     ids = table["record_id"]
     if ids.isna().any() or ids.duplicated().any():
         raise RecordIdError(f"the groups of {holder!r} name a record twice or leave out its id.")
-    return table.assign(record_id=ids.astype(str))
+    return table.assign(record_id=id_texts(ids, f"the table of groups of {holder!r}"))
 
 
 def subgroups(holder: str, table: pd.DataFrame, linked: Linked, least: int) -> list[Subgroup]:

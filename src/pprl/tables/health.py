@@ -1,0 +1,171 @@
+"""Patients of FHIR and people of OMOP, as tables with the usual columns.
+
+FHIR ``Patient`` (R4, R5): NDJSON as bulk export writes it, a ``Bundle``, a list, or one resource.
+OMOP CDM 5: the table ``PERSON`` and, where it is there, ``LOCATION``.
+
+| column | FHIR | OMOP |
+|---|---|---|
+| ``id`` | ``id`` | ``person_id`` |
+| ``surname`` | ``name.family``: official, then usual, then the first that is no old one | - |
+| ``given_name`` | ``name.given``, joined with blanks | - |
+| ``birth_surname`` | ``name.family`` of use ``maiden`` | - |
+| ``birth_date`` | ``birthDate`` | ``year``, ``month``, ``day_of_birth`` |
+| ``sex`` | ``gender``, male or female | ``gender_concept_id`` 8507, 8532 |
+| ``street`` | ``address.line``, joined with blanks: home, no old one | ``address_1`` |
+| ``postcode``, ``city`` | ``address.postalCode``, ``city`` | ``zip``, ``city`` |
+| ``phone``, ``email`` | ``telecom.value`` of that system, no old one | - |
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pyarrow as pa
+
+from pprl.errors import EmptyInput, UnreadableFile
+from pprl.tables.columns import require_columns
+from pprl.tables.read import Table, column_names, read_texts
+from pprl.tables.sources import Source
+
+COLUMNS = (
+    "id", "surname", "given_name", "birth_surname", "birth_date", "sex", "street", "postcode",
+    "city", "phone", "email",
+)  # fmt: skip
+
+
+def fhir_patients(where: str) -> pa.Table:
+    """Read the patients of a FHIR file, a row for each; other resources are passed over.
+
+    Args:
+        where: A path or URL of NDJSON, a ``Bundle``, a list of resources, or one ``Patient``.
+
+    Returns:
+        `COLUMNS`, each of text, null where a patient has nothing.
+
+    Raises:
+        UnreadableFile: It is no JSON; the line is named.
+        EmptyInput: There is no patient.
+    """
+    source = Source.at(where)
+    rows = [_patient(one) for one in _resources(source) if one.get("resourceType") == "Patient"]
+    if not rows:
+        raise EmptyInput(f"{source.name} has no resource Patient.")
+    return pa.table(
+        {name: pa.array([row.get(name) for row in rows], pa.string()) for name in COLUMNS}
+    )
+
+
+def omop_people(person: Table, location: Table | None = None) -> pa.Table:
+    """Read OMOP's ``PERSON``, and the addresses of ``LOCATION`` where it is given.
+
+    Args:
+        person: The table ``PERSON``, as `pprl.tables.read` takes it.
+        location: The table ``LOCATION``.
+
+    Returns:
+        ``id, birth_date, sex`` and, with locations, ``street, postcode, city``, of text.
+
+    Raises:
+        MissingColumn: ``person_id``, ``year_of_birth`` or ``gender_concept_id`` is not there.
+    """
+    names = {name.lower(): name for name in column_names(person)}
+    needed = ["person_id", "year_of_birth", "gender_concept_id"]
+    require_columns(needed, list(names), "the table PERSON")
+    frame = read_texts(person).rename(columns=str.lower)
+    empty = frame["person_id"].where(frame["person_id"].isna(), None)
+    month, day = (frame.get(name, empty) for name in ("month_of_birth", "day_of_birth"))
+    two = [one.fillna("0").str.zfill(2).mask(one == "", "00") for one in (month, day)]
+    made = {
+        "id": frame["person_id"],
+        "birth_date": frame["year_of_birth"] + "-" + two[0] + "-" + two[1],
+        "sex": frame["gender_concept_id"].map({"8507": "m", "8532": "f"}),
+    }
+    if location is not None:
+        places = read_texts(location).rename(columns=str.lower)
+        require_columns(["location_id"], list(places.columns), "the table LOCATION")
+        places = places.set_index("location_id")
+        for name, column in (("street", "address_1"), ("postcode", "zip"), ("city", "city")):
+            if column in places.columns and "location_id" in frame.columns:
+                made[name] = frame["location_id"].map(places[column])
+    return pa.table(
+        {name: pa.array(one.where(one.notna(), None), pa.string()) for name, one in made.items()}
+    )
+
+
+def _resources(source: Source) -> Iterator[dict[str, Any]]:
+    with source.open() as file:
+        content = file.read()
+    try:
+        whole = json.loads(content)
+    except (ValueError, RecursionError):
+        yield from _lines(content, source)
+        return
+    if isinstance(whole, dict) and whole.get("resourceType") == "Bundle":
+        whole = [one.get("resource") for one in whole.get("entry", []) if isinstance(one, dict)]
+    for one in whole if isinstance(whole, list) else [whole]:
+        if isinstance(one, dict):
+            yield one
+
+
+def _lines(content: bytes, source: Source) -> Iterator[dict[str, Any]]:
+    for number, line in enumerate(content.splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            one = json.loads(line)
+        except (ValueError, RecursionError):
+            raise UnreadableFile(
+                f"{source.name}: line {number} is not JSON. FHIR comes as one document, or as "
+                f"NDJSON with a resource on each line."
+            ) from None
+        if isinstance(one, dict):
+            yield one
+
+
+def _patient(resource: dict[str, Any]) -> dict[str, str | None]:
+    name = _best(_dicts(resource.get("name")), ("official", "usual", None))
+    maiden = [one for one in _dicts(resource.get("name")) if one.get("use") == "maiden"]
+    address = _best(_dicts(resource.get("address")), ("home", None))
+    gender = resource.get("gender")
+    row = {
+        "id": _text(resource.get("id")),
+        "surname": _text(name.get("family")),
+        "given_name": _joined(name.get("given")),
+        "birth_surname": _text(maiden[0].get("family")) if maiden else None,
+        "birth_date": _text(resource.get("birthDate")),
+        "sex": {"male": "m", "female": "f"}.get(gender) if isinstance(gender, str) else None,
+        "street": _joined(address.get("line")),
+        "postcode": _text(address.get("postalCode")),
+        "city": _text(address.get("city")),
+    }
+    for system in ("phone", "email"):
+        there = [one for one in _dicts(resource.get("telecom")) if one.get("system") == system]
+        row[system] = _text(_best(there, ("home", "mobile", None)).get("value"))
+    return row
+
+
+def _dicts(value: Any) -> list[dict[str, Any]]:
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+
+
+def _best(given: list[dict[str, Any]], uses: tuple[str | None, ...]) -> dict[str, Any]:
+    """Choose the entry of the first use that is there, and else the first that is no old one."""
+    now = [one for one in given if one.get("use") not in ("old", "maiden", "temp")]
+    for use in uses:
+        for one in now:
+            if one.get("use") == use:
+                return one
+    return now[0] if now else {}
+
+
+def _text(value: Any) -> str | None:
+    return value.strip() or None if isinstance(value, str) else None
+
+
+def _joined(value: Any) -> str | None:
+    parts = (
+        [one.strip() for one in value if isinstance(one, str)] if isinstance(value, list) else []
+    )
+    return " ".join(filter(None, parts)) or None
