@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from pprl.linkage.signals import Side, View
 
 import independent
 import pprl
@@ -25,7 +26,6 @@ from pprl.holder.schema import Field
 from pprl.holder.tokens import tokenise
 from pprl.kernels import minhash as kernels
 from pprl.kernels import numbers
-from pprl.linkage.signals import Side, View
 
 GOLDEN = Path(__file__).parent / "golden" / "minhash.json"
 VECTOR = json.loads(GOLDEN.read_text(encoding="utf-8"))
