@@ -654,6 +654,8 @@ def test_joined_columns(at_home: Path, key: LinkageKey) -> None:
     made, said = quiet(apart, schema, key, columns=columns)
     assert not said
     np.testing.assert_array_equal(made.clks, quiet(HELD, schema, key)[0].clks)
+    nobody = apart.assign(prefix=["van", None, ""], last=["onbekend", None, "NULL"])
+    assert quiet(nobody, schema, key, columns=columns)[0].info.present["name"] == 0.0
     gaps = apart.assign(m=[1, None, 1], d=["31", "31", None])
     lacking = quiet(gaps, schema, key, columns=columns)[0]
     written = HELD.assign(born=["31-01-1950", "", "00-01-1950"])

@@ -78,7 +78,9 @@ def test_secrets_that_can_be_guessed_are_refused(what: str, tmp_path: Path) -> N
     ):
         with pytest.raises(LinkageKeyError, match="guessed") as caught:
             take(secret)
-        assert not any(word in str(caught.value) for word in secret.decode("latin-1").split())
+        # Short words stand in the message by themselves.
+        words = [word for word in secret.decode("latin-1").split() if len(word) > 5]
+        assert not any(word in str(caught.value) for word in words)
         assert caught.value.__cause__ is None
     with pytest.warns(PprlWarning, match="guessed"):
         key = pprl.LinkageKey.from_secret(secret, allow_weak=True)

@@ -10,6 +10,9 @@ from os import PathLike
 from pprl.errors import PprlWarning, UnreadableFile
 
 _LONGEST = 64 << 10
+SEVERAL_LINES = "a text of several lines, as a table is"
+"""What `kind_of_key` says of such a text; a clkhash secret may be one, though a weak one."""
+
 _KINDS = {
     b"pprl1-": "a linkage key",
     b"pprl-pseudonyms1-": "a pseudonym key",
@@ -81,5 +84,5 @@ def kind_of_key(content: bytes) -> str | None:
         if content.startswith(start):
             return kind
     if b"\n" in content or b"\r" in content:
-        return "a text of several lines, as a table is"
+        return SEVERAL_LINES
     return None

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from pprl.errors import LinkageKeyError, UsageError
 from pprl.holder.absent import means_nothing
 from pprl.holder.keys import LinkageKey
+from pprl.holder.normalize import trim
 from pprl.holder.schema import DateFormat, Field, Schema
 from pprl.holder.values import as_text
 from pprl.tables.arguments import argument
@@ -124,10 +125,14 @@ def _is_date(field: Field) -> bool:
 
 
 def _words(parts: Sequence[pa.StringArray]) -> pa.StringArray:
-    """Join texts with blanks; null where none is there."""
+    """Join texts with blanks, those that mean nothing left out; null where none is there."""
     tidy = [pc.utf8_trim_whitespace(one) for one in parts]
-    there = [pc.if_else(pc.or_(pc.equal(one, ""), means_nothing(one)), None, one) for one in tidy]
-    joined = pc.binary_join_element_wise(*there, " ", null_handling="skip")
+    there = [pc.if_else(pc.fill_null(means_nothing(one), True), "", one) for one in tidy]
+    # Arrow leaves out the row where it skips every part, so blanks are taken away afterwards.
+    joined = trim(pc.binary_join_element_wise(*there, " "))
+    # "van" and "onbekend" is nobody called van: the field is missing, and cleaning tells it.
+    nobody = pc.fill_null(means_nothing(tidy[-1]), False)
+    joined = pc.if_else(nobody, tidy[-1], joined)
     return pc.if_else(pc.equal(joined, ""), None, joined)
 
 

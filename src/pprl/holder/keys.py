@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 from pprl.errors import LinkageKeyError, PprlWarning, UnreadableFile
 from pprl.exchange.atomic import write_secret
-from pprl.exchange.key_files import kind_of_key, read_key_file
+from pprl.exchange.key_files import SEVERAL_LINES, kind_of_key, read_key_file
 
 KEY_BYTES = 32
 """Length of a generated key."""
@@ -132,7 +132,7 @@ class LinkageKey:
             if secret is None:
                 raise damaged_key(f"key file {path}")
             return cls._checked(secret, f"key file {path}")
-        if kind is not None:
+        if kind is not None and kind != SEVERAL_LINES:
             del content
             raise LinkageKeyError(
                 f"key file {path} holds {kind}, not a linkage key. Give the file that "
@@ -142,9 +142,11 @@ class LinkageKey:
         if weak and not allow_weak:
             del content
             raise LinkageKeyError(
-                f"key file {path}: what it holds {weak}. Make one with 'pprl keygen'. Random "
-                f"bytes as base64 must be decoded first (base64 -d). To link with encodings "
-                f"that exist: LinkageKey.load(path, allow_weak=True) in Python, then save it."
+                f"key file {path}: what it holds {weak}"
+                + (f" ({kind})" if kind else "")
+                + ". Make one with 'pprl keygen'. Random "
+                "bytes as base64 must be decoded first (base64 -d). To link with encodings "
+                "that exist: LinkageKey.load(path, allow_weak=True) in Python, then save it."
             )
         warnings.warn(
             f"key file {path} is not in the form that 'pprl keygen' writes; it is taken as a "

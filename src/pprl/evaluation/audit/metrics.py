@@ -15,6 +15,7 @@ from pprl.evaluation.audit.structure import (
     progressions,
     runs_of_complement,
 )
+from pprl.evaluation.audit.tuples import light_tuples
 from pprl.exchange.encodings import Encodings, as_words, count_bits
 
 COLUMN_ROWS = 5_000
@@ -23,6 +24,9 @@ WIDEST_SPAN = 4_096
 """Bits up to which spans are measured: the time grows with the third power."""
 SPAN_ROWS = 64
 """Records more than bits: random words so many then span everything but for 2**-64."""
+HALF = 0.02
+"""How far from a half the share of set bits may be where tuples are sought; elsewhere all are
+light."""
 NEIGHBOUR_ROWS = 2_000
 """Records among which neighbours are sought."""
 
@@ -90,6 +94,7 @@ def group_metrics(clks: NDArray[np.uint8], seed: int = 0) -> dict[str, Any]:
         "progressions": progressions(mined, bits),
         "identical": _crowd(sizes),
         "span": _span(clks),
+        "tuples": light_tuples(clks, seed) if abs(counts.mean() / bits - 0.5) < HALF else {},
         "neighbours": _neighbours(sample[:NEIGHBOUR_ROWS]),
         "complement": {
             "columns": complement_columns(dense),
