@@ -14,7 +14,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from pprl.linkage.signals import Side, View
 
 import independent
 import pprl
@@ -26,6 +25,9 @@ from pprl.holder.schema import Field
 from pprl.holder.tokens import tokenise
 from pprl.kernels import minhash as kernels
 from pprl.kernels import numbers
+from pprl.linkage.candidates.pairs import Pairs
+from pprl.linkage.model.compared_pairs import ComparedPairs, Side
+from pprl.linkage.model.comparison_vectors import View
 
 GOLDEN = Path(__file__).parent / "golden" / "minhash.json"
 VECTOR = json.loads(GOLDEN.read_text(encoding="utf-8"))
@@ -485,11 +487,13 @@ def test_what_one_record_lacks_is_made_good_by_the_power_of_similarity() -> None
     lacking = table.assign(born=None)
     made = schema(bits=1 << 14, fields=fields)
     a, b = (pprl.encode(one, made, KEY, id_column="id") for one in (table, lacking))
-    view = View.of(a, b)
+    left, right = Side.of(a), Side.of(b)
+    view = View.of(left, right)
     assert view.power.tolist() == [4.0]
     assert view.decay.tolist() == [0.0]
     rows = np.arange(60)
-    seen = view.features(Side.of(a, view), Side.of(b, view))(rows, rows)
+    pairs = Pairs(rows, rows, np.zeros(60))
+    seen = view.features(ComparedPairs.of(left, right, pairs))
     # The signal itself, and raised for what only one record has.
     assert seen[:, 0].mean() == pytest.approx(0.6**4, abs=0.03)
     assert seen[:, 2].mean() > 3 * seen[:, 0].mean()
