@@ -37,7 +37,9 @@ real_unlink, kept = os.unlink, []
 def unlink(path, *rest, **more):
     try:
         with open(path, "rb") as file:
-            kept.append(file.read())
+            # Not a second name of a file that stays, as a key has while it is written.
+            if os.fstat(file.fileno()).st_nlink == 1:
+                kept.append(file.read())
     except OSError:
         pass
     return real_unlink(path, *rest, **more)
