@@ -96,7 +96,7 @@ def test_known_pairs_name_more(study: Study, people: pa.Table) -> None:
 
 
 def test_a_list_of_many_more_with_errors_names_fewer(study: Study, people: pa.Table) -> None:
-    setting = Setting(3, 2048, families=True)
+    setting = Setting(3, 2048)
     exact = Case(study, people, 0, PeopleList(), 1).attack(setting)
     other = Case(study, people, 0, PeopleList(3, 0.1), 1).attack(setting)
     assert other.listed == len(people)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 import independent
 import pprl
+from conftest import encode_by_id, key_of
 from pprl.errors import SchemaError
 from pprl.holder.hardening import minhash
 from pprl.holder.hardening.minhash import MinHasher, Numbers, Runs, logarithm, race_table, streams
@@ -72,7 +73,7 @@ def bits(encodings: pprl.Encodings) -> NDArray[np.uint8]:
 def test_bits_are_those_of_the_second_implementation() -> None:
     made = pprl.Schema.from_document(VECTOR["schema"])
     assert made.fingerprint == VECTOR["fingerprint"]
-    encoded = pprl.encode(pd.DataFrame(VECTOR["people"]), made, KEY, id_column="id")
+    encoded = encode_by_id(pd.DataFrame(VECTOR["people"]), made, KEY, id_column="id")
     expected = ["".join(row) for row in zip(*VECTOR["clks"].values(), strict=True)]
     assert [row.tobytes().hex() for row in encoded.clks] == expected
     secret = bytes.fromhex(VECTOR["key"])
@@ -342,10 +343,10 @@ def test_neither_threads_nor_bounds_on_memory_matter(monkeypatch: pytest.MonkeyP
     names = ["".join(rng.choice(list("abcdefgh"), 6)) for _ in range(300)]
     table = people([(a, b, None) for a, b in zip(names, reversed(names), strict=True)])
     made = schema(bits=192)
-    expected = pprl.encode(table, made, KEY, id_column="id", workers=1)
-    again = pprl.encode(table, made, KEY, id_column="id", workers=3)
+    expected = encode_by_id(table, made, KEY, id_column="id", workers=1)
+    again = encode_by_id(table, made, KEY, id_column="id", workers=3)
     monkeypatch.setattr(minhash, "AT_ONCE", 1 << 14)
-    split = pprl.encode(table, made, KEY, id_column="id")
+    split = encode_by_id(table, made, KEY, id_column="id")
     np.testing.assert_array_equal(expected.clks, again.clks)
     np.testing.assert_array_equal(expected.clks, split.clks)
     assert expected.info.self_test == split.info.self_test
@@ -378,7 +379,7 @@ def test_groups_fields_and_keys_have_bits_of_their_own() -> None:
     made = schema(bits=1024, fields=fields, groups=groups)
     table = pd.DataFrame({"id": ["1", "2"], "surname": ["jansen", None], "given": [None, "jansen"]})
     first = bits(pprl.encode(table, made, KEY, id_column="id")).reshape(4, 1024)
-    other = bits(pprl.encode(table, made, pprl.LinkageKey(b"o" * 32), id_column="id"))
+    other = bits(pprl.encode(table, made, key_of(b"o" * 32), id_column="id"))
     every = np.concatenate([first, other.reshape(4, 1024)])
     for i in range(8):
         for j in range(i):
@@ -389,7 +390,7 @@ def test_records_without_tokens_in_a_group_match_nothing() -> None:
     made = schema(groups=GROUPS)
     rows: list[tuple[str | None, ...]] = [("jansen", "anna", "1950"), (None, None, "1950")]
     rows += [("jansen", "anna", None), (None, None, None), ("jansen", "anna", "1950")]
-    encoded = pprl.encode(people(rows), made, KEY, id_column="id")
+    encoded = encode_by_id(people(rows), made, KEY, id_column="id")
     one, two = encoded.clks[:, :16], encoded.clks[:, 16:]
     assert one.any(axis=1).tolist() == [True, False, True, False, True]
     assert two.any(axis=1).tolist() == [True, True, False, False, True]
@@ -486,7 +487,7 @@ def test_what_one_record_lacks_is_made_good_by_the_power_of_similarity() -> None
     table = pd.DataFrame({"id": names, "surname": names, "born": names[::-1]})
     lacking = table.assign(born=None)
     made = schema(bits=1 << 14, fields=fields)
-    a, b = (pprl.encode(one, made, KEY, id_column="id") for one in (table, lacking))
+    a, b = (encode_by_id(one, made, KEY, id_column="id") for one in (table, lacking))
     left, right = Side.of(a), Side.of(b)
     view = View.of(left, right)
     assert view.power.tolist() == [4.0]
