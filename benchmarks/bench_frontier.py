@@ -21,6 +21,7 @@ import json
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +31,11 @@ import pyarrow as pa
 
 import pprl
 from bench_quality import MADE_UP, NOT_FIELDS, registers, tables_of
+from pprl.evaluation.audit.agreement import expected_agreement
+from pprl.evaluation.audit.percolation import Observed, percolate
 from pprl.evaluation.calibration.calibrate import calibrate
-from pprl.evaluation.calibration.trials import Case, PeopleList
+from pprl.evaluation.calibration.trials import Case, PeopleList, spread
+from pprl.holder.encoder import Encoder
 from pprl.holder.profiles import STRONG, Setting, preset
 from pprl.holder.suggest import (
     Study,
@@ -53,6 +57,8 @@ LISTS = {"exact": PeopleList(), "three times, a tenth mistyped": PeopleList(3, 0
 PAIRS = (50, 200, 1_000)
 KEYS = 2
 CALIBRATED_ON = 3_000
+SIMULATED = 6_000
+"""Up to so many people what encodings show is drawn; more are encoded, which needs less memory."""
 
 
 def households(persons: int) -> pd.DataFrame:
@@ -133,6 +139,9 @@ def attacks(
 ) -> Iterator[dict[str, Any]]:
     for name, people, study, size in _attacked(data, names, sizes):
         for setting in _settings(study, steps):
+            if len(people) > SIMULATED:
+                yield _attack_encoded(name, study, people, size, setting)
+                continue
             for label, has in LISTS.items():
                 yield _attack(name, study, people, size, setting, 0, label, has)
 
@@ -186,6 +195,28 @@ def _attack(
         "bits": setting.bits, "families": setting.families, "named": trial.named,
         "spread": trial.spread * len(people) / max(study.records, len(people)),
         "seconds": trial.seconds,
+    }  # fmt: skip
+
+
+def _attack_encoded(
+    name: str, study: Study, people: pa.Table, size: int, setting: Setting
+) -> dict[str, Any]:
+    """Encode people under a random key, and attack their encodings with an exact list."""
+    schema = pprl.Schema.from_toml(write_schema(study, "s", setting))
+    start = time.process_time()
+    order = np.random.default_rng(1).permutation(len(people))
+    (batch,) = people.take(pa.array(order)).combine_chunks().to_batches()
+    clks = Encoder(schema, pprl.LinkageKey.generate()).encode(batch).clks
+    edges = np.cumsum([0, *(part.bits // 8 for part in schema.parts)])
+    groups = [np.ascontiguousarray(clks[:, a:b]) for a, b in pairwise(edges.tolist())]
+    expected = expected_agreement(people, schema)
+    found = percolate(Observed.of_clks(groups), expected)
+    return {
+        "part": "attacks", "set": name, "size": size, "n": len(people), "listed": len(people),
+        "list": "exact", "known": 0, "t": setting.t, "bits": setting.bits,
+        "families": setting.families, "named": float((found.guesses == order).mean()),
+        "spread": spread(expected, [part.bits for part in schema.parts]),
+        "seconds": time.process_time() - start,
     }  # fmt: skip
 
 
