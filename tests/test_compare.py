@@ -142,7 +142,7 @@ def test_variants_count_once_with_their_best(seed: int, within: bool, top: int |
     a = changed(encodings_of(filters), variants=variants)
     b = encodings_of(random_filters(rng, 30, 4))
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("pprl.linkage.compare.ROWS_PER_TASK", 7)
+        patched.setattr("pprl.linkage.candidates.exhaustive.ROWS_PER_TASK", 7)
         made = scored_pairs(a, None if within else b, 0.4, top=top)
     numbers = a.record_numbers()
     other, other_numbers = (filters, numbers) if within else (b.clks, np.arange(30))

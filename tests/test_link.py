@@ -19,6 +19,7 @@ from pprl.errors import (
     LengthMismatch,
     MissingColumn,
     PprlWarning,
+    RecordIdError,
     SchemaMismatch,
     UnreadableFile,
     UsageError,
@@ -137,5 +138,5 @@ def test_wrong_truth(tmp_path: Path) -> None:
         pprl.evaluate(made, tmp_path / "truth.csv")
     a, b = encodings_of(filters(3), "a"), encodings_of(filters(3), "b")
     swapped = pd.DataFrame({"left_id": ["b1"], "right_id": ["a1"]})
-    with pytest.raises(UsageError, match="swapped"):
+    with pytest.raises(RecordIdError, match="swapped"):
         pprl.evaluate(made, swapped, a=a, b=b)

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pprl
-from conftest import encodings_of
+from conftest import changed, encodings_of
 from pprl.errors import MissingColumn, UnreadableFile, UsageError
 from pprl.evaluation.error_listing import list_errors
 from pprl.evaluation.quality import evaluate
@@ -110,7 +110,8 @@ def test_the_report_of_blocking_gives_the_reduction_ratio() -> None:
 
 
 def test_variants_do_not_count_as_records() -> None:
-    a = encodings_of(filters(10), "a", records=5)
+    variants = np.tile(np.array([0, 1], np.uint8), 5)
+    a = changed(encodings_of(filters(10), "a"), variants=variants)
     b = encodings_of(filters(4), "b")
     truth = pd.DataFrame({"left_id": ["a1"], "right_id": ["b1"]})
     assert evaluate(links(("a1", "b1", 1.0)), truth, a=a, b=b).pairs == 20

@@ -63,7 +63,9 @@ class Popcounts(BaseModel):
 
     @classmethod
     def of(cls, counts: Mapping[int, int]) -> Popcounts:
-        """Summarise how many CLKs of a file have how many bits set."""
+        """Summarise how many CLKs of a file have how many bits set; all 0 where there is none."""
+        if not any(counts.values()):
+            return cls(mean=0.0, sd=0.0, minimum=0, maximum=0)
         bits, rows = (np.array(list(part)) for part in (counts.keys(), counts.values()))
         mean = np.average(bits, weights=rows)
         return cls(

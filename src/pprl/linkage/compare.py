@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from os import PathLike
 
-import pyarrow.parquet as pq
-
 from pprl.exchange.encodings import check_compatible
-from pprl.exchange.files import whole_file
+from pprl.exchange.files import table_writer
 from pprl.exchange.links import SCHEMA, Links
 from pprl.exchange.opening import Encoded, opened
 from pprl.linkage.candidates.blocking import Blocking
@@ -115,7 +113,7 @@ def compare_file(
     a, b = opened(a), None if b is None else opened(b)
     check_compatible([a.info, (b or a).info])
     found = 0
-    with whole_file(out) as part, pq.ParquetWriter(part, SCHEMA) as writer:
+    with table_writer(out, SCHEMA) as writer:
         blocks = (
             iterate_pairs(
                 a, b, threshold, top=top, measure=measure, workers=workers, progress=progress
@@ -125,5 +123,5 @@ def compare_file(
         )
         for pairs in blocks:
             found += len(pairs)
-            writer.write_table(pairs.to_links(a, b or a).table)
+            writer.write(pairs.to_links(a, b or a).table)
     return found

@@ -321,9 +321,10 @@ def _spread(starts: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[np.
 
 
 def take_rows(one: Encodings, rows: NDArray[np.int64]) -> Encodings:
-    """Take some rows, without what comparing filters does not need."""
+    """Take some rows, without what comparing filters does not need; each is then a record."""
     return dataclasses.replace(
         one,
+        info=one.info.model_copy(update={"records": len(rows), "rows": len(rows)}),
         record_ids=one.record_ids.take(pa.array(rows)),
         clks=one.clks[rows],
         variants=None,
