@@ -64,8 +64,10 @@ def light_tuples(clks: NDArray[np.uint8], seed: int = 0) -> dict[str, Any]:
     found: set[tuple[int, ...]] = set()
     for _ in range(WINDOWS):
         chosen = rng.permutation(bits)[: min(WINDOW_BITS, bits)]
-        codes = dense[:, chosen] @ (1 << np.arange(len(chosen), dtype=np.int64))
-        one, two = _meetings(codes[left] ^ codes[right])
+        powers: NDArray[np.int64] = np.int64(1) << np.arange(len(chosen), dtype=np.int64)
+        codes: NDArray[np.int64] = dense[:, chosen].astype(np.int64) @ powers
+        together: NDArray[np.int64] = np.bitwise_xor(codes[left], codes[right])
+        one, two = _meetings(together)
         four = np.stack([left[one], right[one], left[two], right[two]], axis=1)
         four = np.sort(four, axis=1)
         four = four[(np.diff(four, axis=1) > 0).all(axis=1)]
