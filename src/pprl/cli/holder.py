@@ -185,7 +185,7 @@ def schema_suggest(
         str | None, typer.Option("--location", help="OMOP: the table LOCATION, for addresses.")
     ] = None,
 ) -> None:
-    """Write a starting schema from the data's own columns, hardened as this file needs."""
+    """Write a starting schema, hardened as this file needs."""
     from pprl.evaluation.calibration import suggest
     from pprl.exchange.files import refuse_existing, write_text
 

@@ -71,7 +71,7 @@ def facts(
     ],
     output: Annotated[Path, typer.Option("-o", "--output", help="TOML file to write.")],
 ) -> None:
-    """Write a template of what a report and a description cannot know."""
+    """Write a template of what a report cannot know."""
     from pprl.evaluation import facts as described
     from pprl.evaluation.report import facts as reported
     from pprl.evaluation.report.run import Run

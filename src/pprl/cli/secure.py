@@ -13,7 +13,7 @@ from pprl.errors import UsageError
 SecureMatching = Literal["one-to-one", "one-to-many", "many-to-one", "many-to-many"]
 
 secure_app = typer.Typer(
-    help="Linkage by three computing parties, none of which sees an encoding.",
+    help="Linkage by three parties, none of which sees an encoding.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
