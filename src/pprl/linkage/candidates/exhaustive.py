@@ -94,8 +94,10 @@ def iterate_pairs(
             yield pairs
 
 
-def check_threshold(threshold: float) -> None:
+def check_threshold(threshold: float | str | None) -> None:
     """Raise `UsageError` unless the threshold is a number from 0 to 1."""
+    if threshold is None or isinstance(threshold, str):
+        raise UsageError(f"the threshold must be a number from 0 to 1, not {threshold!r}.")
     if not 0.0 <= threshold <= 1.0:
         raise UsageError(f"the threshold must be between 0 and 1, not {threshold}.")
 
