@@ -215,6 +215,7 @@ def test_learning_does_not_depend_on_which_file_comes_first() -> None:
     assert np.quantile(score[moved], 0.1) > np.quantile(score[housemates], 0.99)
 
 
+@pytest.mark.filterwarnings("ignore:field 'date_of_birth'.*cannot be read by date_dmy")
 @pytest.mark.parametrize("hardening", ["default", "none"])
 def test_febrl_with_a_suggested_schema(hardening: str) -> None:
     """What a linkage unit gets that does as it is told."""
@@ -227,6 +228,7 @@ def test_febrl_with_a_suggested_schema(hardening: str) -> None:
     assert pprl.evaluate(pprl.link(a, b).links, people.truth).f1.value >= 0.985
 
 
+@pytest.mark.filterwarnings("ignore:field 'date_of_birth'.*cannot be read by date_dmy")
 def test_blocks_and_the_automatic_threshold() -> None:
     """Blocking may take links away, and must not move what is decided of the others."""
     people = demo.half_overlap(demo.febrl4())
