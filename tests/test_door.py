@@ -736,10 +736,10 @@ def register(rng: np.random.Generator, n: int = 600) -> pd.DataFrame:
 
 
 def test_columns_are_recognised_by_what_is_in_them() -> None:
-    from pprl.holder.suggest import suggest
+    from pprl.holder.suggest import study_columns, write_schema
 
-    made = suggest(register(np.random.default_rng(5)), hardening="none")
-    schema = pprl.Schema.from_toml(made.text)
+    made = study_columns(register(np.random.default_rng(5)))
+    schema = pprl.Schema.from_toml(write_schema(made, "register", "none"))
     by_name = {field.name: field.normalise for field in schema.fields}
     assert by_name == {
         "k3": ("date_dmy",), "k4": ("sex_code",), "k5": ("email",), "k6": ("postcode_nl",),

@@ -238,7 +238,8 @@ def test_what_cannot_be_split_is_refused(tmp_path: Path) -> None:
     out = tmp_path / "other"
     with pytest.raises(UsageError, match="between hospital and registry"):
         split(files[0], made.job, "school", layout, [], out)
-    variants = replace(files[0], variants=np.array([0, 1, *[0] * 6], np.uint8))
+    info = files[0].info.model_copy(update={"records": 7})
+    variants = replace(files[0], variants=np.array([0, 1, *[0] * 6], np.uint8), info=info)
     with pytest.raises(UsageError, match="variants"):
         split(variants, made.job, "hospital", layout, [], out)
     long = made_up(8, 9, bits=512)[0]
