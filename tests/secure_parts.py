@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import struct
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from conftest import encodings_of
+from conftest import changed, encodings_of
 from pprl.exchange.encodings import Encodings
 from pprl.exchange.identities import new_identity
 from pprl.exchange.sealing import open_sealed
@@ -36,7 +36,7 @@ def made_up(n: int, m: int, bits: int = 256, seed: int = 3) -> tuple[Encodings, 
     made = []
     for name, some in zip(HOLDERS, (left, right), strict=True):
         file = encodings_of(np.packbits(some, axis=1), name, blocking={"x": 1.0, "y": 0.9})
-        made.append(replace(file, block_keys=keys[: len(some)]))
+        made.append(changed(file, block_keys=keys[: len(some)]))
     return made[0], made[1]
 
 

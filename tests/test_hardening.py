@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 import pprl
-from conftest import SCHEMA_TOML, encode_by_id
+from conftest import SCHEMA_TOML, changed, encode_by_id
 from pprl.cli import app
 from pprl.errors import SchemaError, UndoneHardening, UndoneHardeningWarning, UsageError
 from pprl.exchange.encodings import check_compatible
@@ -398,8 +399,8 @@ def old_file(path: Path, schema: pprl.Schema, key: pprl.LinkageKey, people: pd.D
         "key_check": encoder.key_check,
         "self_test": encoder.self_test(),
     }
-    info = square.info.model_copy(update=told)
-    pprl.Encodings(square.record_ids, clks, info).save(path)
+    square = replace(square, info=square.info.model_copy(update=told))
+    changed(square, clks=clks).save(path)
     return path
 
 

@@ -314,7 +314,7 @@ def test_many_files_of_many_partners() -> None:
     assert quality.precision.value > 0.99
 
 
-@pytest.mark.parametrize("copies", [1, 2, 5])
+@pytest.mark.parametrize("copies", [1, 2, 8])
 def test_a_few_unmarked_duplicates_in_one_of_many_files(copies: int) -> None:
     """Of people who are in no other file, so that nothing else tells."""
     files, truth = registers("default", 3_000, " ".join(f"holder{k}" for k in range(16)), 0.12)
@@ -325,7 +325,7 @@ def test_a_few_unmarked_duplicates_in_one_of_many_files(copies: int) -> None:
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         result = pprl.cluster(again(files[0], alone), *files[1:])
-    assert copies < 5 or any("'holder0'" in str(one.message) for one in said)
+    assert copies < 8 or any("'holder0'" in str(one.message) for one in said)
     table = result.clusters.table
     kept = pc.invert(pc.ends_with(table["record_id"], "again"))
     quality = pprl.evaluate_clusters(pprl.Clusters(table.filter(kept)), truth)

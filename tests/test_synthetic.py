@@ -16,7 +16,7 @@ import pytest
 
 import pprl
 from pprl import synthetic
-from pprl.errors import OutputExists, UnreadableFile, UsageError
+from pprl.errors import OutputExists, UnreadableFile, UnwritableFile, UsageError
 from pprl.synthetic import corrupt
 from pprl.synthetic.registers import FIELDS
 
@@ -460,7 +460,7 @@ def test_files_are_whole_and_never_replaced(tmp_path: Path) -> None:
         synthetic.register(people, tmp_path / "r", people, register, seed=1)
     with pytest.raises(OutputExists):
         synthetic.register(people, tmp_path / "r", tmp_path / "r", register, seed=1)
-    with pytest.raises(UnreadableFile):
+    with pytest.raises(UnwritableFile):
         synthetic.population(tmp_path / "none" / "p", 100, seed=1)
     with pytest.raises(UnreadableFile):
         synthetic.register(tmp_path / "no", tmp_path / "r", tmp_path / "t", register, seed=1)
