@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -145,7 +146,8 @@ def _draw(rows: Rows, file: Path) -> None:
     found = [row for row in rows if row["part"] == "attacks" and row["list"] == "exact"]
     figure, axes = plt.subplots(figsize=(8, 5), layout="constrained")
     for name in dict.fromkeys(row["set"] for row in found):
-        size = max(row["size"] for row in found if row["set"] == name)
+        # The size at which most settings were attacked.
+        size = Counter(row["size"] for row in found if row["set"] == name).most_common(1)[0][0]
         points = sorted(
             (row["t"], 100 * max(row["named"], 1 / row["n"]), 100 * f1[name, key])
             for row in found
@@ -163,5 +165,7 @@ def _draw(rows: Rows, file: Path) -> None:
     axes.set_xlabel("people named without key and known pairs, exact list (%)")
     axes.set_ylabel("F1 at the automatic threshold (%)")
     axes.invert_xaxis()
+    for formatted in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
+        formatted("{x:g}")
     axes.legend(fontsize=9)
     figure.savefig(file, metadata={"Date": None})
