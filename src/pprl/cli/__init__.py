@@ -59,7 +59,11 @@ _BAD_USAGE: Any = next(
 def main() -> None:
     """Run the command line; turn errors into one clear message and an exit code."""
     warnings.showwarning = show_warning  # type: ignore[assignment]
-    called_from_command_line()
+    with called_from_command_line():
+        _run()
+
+
+def _run() -> None:
     try:
         # Not standalone: what a usage error quotes may be a key that was pasted.
         ended = app(standalone_mode=False)

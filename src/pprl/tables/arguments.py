@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class _Caller:
     command_line = False
 
 
-def called_from_command_line() -> None:
-    """Let messages name options from now on; `pprl.cli.main` calls this once."""
+@contextmanager
+def called_from_command_line() -> Iterator[None]:
+    """Let messages name options while a command runs, in all its threads.
+
+    >>> with called_from_command_line():
+    ...     argument("id_column")
+    '--id-column'
+    """
+    before = _Caller.command_line
     _Caller.command_line = True
+    try:
+        yield
+    finally:
+        _Caller.command_line = before
 
 
 def argument(name: str, option: str = "") -> str:
