@@ -205,9 +205,7 @@ def match_clusters(
         for c in range(wide):
             a = candidates[centre, c]
             if a >= 0 and their_colours[a] == colours[centre]:
-                held = _offer(
-                    scores[0], parents, persons, held, unary[centre, c] + lost, a, -1
-                )
+                held = _offer(scores[0], parents, persons, held, unary[centre, c] + lost, a, -1)
         for s in range(held):
             mapped[0, s, 0] = parents[s]
             if size > 1:
@@ -257,9 +255,7 @@ def match_clusters(
                         for k in range(q):
                             person = mapped[now, s, k]
                             if person >= 0:
-                                score += _pair(
-                                    seen[at, k, q], kernel_[person, c], bits, spread
-                                )
+                                score += _pair(seen[at, k, q], kernel_[person, c], bits, spread)
                         fresh = _offer(scores[then], parents, persons, fresh, score, s, c)
             for s in range(fresh):
                 for r in range(q):

@@ -38,4 +38,4 @@ def shared_weights(
             token = tokens[at]
             for place in range(token_starts[token], token_starts[token + 1]):
                 other = holder_weights[place]
-                out[row, holders[place]] += weight if weight < other else other
+                out[row, holders[place]] += min(other, weight)

@@ -219,7 +219,7 @@ def expected_agreement(
         match part.hardening:
             case MinHash():
                 for_pairs(token_weights(people, schema, part), jaccard(part.hardening.t), made)
-            case (Diffusion() | NoHardening()) if _hashed_at_random(schema):
+            case Diffusion() | NoHardening() if _hashed_at_random(schema):
                 t = part.hardening.t if isinstance(part.hardening, Diffusion) else 1
                 weights = token_weights(people, schema, part, whole=True)
                 for_pairs(weights, filters(part.filter_bits, t), made)

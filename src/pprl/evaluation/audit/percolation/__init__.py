@@ -8,7 +8,7 @@ compared with them, which names more, until nothing changes.
 """
 
 from pprl.evaluation.audit.percolation.observed import Observed
-from pprl.evaluation.audit.percolation.rounds import Percolation, Settings, percolate
 from pprl.evaluation.audit.percolation.predict import Predicted, predict
+from pprl.evaluation.audit.percolation.rounds import Percolation, Settings, percolate
 
 __all__ = ["Observed", "Percolation", "Predicted", "Settings", "percolate", "predict"]

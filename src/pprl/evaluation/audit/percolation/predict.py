@@ -67,9 +67,7 @@ def predict(
     known = np.full(n, -1, np.int64)
     friends = rng.permutation(n)[:known_pairs]
     known[friends] = order[friends]
-    found = percolate(
-        observed, kernel, known=known, spread=key_spread(schema), settings=settings
-    )
+    found = percolate(observed, kernel, known=known, spread=key_spread(schema), settings=settings)
     others = known < 0
     right = int((found.guesses == order)[others].sum())
     attacked = int(others.sum())

@@ -13,7 +13,6 @@ from scipy.sparse import csr_matrix
 
 from pprl.evaluation.audit.bits import Floats, Rows
 from pprl.evaluation.audit.percolation.clusters import (
-    Edges,
     close_people,
     close_victims,
     ego_clusters,
@@ -102,8 +101,23 @@ def percolate(
 
         named = np.full((n, 8), -1, np.int32)
         chances = np.zeros((n, 8), np.float32)
-        match_clusters(members, seen, expected, observed.bits, wide, people.starts, people.ends,
-                       persons, scores, floors, ours, theirs, settings.beam, named, chances)  # fmt: skip
+        match_clusters(
+            members,
+            seen,
+            expected,
+            observed.bits,
+            wide,
+            people.starts,
+            people.ends,
+            persons,
+            scores,
+            floors,
+            ours,
+            theirs,
+            settings.beam,
+            named,
+            chances,
+        )
         return named, chances
 
     nobody = np.full((n, 0), -1, np.int32)
@@ -120,7 +134,9 @@ def percolate(
             tell(f"round {number}: {int((np.diff(anchors.indptr) > 0).sum())} anchors")
         if anchors.nnz == 0:
             break
-        now = mean_field(observed, expected, anchors, members, allowed, settings.keep, settings.heat)
+        now = mean_field(
+            observed, expected, anchors, members, allowed, settings.keep, settings.heat
+        )
         _fix(now, known)
         named, chances = search(now.persons, now.scores, now.floors)
         before = belief
