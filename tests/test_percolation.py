@@ -141,6 +141,20 @@ def test_diffusion_into_more_bits_is_undone_from_the_encodings_alone() -> None:
     assert undo(square, 5, 128, seconds=5).filters is None
 
 
+def test_filters_are_found_though_a_column_of_the_map_is_not() -> None:
+    rng = np.random.default_rng(2)
+    plain = (rng.random((900, 256)) < 0.2).astype(np.uint8)
+    sets = index_sets(256, 512, 5, Draws(bytes(32)))
+    # Position 0 goes into so many bits that a search for light words does not find its column.
+    for one in range(0, 512, 16):
+        sets[one, 0] = 0
+    found = undo(diffuse(np.packbits(plain, axis=1), sets), 5, 256, seconds=60)
+    assert found.filters is not None
+    assert len(found.columns) == 255
+    ours = {column.tobytes() for column in found.filters.T}
+    assert ours == {column.tobytes() for column in plain.T[1:]}
+
+
 def test_spans_are_ranks_over_gf2() -> None:
     rng = np.random.default_rng(3)
     few = rng.integers(0, 2, (20, 64), np.uint8)

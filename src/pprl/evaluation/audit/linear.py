@@ -148,8 +148,28 @@ def _solve(
     reduce_rows(words, also, np.arange(length), pivots)
     turn = unpacked_words(also)[:, :k].astype(np.float32)
     made = bits[:, pivots].astype(np.float32) @ turn
+    sums = (np.rint(made).astype(np.int64) & 1).astype(np.uint8)
     filters = np.zeros((len(bits), len(columns)), np.uint8)
-    filters[:, own] = (np.rint(made).astype(np.int64) & 1)[:, : len(own)]
+    filters[:, own] = sums[:, : len(own)]
+    _repair(filters, sums[:, len(own) :])
     if not (columns.sum(axis=0) & 1).any():
         filters[filters.mean(axis=1) > 0.5] ^= 1
     return filters
+
+
+def _repair(filters: NDArray[np.uint8], others: NDArray[np.uint8]) -> None:
+    """Take off, in place, what stands in filters for the columns that were not found.
+
+    An encoding that has such a column is a sum of columns and of some ``others``, words of the
+    span that are not columns. All encodings with the same others differ from their filters by
+    one word, which shows in how often each position is set beside encodings without any.
+    """
+    if not others.shape[1]:
+        return
+    kinds, kind = np.unique(others, axis=0, return_inverse=True)
+    kind = kind.reshape(-1)
+    bare = np.flatnonzero(~kinds.any(axis=1))
+    usual = filters[kind == bare[0]].mean(axis=0) > 0.5 if len(bare) else False
+    for number in np.flatnonzero(kinds.any(axis=1)):
+        same = kind == number
+        filters[same] ^= ((filters[same].mean(axis=0) > 0.5) != usual).astype(np.uint8)
