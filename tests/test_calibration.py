@@ -16,7 +16,8 @@ from typer.testing import CliRunner
 import pprl
 from pprl.cli import app
 from pprl.errors import UsageError
-from pprl.evaluation.calibration import calibrate
+from pprl.evaluation.calibration import calibrate, points_lost
+from pprl.evaluation.calibration.price import FEWEST, WRONG
 from pprl.evaluation.calibration.trials import Case, PeopleList, spread
 from pprl.holder.families import draw_dwellings, dwellings, whole_dwellings
 from pprl.holder.profiles import Setting, setting_of
@@ -72,6 +73,25 @@ def test_the_lightest_setting_that_withstands_is_taken(study: Study, people: pa.
     assert "withstood" in remarks
     assert "fell" in remarks
     assert max(map(len, remarks.splitlines())) <= 98
+
+
+def test_the_price_grows_with_what_is_hidden(study: Study, people: pa.Table) -> None:
+    light, heavy = Setting(3, 2048, families=True), Setting(12, 1024, families=True)
+    lost = points_lost(study, people, [light, heavy])
+    assert list(lost) == [light, heavy]
+    assert len(lost[light]) == len(WRONG)
+    assert lost[heavy][-1] > lost[light][-1] + 5
+    assert abs(lost[light][0]) < 3
+    assert points_lost(study, people.slice(0, FEWEST - 1), [light]) == {}
+
+
+def test_the_schema_says_what_each_choice_costs(study: Study, people: pa.Table) -> None:
+    found = calibrate(study, people, Setting(7, 2048, families=True))
+    lost = {one.setting: (-0.04, 1.26, 12.0) for one in found.trials}
+    remarks = list(found.remarks(lost))
+    assert sum("; F1 +0.0/-1.3/-12.0" in line for line in remarks) == len(found.trials)
+    assert max(map(len, remarks)) <= 98
+    assert not any("F1" in line for line in found.remarks())
 
 
 def test_a_larger_file_needs_no_less(study: Study, people: pa.Table) -> None:

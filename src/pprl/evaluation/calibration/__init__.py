@@ -6,6 +6,7 @@ audit's attacks are run on the file itself, under one setting after the other.
 """
 
 from pprl.evaluation.calibration.calibrate import WITHSTAND, Calibration, calibrate
+from pprl.evaluation.calibration.price import points_lost
 from pprl.evaluation.calibration.suggest import Suggested, suggest, suggest_schema
 from pprl.evaluation.calibration.trials import Trial
 
@@ -15,6 +16,7 @@ __all__ = [
     "Suggested",
     "Trial",
     "calibrate",
+    "points_lost",
     "suggest",
     "suggest_schema",
 ]

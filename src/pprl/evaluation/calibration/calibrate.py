@@ -9,6 +9,7 @@ from typing import get_args
 import pyarrow as pa
 
 from pprl.errors import UsageError
+from pprl.evaluation.calibration.price import WRONG
 from pprl.evaluation.calibration.trials import Case, PeopleList, Trial
 from pprl.holder.choices import Attacker
 from pprl.holder.profiles import Setting
@@ -17,11 +18,11 @@ from pprl.holder.suggest import Study
 WITHSTAND = 0.01
 """The share of people that attacks may name, unless another is given."""
 STEPS = (2, 3, 4, 5, 6, 7, 8, 10, 12)
-"""The values of t that are tried. Each is tried with the file's usual bits first, then with
-half of them, which hides more than the same t and links more than the next."""
+"""The values of t that are tried. Each is tried with the file's usual bits first, then with half
+and a quarter of them, which hides more than the same t and links more than the next."""
 
-FEWEST_BITS = 2048
-"""With fewer the noise of an agreement hides dirty records whatever t is."""
+FEWEST_BITS = 1024
+"""With fewer the next t loses less: at 512 bits the noise of an agreement hides dirty records."""
 
 Tell = Callable[[str], None]
 LISTS: Mapping[Attacker, PeopleList] = {
@@ -61,8 +62,12 @@ class Calibration:
             one.setting == self.setting and one.withstood(self.withstand) for one in self.trials
         )
 
-    def remarks(self) -> Iterator[str]:
-        """Say what was tried and found, in lines of comment for a schema."""
+    def remarks(self, lost: Mapping[Setting, tuple[float, ...]] | None = None) -> Iterator[str]:
+        """Say what was tried and found, in lines of comment for a schema.
+
+        Args:
+            lost: What each setting costs, from `points_lost`, if it was measured.
+        """
         first = self.trials[0]
         pairs = (
             f"the persons behind {self.known_pairs} of the encodings"
@@ -75,14 +80,22 @@ class Calibration:
         yield f"{pairs}, and not the key. Attacked were {first.people:,} of {self.records:,}"
         yield f"records, households whole, with a list of {first.listed:,} people."
         for one in self.trials:
+            price = "/".join(f"{-points:+.1f}" for points in (lost or {}).get(one.setting, ()))
             yield (
                 f"  t = {one.setting.t:2}, {one.setting.bits} bits: {one.named:7.2%} named; spread "
                 f"{one.spread:8.1f} of {one.limit:.1f}: "
                 f"{'withstood' if one.withstood(self.withstand) else 'fell'}"
+                + (f"; F1 {price}" if price else "")
             )
         yield "Named: the share of the encodings whose person was found. Spread: how many nats all"
         yield "other people would tell of one if they were named, at the size of the whole file;"
         yield "below the limit, people who are named do not give away others."
+        if lost:
+            shares = ", ".join(f"{share:.0%}" for share in WRONG)
+            yield f"F1: points more or fewer than without hardening where {shares} of the other"
+            yield "file's values are wrong. If a choice costs too much: a greater --withstand buys"
+            yield "links with people named, and a linkage in which no party sees an encoding costs no"
+            yield "links (docs/explanation/secure-linkage.md)."
         if not self.withstood:
             yield f"NO SETTING WITHSTOOD a limit of {self.withstand:.1%}. Link where no party sees"
             yield "an encoding, or encode fewer fields."
@@ -165,7 +178,7 @@ def calibrate(
 def _steps(usual: Setting, at_least: Setting | None) -> list[Setting]:
     """List what may be tried, the lightest first."""
     lightest = at_least.t if at_least else STEPS[0]
-    lengths = [bits for bits in (usual.bits, usual.bits // 2) if bits >= FEWEST_BITS]
+    lengths = [bits for part in (1, 2, 4) if (bits := usual.bits // part) >= FEWEST_BITS]
     return [
         replace(usual, t=t, bits=bits)
         for t in (lightest, *(t for t in STEPS if t > lightest))

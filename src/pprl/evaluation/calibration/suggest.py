@@ -9,6 +9,7 @@ from typing import get_args
 
 from pprl.errors import UsageError
 from pprl.evaluation.calibration.calibrate import WITHSTAND, Tell, calibrate
+from pprl.evaluation.calibration.price import points_lost
 from pprl.holder.choices import Attacker, SuggestHardening
 from pprl.holder.profiles import Setting, setting_of
 from pprl.holder.records import CsvFormat, Records
@@ -152,7 +153,10 @@ def suggest(
                 seed=seed,
                 tell=tell,
             )
-            usual, remarks = found.setting, list(found.remarks())
+            if tell:
+                tell("links that each of them loses, with errors put into these records")
+            lost = points_lost(study, people, [one.setting for one in found.trials], seed=seed)
+            usual, remarks = found.setting, list(found.remarks(lost))
     return Suggested(write_schema(study, name, usual, remarks), study.left_out)
 
 
