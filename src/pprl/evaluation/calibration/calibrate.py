@@ -94,8 +94,8 @@ class Calibration:
             shares = ", ".join(f"{share:.0%}" for share in WRONG)
             yield f"F1: points more or fewer than without hardening where {shares} of the other"
             yield "file's values are wrong. If a choice costs too much: a greater --withstand buys"
-            yield "links with people named, and a linkage in which no party sees an encoding costs no"
-            yield "links (docs/explanation/secure-linkage.md)."
+            yield "links with people named; a linkage in which no party sees an encoding costs none"
+            yield "(docs/explanation/secure-linkage.md)."
         if not self.withstood:
             yield f"NO SETTING WITHSTOOD a limit of {self.withstand:.1%}. Link where no party sees"
             yield "an encoding, or encode fewer fields."
