@@ -25,7 +25,7 @@ from pprl.linkage.candidates.exhaustive import scored_pairs
 from pprl.linkage.candidates.pairs import Pairs
 from pprl.linkage.decision import missingness as odds_module
 from pprl.linkage.decision.gather import decide_two_files as decide
-from pprl.linkage.decision.missingness import Odds, kinds_of, lack_alike
+from pprl.linkage.decision.missingness import Odds, count_kinds, kinds_of, lack_alike
 from pprl.linkage.model.compared_pairs import ComparedPairs, Side
 from pprl.linkage.model.comparison_vectors import View, can_be_weighed
 from pprl.linkage.model.density_ratio import _level, learn
@@ -368,9 +368,9 @@ def test_what_no_pair_of_strangers_lacks_teaches_nothing() -> None:
 
 def test_a_field_that_one_file_never_has() -> None:
     """Every pair between lacks it on one side, and no pair within does: masks are no help."""
-    assert lack_alike(kinds_of([masked([3] * 10), masked([3] * 9 + [7])]))
-    assert not lack_alike(kinds_of([masked([3] * 10), masked([7] * 10)]))
-    assert not lack_alike(kinds_of([masked([3] * 10), masked([6] * 10)]))
+    assert lack_alike(count_kinds(kinds_of([masked([3] * 10), masked([3] * 9 + [7])])))
+    assert not lack_alike(count_kinds(kinds_of([masked([3] * 10), masked([7] * 10)])))
+    assert not lack_alike(count_kinds(kinds_of([masked([3] * 10), masked([6] * 10)])))
     a, b = register(8, shared=300)
     half, never = (np.full((600, 1), mask, np.uint8) for mask in (0xC0, 0x80))
     info = a.info.model_copy(update={"present": {"x": 1.0, "y": 1.0}, "weights": {"person": {}}})

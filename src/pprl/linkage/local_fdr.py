@@ -54,7 +54,7 @@ def count_reaching(similarity: _Values, at: _Values, weight: _Values | None = No
 
 
 def false_links(
-    links: NDArray[np.int64], rate: NDArray[np.float64], n_a: int, n_b: int
+    links: NDArray[np.int64] | NDArray[np.float64], rate: NDArray[np.float64], n_a: int, n_b: int
 ) -> NDArray[np.float64]:
     """Expect so many false ones among a number of links, as matched records are out of reach.
 

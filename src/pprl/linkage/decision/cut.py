@@ -28,6 +28,8 @@ from pprl.linkage.local_fdr import (
 )
 
 _TAIL = 30
+_DRAWN = 1.5
+"""Where a null pair represents more pairs between files than this, the tail is drawn smoothly."""
 
 _Values = NDArray[np.float64]
 _Count = Callable[[_Values, _Values, _Values], NDArray[Any]]
@@ -87,6 +89,29 @@ class Null:
     others: float
     weight: _Values
     takes: int = 2
+
+
+@dataclass(frozen=True)
+class NullDistribution:
+    """What non-matches reach: all that is needed to cut ranked links, wherever they are ranked.
+
+    Attributes:
+        nulls: Null pairs of each file that does not repeat people.
+        weight: How many pairs between the files a null pair represents; 1 at least.
+    """
+
+    nulls: tuple[Null, ...]
+    weight: float
+
+    def cut(self, ranked: _Values, expect: Callable[[_Values], _Values]) -> Cut:
+        """Find where to cut links.
+
+        Args:
+            ranked: (m,) scores of the links, falling.
+            expect: See `find_cut`.
+        """
+        drawn = self.weight > _DRAWN
+        return find_cut(ranked, self.nulls, expect, self.weight, drawn=drawn)
 
 
 def find_cut(

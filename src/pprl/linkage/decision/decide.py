@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 from pprl.linkage.assignment import one_to_one
 from pprl.linkage.candidates.blocking import BlockingReport
 from pprl.linkage.candidates.pairs import Pairs
-from pprl.linkage.decision.cut import Cut, find_cut
-from pprl.linkage.decision.design import Design
+from pprl.linkage.decision.cut import Cut, NullDistribution
+from pprl.linkage.decision.design import Design, Partners
 from pprl.linkage.decision.duplicates import repeat_people
 from pprl.linkage.decision.estimate import Estimate, unless_all_false
-from pprl.linkage.decision.missingness import Kinds, Odds
+from pprl.linkage.decision.missingness import Kinds, Odds, Population
 from pprl.linkage.decision.null_pairs import NullPairs, Within, scored
 from pprl.linkage.model.compared_pairs import ComparedPairs
 from pprl.linkage.model.comparison_vectors import can_be_weighed
@@ -31,8 +31,6 @@ from pprl.linkage.model.margin import with_margin
 from pprl.linkage.model.scoring import Criterion
 
 _CURVE = 512
-_DRAWN = 1.5
-"""Where a null pair represents more pairs between files than this, the tail is drawn smoothly."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +46,12 @@ class Candidates:
         pooled: Whether all files have one numbering.
         compared: Number of pairs of rows between files that were compared.
         blocking: What blocking left out; None where every pair was compared.
+        share: Share of the pairs between the files that could be here: below 1 where
+            they are those of a sample of records.
+        population: Where only a sample of the files' records is here, how many records of each
+            kind each file has.
+        partners: The same: each record's most similar record in another file, as by
+            `pprl.linkage.decision.design.Design.partners`.
     """
 
     floor: float
@@ -57,6 +61,9 @@ class Candidates:
     pooled: bool
     compared: int
     blocking: BlockingReport | None = None
+    share: float = 1.0
+    population: Population | None = None
+    partners: Partners | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,18 +142,59 @@ class Decision:
 
 
 @dataclass(frozen=True, eq=False)
-class _Ranked:
-    """Links, best score first, and what they were scored and cut by."""
+class Fit:
+    """What candidates teach: how to score pairs, and what non-matches reach.
+
+    Attributes:
+        evidence: How groups and masks are weighed; None where there is but one similarity.
+        null: What null pairs reach.
+        links: The candidates' one-to-one links with their Dice similarity, best score first.
+        scores: (m,) their scores, falling.
+        cut: Where the links end.
+        repeating: The holders whose files seem to repeat people.
+        known: Scores of the null pairs that are beyond doubt, without the rival margin.
+    """
 
     evidence: Evidence | None
-    null: Sequence[NDArray[np.float64] | None]
-    cut: Cut
+    null: NullDistribution
     links: Pairs
     scores: NDArray[np.float64]
+    cut: Cut
+    repeating: tuple[str, ...]
+    known: Sequence[NDArray[np.float64] | None]
 
 
 def decide(candidates: Candidates, design: Design, *, precision: float | None = None) -> Decision:
     """Rank candidate pairs, and find where to cut.
+
+    Args:
+        candidates: The pairs that were compared, all of them.
+        design: Who may be linked to whom.
+        precision: Links end where the estimated precision of all of them falls below this, if
+            that is sooner.
+    """
+    found = fit(candidates, design)
+    return Decision(
+        found.links,
+        found.scores,
+        keep(found.cut, precision),
+        candidates.floor,
+        candidates.between.pairs.similarity,
+        found.evidence,
+        candidates.blocking,
+        candidates.compared,
+        found.repeating,
+    )
+
+
+def keep(cut: Cut, precision: float | None) -> Cut:
+    """Keep no links where all may be false, and no more than a precision allows."""
+    cut = unless_all_false(cut)
+    return cut if precision is None else cut.down_to(precision)
+
+
+def fit(candidates: Candidates, design: Design) -> Fit:
+    """Learn from candidates how to score pairs, and what non-matches reach.
 
     The steps: set probable duplicates within files aside; learn the score from pairs between
     files against null pairs; take off the rival margin; assign one-to-one, best first; cut where
@@ -154,14 +202,14 @@ def decide(candidates: Candidates, design: Design, *, precision: float | None = 
     the doubtful pairs are duplicates, do it once more with these as null pairs.
 
     Args:
-        candidates: The pairs that were compared.
+        candidates: The pairs that were compared: all of them, or those of a sample of records.
         design: Who may be linked to whom.
-        precision: Links end where the estimated precision of all of them falls below this, if
-            that is sooner.
     """
-    floor, between = candidates.floor, candidates.between
+    floor, between, share = candidates.floor, candidates.between, candidates.share
     places, n_left, n_right = design.places(between.pairs)
-    partners = design.partners(between.pairs)
+    partners = candidates.partners
+    if partners is None:
+        partners = design.partners(between.pairs)
     everything = [NullPairs.of(one, floor, *partners[one.numbering]) for one in candidates.within]
     repeating = _repeating(candidates, design, places, n_left, n_right, everything)
     # If all files seem to repeat people, their pairs are all that there is.
@@ -169,7 +217,7 @@ def decide(candidates: Candidates, design: Design, *, precision: float | None = 
     asked = np.zeros(len(design.sizes))
     for one in everything:
         asked[one.within.number] = one.within.share * clean[one.within.number]
-    odds = Odds.of(candidates.kinds, asked)
+    odds = Odds.of(candidates.kinds, asked, candidates.population)
     if candidates.pooled:
         odds = odds.pooled()
     between = between.weighted(odds.between(between.pairs))
@@ -177,12 +225,17 @@ def decide(candidates: Candidates, design: Design, *, precision: float | None = 
     weighed = can_be_weighed(between.left.info, between.right.info, masked)
     weight = max(odds.mean, 1.0)
 
-    def rank(null: list[NullPairs], before: Evidence | None) -> _Ranked:
+    def rank(null: list[NullPairs], before: Evidence | None) -> Fit:
         """Score the pairs by what these null pairs teach, choose the links, and cut them."""
         evidence: Evidence | None = None
         known: Sequence[NDArray[np.float64] | None] = [None] * len(null)
         if weighed:
-            evidence, known = learn(between, [one.weighted(odds) for one in null], before)
+            evidence, known = learn(
+                between,
+                [one.weighted(odds, share) for one in null],
+                before,
+                records=[one.records for one in null],
+            )
         own = None if evidence is None else evidence.odds(between)
         score, least = scored(own, between, floor)
         ends = Pairs(places.left, places.right, score.similarity)
@@ -191,35 +244,23 @@ def decide(candidates: Candidates, design: Design, *, precision: float | None = 
         chosen = chosen[np.argsort(-final.similarity[chosen], kind="stable")]
         ranked, links = final.similarity[chosen], between.pairs.take(chosen)
         nulls = [one.null(said, floor, odds) for one, said in zip(null, known, strict=True)]
-        cut = find_cut(ranked, nulls, design.expect(links), weight, drawn=weight > _DRAWN)
-        return _Ranked(evidence, known, cut, links, ranked)
+        reached = NullDistribution(tuple(nulls), weight)
+        cut = reached.cut(ranked, design.expect(links, share))
+        return Fit(evidence, reached, links, ranked, cut, named, known)
 
+    stand_out = {one.within.number for one in everything if one.repeated}
+    named = tuple(name for at, name in enumerate(design.names) if repeating[at] or at in stand_out)
     null = [one for one in everything if clean[one.within.number]]
     found = rank(null, None)
     if found.cut.links:
         median = float(found.scores[found.cut.links // 2])
         surer = [
             one.surely_repeated(found.evidence, own, median, floor)
-            for one, own in zip(null, found.null, strict=True)
+            for one, own in zip(null, found.known, strict=True)
         ]
         if any((now.doubtful != one.doubtful).any() for now, one in zip(surer, null, strict=True)):
             found = rank(surer, found.evidence)
-    cut = unless_all_false(found.cut)
-    if precision is not None:
-        cut = cut.down_to(precision)
-    stand_out = {one.within.number for one in everything if one.repeated}
-    named = tuple(name for at, name in enumerate(design.names) if repeating[at] or at in stand_out)
-    return Decision(
-        found.links,
-        found.scores,
-        cut,
-        floor,
-        between.pairs.similarity,
-        found.evidence,
-        candidates.blocking,
-        candidates.compared,
-        named,
-    )
+    return found
 
 
 def _repeating(
@@ -236,7 +277,7 @@ def _repeating(
     counts = []
     for one in everything:
         # Pairs that are alike because they lack fields are more in one file than in another.
-        odds = Odds.within(candidates.kinds, one.within.number)
+        odds = Odds.within(candidates.kinds, one.within.number, candidates.population)
         odds = odds.pooled() if candidates.pooled else odds
         counts.append(odds.relative(one.within.numbering, one.pairs.pairs))
     found = np.zeros(len(design.sizes), bool)

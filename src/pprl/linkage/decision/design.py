@@ -47,8 +47,13 @@ class Design(Protocol):
     def partners(self, between: Pairs) -> Partners:
         """Find each record's most similar record in another file."""
 
-    def expect(self, chosen: Pairs) -> Expect:
-        """Say how many of these links, best first, are false at given rates."""
+    def expect(self, chosen: Pairs, share: float = 1.0) -> Expect:
+        """Say how many of these links, best first, are false at given rates.
+
+        Args:
+            chosen: The links.
+            share: Share of the pairs between the files that could be candidates.
+        """
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +70,9 @@ class TwoFiles:
 
     def places(self, pairs: Pairs) -> tuple[Pairs, int, int]:
         """Take the records as they are."""
-        return pairs, int(self.sizes[0]), int(self.sizes[1])
+        ends = pairs.left, pairs.right
+        n_left, n_right = (int(one.max(initial=-1)) + 1 for one in ends)
+        return pairs, n_left, n_right
 
     def partners(self, between: Pairs) -> Partners:
         """Find each record's most similar record in the other file."""
@@ -75,10 +82,12 @@ class TwoFiles:
             best_partner(right, left, similarity, int(self.sizes[1])),
         ]
 
-    def expect(self, chosen: Pairs) -> Expect:  # noqa: ARG002 - what other designs look at
+    def expect(self, chosen: Pairs, share: float = 1.0) -> Expect:  # noqa: ARG002
         """Expect false links among the records that are left over."""
         n_a, n_b = int(self.sizes[0]), int(self.sizes[1])
-        return lambda rate: false_links(np.arange(1, len(rate) + 1), rate, n_a, n_b)
+        return lambda rate: (
+            false_links(np.arange(1, len(rate) + 1) / share, rate, n_a, n_b) * share
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,7 +122,7 @@ class SeveralFiles:
         similarity = np.tile(between.similarity, 2)
         return [best_partner(ends, others, similarity, len(self.file))]
 
-    def expect(self, chosen: Pairs) -> Expect:
+    def expect(self, chosen: Pairs, share: float = 1.0) -> Expect:  # noqa: ARG002
         """Expect false links as between two files.
 
         A record that has its match in a file is out of reach of the others there. How many are

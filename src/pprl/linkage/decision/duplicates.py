@@ -51,7 +51,10 @@ def standing_out(some: ComparedPairs, floor: float, centre: float) -> NDArray[np
 
 
 def maybe_repeated(
-    within: Pairs, partner: NDArray[np.int64], best: NDArray[np.float64]
+    within: Pairs,
+    partner: NDArray[np.int64],
+    best: NDArray[np.float64],
+    to_partner: NDArray[np.float64] | None = None,
 ) -> NDArray[np.bool_]:
     """Mark pairs within a file that may be one person's two records.
 
@@ -59,10 +62,18 @@ def maybe_repeated(
         within: Pairs of one file, by similarity.
         partner: (n,) most similar record in the other file, -1 where none is known.
         best: (n,) similarity to it.
+        to_partner: (p,) similarity of the right record to the left one's partner, where
+            the right one's own partner is not known, else NaN; None where all are known.
     """
     left, right = within.left, within.right
-    nearest = np.minimum(best[left], best[right])
-    same = (partner[left] == partner[right]) & (partner[left] >= 0)
+    others = best[right]
+    same = partner[left] == partner[right]
+    if to_partner is not None:
+        unknown = ~np.isnan(to_partner)
+        same |= unknown
+        others = np.where(unknown, to_partner, others)
+    nearest = np.minimum(best[left], others)
+    same &= partner[left] >= 0
     marked: NDArray[np.bool_] = same & (nearest >= within.similarity - _NEAR)
     return marked
 

@@ -24,7 +24,7 @@ from pprl.linkage.candidates.pairs import Pairs
 from pprl.linkage.candidates.pool import Pool, subset
 from pprl.linkage.decision.decide import Candidates, Decision, decide
 from pprl.linkage.decision.design import SeveralFiles, TwoFiles
-from pprl.linkage.decision.missingness import kinds_of, lack_alike
+from pprl.linkage.decision.missingness import count_kinds, kinds_of, lack_alike
 from pprl.linkage.decision.null_pairs import Within
 from pprl.linkage.model.compared_pairs import ComparedPairs, Side
 
@@ -57,7 +57,7 @@ def decide_two_files(
     a, b = (set_aside(one, rows) for one, rows in zip((a, b), odd, strict=True))
     design = TwoFiles(names, np.array(records, np.int64))
     kinds = kinds_of([a, b])
-    if not lack_alike(kinds):
+    if not lack_alike(count_kinds(kinds)):
         a, b = (replace(one, present=None) for one in (a, b))
         kinds = kinds_of([a, b])
     floor = find_floor(a, b)
@@ -111,7 +111,7 @@ def _within(
             pairs, _ = blocked_pairs(file, None, floor, blocking, workers=workers)
         parts = max(round(n / min(records)), 1)
         some = ComparedPairs.of(side, side, pairs)
-        return Within(number, number, some, n, n, n - 1, False, parts, 1.0, centre)
+        return Within(number, number, some, n, n, n, n - 1, False, parts, 1.0, centre)
     sample = np.zeros(n, bool)
     sample[np.random.default_rng(number).choice(n, wanted, replace=False)] = True
     part = subset(file, sample)
@@ -120,7 +120,7 @@ def _within(
     pairs = Pairs(np.flatnonzero(sample)[found.left], found.right, found.similarity)
     some = ComparedPairs.of(side, side, pairs)
     share = wanted * (n - wanted) / (n * (n - 1) / 2)
-    return Within(number, number, some, n, wanted, n - wanted, True, 1, share, centre)
+    return Within(number, number, some, n, n, wanted, n - wanted, True, 1, share, centre)
 
 
 def decide_pool(pool: Pool, pairs: Pairs, floor: float, compared: int) -> Decision:
@@ -135,7 +135,7 @@ def decide_pool(pool: Pool, pairs: Pairs, floor: float, compared: int) -> Decisi
     everybody, sizes = pool.encodings, pool.sizes.astype(np.int64)
     starts = np.cumsum(sizes)[:-1]
     kinds = np.split(kinds_of([everybody])[0], starts)
-    if not lack_alike(kinds):
+    if not lack_alike(count_kinds(kinds)):
         everybody = replace(everybody, present=None)
         kinds = np.split(kinds_of([everybody])[0], starts)
     side, centre, n = Side.of(everybody), find_centre(everybody), len(pool)
@@ -145,7 +145,7 @@ def decide_pool(pool: Pool, pairs: Pairs, floor: float, compared: int) -> Decisi
     for number in np.flatnonzero(sizes).tolist():
         some = ComparedPairs.of(side, side, own.take(pool.file[own.left] == number))
         size = int(sizes[number])
-        within.append(Within(number, 0, some, n, size, size - 1, False, 1, 1.0, centre))
+        within.append(Within(number, 0, some, n, size, size, size - 1, False, 1, 1.0, centre))
     design = SeveralFiles(pool.names, sizes, pool.file)
     between = ComparedPairs.of(side, side, pairs.take(across))
     return decide(Candidates(floor, between, tuple(within), kinds, True, compared), design)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,9 @@ from pprl.linkage.candidates.pairs import Pairs
 
 Kinds = Sequence[NDArray[np.int64]]
 """For each file, the kind of each record: which fields it has."""
+
+Population = Sequence[NDArray[np.float64]]
+"""For each file, the number of its records of each kind."""
 
 _MOST_KINDS = 256
 _STRONGEST = 4.0
@@ -46,15 +50,22 @@ class Odds:
     mean: float
 
     @classmethod
-    def of(cls, kinds: Kinds, asked: Sequence[float] | NDArray[np.float64] | None = None) -> Odds:
+    def of(
+        cls,
+        kinds: Kinds,
+        asked: Sequence[float] | NDArray[np.float64] | None = None,
+        population: Population | None = None,
+    ) -> Odds:
         """Count pairs by the fields that one and the other record has.
 
         Args:
             kinds: The kind of each record of each file, by `kinds_of`.
             asked: The share of each file's pairs that are null pairs, 0 for files that are
                 left out; all of them if None.
+            population: How many records of each kind each file has, where ``kinds`` are those
+                of a sample; if None, ``kinds`` are counted.
         """
-        between, within = _count(kinds, asked)
+        between, within = _count(count_kinds(kinds) if population is None else population, asked)
         mean = float(between.sum() / max(within.sum(), 1.0))
         odds = np.minimum(between / np.maximum(within, _NONE), _STRONGEST * mean)
         shown = (odds * within).sum()
@@ -62,9 +73,9 @@ class Odds:
         return cls(kinds, odds, odds * within / np.maximum(between, _NONE), mean)
 
     @classmethod
-    def within(cls, kinds: Kinds, file: int) -> Odds:
+    def within(cls, kinds: Kinds, file: int, population: Population | None = None) -> Odds:
         """Count pairs so where only those within this file show strangers."""
-        return cls.of(kinds, [float(at == file) for at in range(len(kinds))])
+        return cls.of(kinds, [float(at == file) for at in range(len(kinds))], population)
 
     def pooled(self) -> Odds:
         """Take the records of all files, one after another, for one file's."""
@@ -88,18 +99,27 @@ class Odds:
         return self.shown[left[pairs.left], right[pairs.right]]
 
 
-def lack_alike(kinds: Kinds) -> bool:
+def lack_alike(population: Population) -> bool:
     """Tell whether most pairs of records between two files lack what pairs within lack.
 
     If not, as where a field is filled in one file only, masks say less of a pair than of
     which file a record is in.
+
+    Args:
+        population: How many records of each kind each file has.
     """
-    between, within = _count(kinds, None)
+    between, within = _count(population, None)
     return bool(between[within > 0].sum() >= _LEAST_SHOWN * between.sum())
 
 
+def count_kinds(kinds: Kinds) -> Population:
+    """Count the records of each kind in each file."""
+    count = max(int(one.max(initial=0)) for one in kinds) + 1
+    return [np.bincount(one, minlength=count).astype(np.float64) for one in kinds]
+
+
 def _count(
-    kinds: Kinds, asked: Sequence[float] | NDArray[np.float64] | None
+    files: Population, asked: Sequence[float] | NDArray[np.float64] | None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Count pairs between and within files by the kinds of their records.
 
@@ -107,8 +127,7 @@ def _count(
         Two symmetric (kinds, kinds) tables; of each two kinds, either place has half of the
         pairs.
     """
-    count = max(int(one.max(initial=0)) for one in kinds) + 1
-    files = [np.bincount(one, minlength=count).astype(np.float64) for one in kinds]
+    count = len(files[0])
     everybody = np.sum(files, axis=0)
     between, within = np.outer(everybody, everybody) / 2, np.zeros((count, count))
     shares = np.ones(len(files)) if asked is None else asked
@@ -133,10 +152,20 @@ def kinds_of(files: Sequence[Encodings]) -> Kinds:
     known = [mask for mask in masks if mask is not None]
     if len(known) < len(files):
         return [np.zeros(one.info.records, np.int64) for one in files]
-    _, kind, counts = np.unique(
-        np.concatenate(known), axis=0, return_inverse=True, return_counts=True
-    )
+    return kinds_of_masks(known, np.ones(sum(map(len, known)), bool))
+
+
+def kinds_of_masks(masks: Sequence[NDArray[Any]], counted: NDArray[np.bool_]) -> Kinds:
+    """Number the field-presence masks of records; of many, the rarest are one.
+
+    Args:
+        masks: (records, any) mask of each record, by file.
+        counted: (all records,) which of them say how frequent a mask is.
+    """
+    _, kind = np.unique(np.concatenate(masks), axis=0, return_inverse=True)
+    kind = kind.reshape(-1)
+    counts = np.bincount(kind[counted], minlength=int(kind.max(initial=-1)) + 1)
     place = np.empty(len(counts), np.int64)
     place[np.argsort(-counts, kind="stable")] = np.arange(len(counts))
-    kind = np.minimum(place[kind.reshape(-1)], _MOST_KINDS - 1)
-    return np.split(kind, np.cumsum([len(mask) for mask in known])[:-1])
+    kind = np.minimum(place[kind], _MOST_KINDS - 1)
+    return np.split(kind, np.cumsum([len(mask) for mask in masks])[:-1])

@@ -25,24 +25,33 @@ class Within:
         numbering: The place of its records' kinds in `Odds.kinds`.
         pairs: The pairs.
         n: Number of records in the numbering that the pairs use.
+        size: Number of records of the file.
         records: Number of records that were compared with others of the file.
         others: Number of other records that each of these was compared with.
         sampled: Whether only a sample was compared with the rest, which then stands on the right.
         parts: The number of parts that the file is dealt into; 1 where it is not.
         share: Share of the file's pairs of records that were compared.
         centre: The Dice similarity of two records by chance.
+        to_partner: (p,) see `pprl.linkage.decision.duplicates.maybe_repeated`.
     """
 
     number: int
     numbering: int
     pairs: ComparedPairs
     n: int
+    size: int
     records: int
     others: float
     sampled: bool
     parts: int
     share: float
     centre: float
+    to_partner: NDArray[np.float64] | None = None
+
+    def take(self, places: NDArray[np.bool_]) -> Within:
+        """Select pairs."""
+        known = None if self.to_partner is None else self.to_partner[places]
+        return replace(self, pairs=self.pairs.take(places), to_partner=known)
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,19 +85,30 @@ class NullPairs:
             best: (n,) similarity to it.
         """
         repeated = standing_out(within.pairs, floor, within.centre)
-        kept = within.pairs.take(~repeated) if repeated.any() else within.pairs
-        doubtful = maybe_repeated(kept.pairs, partner, best)
-        return cls(replace(within, pairs=kept), doubtful, int(repeated.sum()))
+        kept = within.take(~repeated) if repeated.any() else within
+        doubtful = maybe_repeated(kept.pairs.pairs, partner, best, kept.to_partner)
+        return cls(kept, doubtful, int(repeated.sum()))
 
     @property
     def pairs(self) -> ComparedPairs:
         """The pairs that are beyond doubt not of one person."""
         return self.within.pairs.take(~self.doubtful) if self.doubtful.any() else self.within.pairs
 
-    def weighted(self, odds: Odds) -> ComparedPairs:
-        """Give them importance weights: how many pairs between the files each represents."""
+    def weighted(self, odds: Odds, share: float) -> ComparedPairs:
+        """Give them importance weights: how many candidates between the files each represents.
+
+        Args:
+            odds: How many pairs between the files each represents.
+            share: Share of the pairs between the files that could be candidates.
+        """
         some = self.pairs
-        return some.weighted(odds.pairs(self.within.numbering, some.pairs))
+        return some.weighted(odds.pairs(self.within.numbering, some.pairs) * share)
+
+    @property
+    def records(self) -> float:
+        """Records of a file that is compared whole and has as many pairs as were compared."""
+        within = self.within
+        return within.share * within.size if within.sampled else within.pairs.left.records
 
     def null(self, score: NDArray[np.float64] | None, floor: float, odds: Odds) -> Null:
         """Take the rival margin off the scores of the null pairs, as with the links.

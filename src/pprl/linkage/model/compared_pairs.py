@@ -24,7 +24,8 @@ class Side:
     """One file, laid out for looking at pairs.
 
     Attributes:
-        words: (n, words) CLKs.
+        words: (n, words) CLKs; those of the first rows where the file was sampled, and the
+            others' common bits were counted when they were read.
         groups: (groups + 1,) first word of each group, and the end.
         sizes: (n, groups) set bits of each group.
         mask: (n, fields) which fields have a value; None without masks.

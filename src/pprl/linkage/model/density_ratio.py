@@ -110,7 +110,11 @@ class Evidence:
 
 
 def learn(
-    between: ComparedPairs, within: Sequence[ComparedPairs], before: Evidence | None = None
+    between: ComparedPairs,
+    within: Sequence[ComparedPairs],
+    before: Evidence | None = None,
+    *,
+    records: Sequence[float] | None = None,
 ) -> tuple[Evidence, list[NDArray[np.float64]]]:
     """Learn what sets pairs between files apart from pairs within them.
 
@@ -119,6 +123,8 @@ def learn(
         within: As similar null pairs, from one file or several, weighted by how many pairs
             between the files each represents.
         before: What was learned from nearly the same pairs: the fit begins there.
+        records: For the null pairs of each file, the records of a file which, compared whole,
+            has as many pairs as were compared; those of the file by default.
 
     Returns:
         What was learned, and the scores of the null pairs.
@@ -126,7 +132,8 @@ def learn(
     view = View.of(between.left, between.right)
     samples = [between, *within]
     signals = [view.signal_and_least(one)[0] for one in samples]
-    records = [one.left.records for one in within]
+    if records is None:
+        records = [one.left.records for one in within]
     fields = None
     if can_be_added(between.left.info):
         least = _reached(_PER_RECORD[0], records, signals[1:])
@@ -204,7 +211,7 @@ def _chosen(
 def _level(
     signals: Sequence[NDArray[np.float64]],
     shares: Sequence[NDArray[np.float64]],
-    records: Sequence[int],
+    records: Sequence[float],
     *,
     grouped: bool,
 ) -> float | None:
@@ -235,7 +242,7 @@ def _level(
 
 
 def _reached(
-    per_record: float, records: Sequence[int], signals: Sequence[NDArray[np.float64]]
+    per_record: float, records: Sequence[float], signals: Sequence[NDArray[np.float64]]
 ) -> float:
     """Find the signal that no more than so many pairs for a record reach, within any file."""
     return max(
