@@ -214,7 +214,7 @@ def _print_plan(job: Job, plan: Plan, as_json: bool) -> None:
     place = Path(job.resources.scratch or job.output.folder)
     while not place.exists():
         place = place.parent
-    seconds = expected_seconds(plan, job.linkage.threshold == "auto")
+    seconds = expected_seconds(plan)
     free = shutil.disk_usage(place).free
     facts = {
         "records": plan.records,

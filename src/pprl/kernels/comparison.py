@@ -207,6 +207,7 @@ def less_rivals(
     best: NDArray[np.float64],
     second: NDArray[np.float64],
     holder: NDArray[np.int64],
+    offset: int,
     floor: float,
     weight: float,
     out: NDArray[np.float64],
@@ -219,7 +220,8 @@ def less_rivals(
         score: (p,) scores.
         best: (places,) from `best_two`.
         second: (places,) from `best_two`.
-        holder: (places,) from `best_two`, pairs numbered from 0.
+        holder: (places,) from `best_two`.
+        offset: Number of the first of these pairs.
         floor: What is no rival.
         weight: How much of the rival's excess is taken off.
         out: Output, (p,).
@@ -227,8 +229,8 @@ def less_rivals(
     for pair in range(left.shape[0]):
         i = left[pair]
         j = right[pair]
-        one = second[i] if holder[i] == pair else best[i]
-        other = second[j] if holder[j] == pair else best[j]
+        one = second[i] if holder[i] == offset + pair else best[i]
+        other = second[j] if holder[j] == offset + pair else best[j]
         out[pair] = score[pair] - weight * max(max(one, other) - floor, 0.0)
 
 

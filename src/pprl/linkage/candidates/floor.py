@@ -13,6 +13,8 @@ _SAMPLE = 256
 _OTHERS = 4096
 """Records that those of the sample are compared with."""
 _CHUNK = 1 << 13
+_MANY_ROWS, _ROWS_AT_ONCE = 2_048, 64
+"""With 16,384 others, forty pairs decide in files of 16 million records."""
 _MOST_REPEATED, _LARGEST_SHARE = 1_280, 8
 """Neighbours that are looked at: so many, and an eighth of the file, at most."""
 _FALL = 0.65
@@ -30,6 +32,42 @@ def find_floor(a: Encodings, b: Encodings, partners: int = 0) -> float:
     """
     most = _NEIGHBOURS + partners
     return max(_quantile(x, y, most) for x, y in ((a, b), (a, a), (b, b)))
+
+
+def find_floor_of_samples(a: Encodings, b: Encodings, records: tuple[int, int]) -> float:
+    """Choose the floor of files of which samples are at hand.
+
+    Above it a record of a file has twenty pairs on average, with the other file and within its
+    own. In large files these are a few pairs in a million: more pairs of the samples are compared
+    than `find_floor` compares, and all are counted together.
+
+    Args:
+        a: A sample of the records of the first file.
+        b: A sample of the records of the second file.
+        records: Number of records of each file.
+    """
+    n_a, n_b = records
+    return max(
+        _shared_quantile(x, y, _NEIGHBOURS / max(n, 1), within=x is y)
+        for x, y, n in ((a, b, n_b), (b, a, n_a), (a, a, n_a), (b, b, n_b))
+    )
+
+
+def _shared_quantile(a: Encodings, b: Encodings, share: float, *, within: bool) -> float:
+    """Return the similarity that a share of the pairs of two samples reach."""
+    rows = np.linspace(0, len(a) - 1, min(_MANY_ROWS, len(a))).astype(np.int64)
+    own = as_words(a.clks[rows])
+    wanted = max(round(share * len(rows) * len(b)), 1)
+    best = np.empty(0)
+    for start in range(0, len(rows), _ROWS_AT_ONCE):
+        here = slice(start, start + _ROWS_AT_ONCE)
+        dice = _dice(own[here], b.words)
+        if within:
+            dice[np.arange(len(dice)), rows[here]] = -1.0
+        best = np.append(best, dice)
+        if len(best) > wanted:
+            best = np.partition(best, len(best) - wanted)[len(best) - wanted :]
+    return max(float(best.min()), 0.0) if len(best) else 0.0
 
 
 def find_floor_of_repeated(a: Encodings) -> float:

@@ -13,7 +13,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from pprl.exchange.encodings import Encodings, as_words, count_bits
+from pprl.exchange.encodings import EncodingInfo, Encodings, count_bits
 
 _SPREADS = 12.0
 """Standard deviations. Of 10**12 records none is 8 away if its bits are set at random; a record's
@@ -28,32 +28,56 @@ _ALIKE = 0.05
 
 
 def implausible(a: Encodings) -> NDArray[np.bool_]:
-    """Mark rows with a filter that no record can have: (n,).
+    """Mark rows with a filter that no record can have: (n,)."""
+    return beyond(a.words, a.info, bit_limits(a))
+
+
+def beyond(
+    words: NDArray[np.uint64], info: EncodingInfo, limits: NDArray[np.float64]
+) -> NDArray[np.bool_]:
+    """Mark rows that have more bits in a group than a limit: (n,).
+
+    Args:
+        words: (n, words) CLKs.
+        info: The file's header.
+        limits: (groups,) from `bit_limits`.
+    """
+    found = np.zeros(len(words), bool)
+    for part, most in zip(_groups(words, info), limits, strict=True):
+        found |= count_bits(part) > most
+    return found
+
+
+def bit_limits(a: Encodings) -> NDArray[np.float64]:
+    """Find the most bits that a record can have in each group: (groups,).
 
     In a half-full group the number of bits set has a standard deviation of half the root of its
     bits. In other groups it is estimated from the file's median deviation. Only filters with too
     many bits are marked: a record with few values has few, and takes nobody's links.
     """
-    bits = list(a.info.groups.values()) or [a.info.bits]
-    names = list(a.info.groups) or [""]
-    found = np.zeros(len(a), bool)
-    starts = np.cumsum([0, *bits]) // 8
-    for name, size, (first, last) in zip(names, bits, pairwise(starts), strict=True):
-        count = count_bits(as_words(np.ascontiguousarray(a.clks[:, first:last])))
+    limits = []
+    sizes = dict(a.info.groups) or {"": a.info.bits}
+    for (name, size), part in zip(sizes.items(), _groups(a.words, a.info), strict=True):
+        count = count_bits(part)
         filled = count[count > 0]
         if not len(filled):
+            limits.append(float(size))
             continue
         if a.info.decay(name) > 0:
-            found |= count > size / 2 + _SPREADS * np.sqrt(size) / 2
+            limits.append(size / 2 + _SPREADS * np.sqrt(size) / 2)
             continue
         middle = float(np.median(filled))
         spread = _NORMAL * float(np.median(np.abs(filled - middle)))
         # Where rows differ much, nearly all bits are too many; where most rows have the same
         # number, half of what is not set is a wide margin.
         most = min(middle + _SPREADS * spread, _NEARLY_ALL * size)
-        most = max(most, middle + (size - middle) / 2)
-        found |= count > most
-    return found
+        limits.append(max(most, middle + (size - middle) / 2))
+    return np.array(limits)
+
+
+def _groups(words: NDArray[np.uint64], info: EncodingInfo) -> list[NDArray[np.uint64]]:
+    starts = np.cumsum([0, *(info.groups.values() or [64 * words.shape[1]])]) // 64
+    return [np.ascontiguousarray(words[:, first:last]) for first, last in pairwise(starts)]
 
 
 def set_aside(a: Encodings, rows: NDArray[np.bool_]) -> Encodings:

@@ -56,6 +56,11 @@ class Cut:
     range: tuple[int, int]
     weight: float = 1.0
 
+    @classmethod
+    def none(cls) -> Cut:
+        """Keep nothing, where there is nothing to keep."""
+        return cls(0, 0.0, np.empty(0), np.empty(0), (0, 0))
+
     def keep(self, links: int) -> Cut:
         """Keep only so many links, no more than now."""
         return replace(

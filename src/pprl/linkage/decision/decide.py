@@ -101,8 +101,7 @@ class Decision:
     def nothing(cls, *, untold: bool = False) -> Decision:
         """Decide nothing, where there are no two files with records to tell apart."""
         none = np.empty(0)
-        cut = Cut(0, 0.0, none, none, (0, 0))
-        return cls(Pairs.concat([]), none, cut, 0.0, none, None, None, 0, (), untold=untold)
+        return cls(Pairs.concat([]), none, Cut.none(), 0.0, none, None, None, 0, (), untold=untold)
 
     @cached_property
     def kept(self) -> Pairs:

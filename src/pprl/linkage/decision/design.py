@@ -85,9 +85,7 @@ class TwoFiles:
     def expect(self, chosen: Pairs, share: float = 1.0) -> Expect:  # noqa: ARG002
         """Expect false links among the records that are left over."""
         n_a, n_b = int(self.sizes[0]), int(self.sizes[1])
-        return lambda rate: (
-            false_links(np.arange(1, len(rate) + 1) / share, rate, n_a, n_b) * share
-        )
+        return lambda rate: false_links(np.arange(1, len(rate) + 1) / share, rate, n_a, n_b) * share
 
 
 @dataclass(frozen=True, eq=False)

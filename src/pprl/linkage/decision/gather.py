@@ -28,7 +28,7 @@ from pprl.linkage.decision.missingness import count_kinds, kinds_of, lack_alike
 from pprl.linkage.decision.null_pairs import Within
 from pprl.linkage.model.compared_pairs import ComparedPairs, Side
 
-_FEWEST, _MOST = 6_000, 16_384
+_FEWEST, MOST = 6_000, 16_384
 _SHARE = 1 / 3
 """What comparing within files may cost at most beside comparing between them, beyond the fewest."""
 
@@ -79,16 +79,17 @@ def decide_two_files(
     return replace(decision, implausible=counts)
 
 
-def null_records(n: int, records: tuple[int, int]) -> int:
+def null_records(n: int, records: tuple[int, int], most: int = MOST) -> int:
     """Choose how many records of a file are compared with the rest of it; all where that is less.
 
     Args:
         n: Records of the file.
         records: Records of both files.
+        most: So many at most.
     """
     each = int(_SHARE * records[0] * records[1] / max(sum(records), 1))
     fewest = min(records)
-    wanted = min(max(each, _FEWEST), _MOST, fewest)
+    wanted = min(max(each, _FEWEST), most, fewest)
     return n if n <= 2 * wanted else wanted
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -13,9 +12,7 @@ from numpy.typing import NDArray
 from pprl.exchange.files import table_writer
 from pprl.exchange.links import SCHEMA
 from pprl.exchange.rows import EncodingsFile
-from pprl.linkage.candidates.pairs import Pairs
-from pprl.linkage.job.in_memory import chances
-from pprl.linkage.job.spill import opened, read_facts, read_group
+from pprl.linkage.job.spill import Spilled, opened, read_group
 
 
 def save_links(
@@ -28,36 +25,27 @@ def save_links(
         UnreadableFile: An input is damaged, or the file cannot be written.
     """
     with table_writer(out, SCHEMA) as writer:
-        facts, at = read_facts(chosen), 0
         for pairs in _batches(chosen, batch):
+            probability = pairs.score
             columns = [
                 ids_of(files[0], pairs.left),
                 ids_of(files[1], pairs.right),
                 pa.array(pairs.similarity),
-                _probability(pairs, facts, at),
+                pa.nulls(len(pairs), pa.float64()) if probability is None else probability,
             ]
-            at += len(pairs)
             writer.write(pa.table(columns, schema=SCHEMA))
 
 
-def _probability(pairs: Pairs, facts: Mapping[str, Any], at: int) -> pa.Array:
-    if "chances" in facts:
-        return pa.array(chances(facts["chances"])[at : at + len(pairs)])
-    if not facts.get("points"):
-        return pa.nulls(len(pairs), pa.float64())
-    return pa.array(np.interp(pairs.similarity, facts["points"], facts["probability"]))
-
-
-def _batches(chosen: Path, batch: int) -> Iterator[Pairs]:
+def _batches(chosen: Path, batch: int) -> Iterator[Spilled]:
     with opened(chosen) as file:
-        held: list[Pairs] = []
+        held: list[Spilled] = []
         for group in range(file.num_row_groups):
             held.append(read_group(file, chosen, group))
             if sum(map(len, held)) >= batch:
-                yield Pairs.concat(held)
+                yield Spilled.concat(held)
                 held = []
         if held:
-            yield Pairs.concat(held)
+            yield Spilled.concat(held)
 
 
 def ids_of(file: EncodingsFile, records: NDArray[np.int64]) -> pa.Array:

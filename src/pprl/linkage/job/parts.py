@@ -5,24 +5,39 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from pprl.errors import OutputExists, UnreadableFile
 from pprl.exchange.atomic import writing
 from pprl.exchange.rows import EncodingsFile
+from pprl.linkage.candidates.similarity import ABOVE_ALL
 from pprl.linkage.job.compare_parts import write_bucket_pairs, write_tile_pairs
+from pprl.linkage.job.fitted import Model, Scorer, write_model
 from pprl.linkage.job.in_memory import write_decided
 from pprl.linkage.job.ledger import file_digest
 from pprl.linkage.job.manifest import Manifest, check_inputs, manifest_of, parts_folder
-from pprl.linkage.job.plan import SIDES
-from pprl.linkage.job.rows import write_buckets
-from pprl.linkage.job.sampled_null import Judge, Null, null_parts, write_floor, write_null
-from pprl.linkage.job.scores import dice
-from pprl.linkage.job.spill import RunWriter, merged, read_facts
-from pprl.linkage.job.streamed_assignment import order_of, write_links
+from pprl.linkage.job.plan import SIDES, Plan
+from pprl.linkage.job.rows import sampled_rows, write_buckets
+from pprl.linkage.job.sample import (
+    Limits,
+    Samples,
+    sampled_records,
+    write_limits,
+    write_sampled,
+)
+from pprl.linkage.job.spill import Order, RunWriter, merged
+from pprl.linkage.job.streamed_assignment import (
+    order_of,
+    write_decided_links,
+    write_links,
+    write_ranked,
+)
 
-LINKS = "links"
-FLOOR = "floor"
+LIMITS, MODEL, RANKED, LINKS = "limits", "model", "ranked", "links"
+"""Parts of which there is one each."""
+
+_NO_RECORDS = np.empty(0, np.int64)
 
 Facts = dict[str, Any]
 
@@ -67,69 +82,99 @@ def run_part(manifest_path: str, name: str) -> Facts:
 def _run(manifest: Manifest, folder: Path, name: str, path: Path) -> Facts:
     plan, job = manifest.plan, manifest.job
     kind = name.partition("/")[0]
-    order = order_of(job.linkage.matching)
+    matching = job.linkage.matching
+    order = order_of(matching, automatic=plan.automatic)
     if kind == "rows":
         chunk = plan.chunk_parts()[name]
         file = EncodingsFile.open(getattr(job.inputs, chunk.side).path)
-        return write_buckets(file, chunk, plan.passes, path)
+        sample = sampled_records(plan, SIDES.index(chunk.side)) if plan.sampled else _NO_RECORDS
+        return write_buckets(file, chunk, plan.passes, sample, path)
+    if kind in (LIMITS, "sampled", MODEL):
+        return _run_sampling(manifest, folder, name, path)
     if kind == "runs":
         parts = [part_path(folder, one) for one in plan.merge_parts()[name]]
-        with RunWriter(path, order, plan.spill) as writer:
+        with RunWriter(path, order, plan.spill, scored=plan.automatic) as writer:
             for pairs in merged(parts, order, plan.spill):
                 writer.append_sorted(pairs)
             writer.end_run()
         return {"merged": writer.found}
     if kind == LINKS and plan.in_memory:
         return write_decided(job, plan, path)
-    if kind == LINKS:
+    if kind in (RANKED, LINKS):
         names = list(plan.merge_parts()) or list(plan.pair_parts())
         parts = [part_path(folder, one) for one in names]
-        judge = _judge(manifest, folder) if job.linkage.threshold == "auto" else None
-        return write_links(parts, plan.records, job.linkage.matching, path, plan.spill, judge)
+        if not plan.automatic:
+            return write_links(parts, plan.records, matching, path, plan.spill)
+        model = Model.load(part_path(folder, MODEL))
+        if kind == RANKED:
+            # Nothing else runs beside it.
+            most = plan.spill * plan.workers
+            return write_ranked(parts, plan.records, model, path, most, variants=plan.variants)
+        ranked = part_path(folder, RANKED)
+        return write_decided_links(
+            ranked, plan, _holders(manifest), model, job.linkage.precision, path
+        )
+    return _compare(manifest, folder, name, path, order)
+
+
+def _run_sampling(manifest: Manifest, folder: Path, name: str, path: Path) -> Facts:
+    """Do a part of what the decision is learned from."""
+    plan, files = manifest.plan, _files(manifest)
+    samples, infos = _samples(plan, folder), (files[0].info, files[1].info)
+    if name == LIMITS:
+        write_limits(plan, infos, samples, path)
+        return {}
+    limits = Limits.load(part_path(folder, LIMITS))
+    parts = plan.sampled_parts()
+    if name == MODEL:
+        left, right = (
+            [part_path(folder, one) for one, chunk in parts.items() if chunk.side == side]
+            for side in SIDES
+        )
+        write_model(plan, infos, _holders(manifest), samples, limits, (left, right), path)
+        return {}
+    chunk = parts[name]
+    return write_sampled(plan, files[SIDES.index(chunk.side)], chunk, samples, limits, path)
+
+
+def _compare(manifest: Manifest, folder: Path, name: str, path: Path, order: Order) -> Facts:
+    """Compare the rows of a bucket, or of two chunks."""
+    plan, files = manifest.plan, _files(manifest)
+    a, b = plan.pair_parts()[name]
+    most = manifest.job.linkage.max_pairs
+    scorer, floor = None, manifest.job.linkage.threshold
+    if floor == "auto":
+        model = Model.load(part_path(folder, MODEL))
+        limits = Limits.load(part_path(folder, LIMITS))
+        infos = files[0].info, files[1].info
+        scorer = Scorer(model, infos, _samples(plan, folder), limits)
+        # If all records are alike, so that nothing tells matches, no pair is of use.
+        floor = ABOVE_ALL if model.untold else model.floor
+    if not plan.passes:
+        chunks = (plan.chunks[a], plan.chunks[b])
+        return write_tile_pairs(files, chunks, plan, floor, scorer, order, most, path)
+    left, right = _rows(plan, folder)
+    return write_bucket_pairs(plan, a, b, left, right, floor, scorer, order, most, path)
+
+
+def _rows(plan: Plan, folder: Path) -> tuple[list[Path], list[Path]]:
     left, right = (
         [part_path(folder, one) for one, c in plan.chunk_parts().items() if c.side == side]
         for side in SIDES
     )
-    if kind == FLOOR:
-        return write_floor(plan, left, right, dice, path)
-    floor = floor_of(manifest, folder)
-    if kind == "null":
-        side, at = null_parts(plan)[name]
-        paths = left if side == "left" else right
-        return write_null(plan, side, at, paths, floor, job.linkage.sample, dice, path)
-    a, b = plan.pair_parts()[name]
-    most = job.linkage.max_pairs
-    if not plan.passes:
-        files = (
-            EncodingsFile.open(job.inputs.left.path),
-            EncodingsFile.open(job.inputs.right.path),
-        )
-        chunks = (plan.chunks[a], plan.chunks[b])
-        return write_tile_pairs(files, chunks, plan, floor, dice, order, most, path)
-    return write_bucket_pairs(plan, a, b, left, right, floor, dice, order, most, path)
+    return left, right
 
 
-def floor_of(manifest: Manifest, folder: Path) -> float:
-    """Return the similarity from which pairs are kept."""
-    threshold = manifest.job.linkage.threshold
-    if threshold == "auto":
-        return float(_floor_facts(folder)["floor"])
-    return threshold
+def _samples(plan: Plan, folder: Path) -> Samples:
+    left, right = (sampled_rows(paths) for paths in _rows(plan, folder))
+    return left, right
 
 
-def _judge(manifest: Manifest, folder: Path) -> Judge:
-    paths: dict[str, list[Path]] = {side: [] for side in SIDES}
-    for name, (side, _) in null_parts(manifest.plan).items():
-        paths[side].append(part_path(folder, name))
-    facts = _floor_facts(folder)
-    floor, centre = float(facts["floor"]), float(facts["centre"])
-    nulls = (
-        Null.load(paths["left"], floor, centre),
-        Null.load(paths["right"], floor, centre),
-    )
-    asked = manifest.job.linkage.precision
-    return Judge(nulls, manifest.plan.records, floor, asked)
+def _files(manifest: Manifest) -> tuple[EncodingsFile, EncodingsFile]:
+    inputs = manifest.job.inputs
+    return EncodingsFile.open(inputs.left.path), EncodingsFile.open(inputs.right.path)
 
 
-def _floor_facts(folder: Path) -> dict[str, Any]:
-    return read_facts(part_path(folder, FLOOR))
+def _holders(manifest: Manifest) -> tuple[str, str]:
+    left, right = (file.info.holder or f"file {at}" for at, file in enumerate(_files(manifest), 1))
+    return left, right

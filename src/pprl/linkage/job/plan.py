@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from pprl.errors import JobError
 from pprl.exchange.rows import EncodingsFile
 from pprl.exchange.threads import threads
+from pprl.linkage.decision.gather import null_records
 from pprl.linkage.job.config import Job
 from pprl.linkage.job.count_passes import CELLS, PassCounts, count_passes, records_before
 
@@ -88,8 +89,11 @@ class Plan(_Value):
         batch: Links whose record ids are looked up at once.
         workers: Threads of a process.
         memory: Its memory in bytes.
+        automatic: Whether the threshold is found from the files.
         in_memory: Whether the memory holds both files for an automatic decision, which is then
             one part.
+        samples: Records of each file from which an automatic decision is learned where it
+            does not; else 0.
     """
 
     records: tuple[int, int]
@@ -105,7 +109,14 @@ class Plan(_Value):
     batch: int
     workers: int
     memory: int
+    automatic: bool = False
     in_memory: bool = False
+    samples: tuple[int, int] = (0, 0)
+
+    @property
+    def sampled(self) -> bool:
+        """Whether an automatic decision is learned from samples."""
+        return self.automatic and not self.in_memory
 
     def check(self) -> None:
         """Refuse a plan that was read and does not add up.
@@ -128,10 +139,17 @@ class Plan(_Value):
             good &= all(len(size) == len(held.borders) + 1 for size in sizes)
             good &= all(min(size) >= 0 for size in sizes) and held.at >= 0
             good &= list(held.borders) == sorted(held.borders)
+        good &= all(0 <= s <= n for s, n in zip(self.samples, self.records, strict=True))
+        good &= not self.sampled or min(self.samples) > 0
         for a, b in self.tiles:
             good &= 0 <= a < len(self.chunks) and 0 <= b < len(self.chunks)
         if not good:
             raise ValueError("the plan does not add up")
+
+    @property
+    def variants(self) -> bool:
+        """Whether some record has several rows."""
+        return self.rows != self.records
 
     @property
     def pairs(self) -> int:
@@ -141,10 +159,16 @@ class Plan(_Value):
         return sum(sum(one.pairs) for one in self.passes)
 
     def chunk_parts(self) -> dict[str, Chunk]:
-        """Name the parts that sort rows into buckets."""
-        if not self.passes or self.in_memory:
+        """Name the parts that sort rows into buckets, and take the sample out of them."""
+        if self.in_memory or not (self.passes or self.automatic):
             return {}
         return {f"rows/{one.side}-{at:05}": one for at, one in enumerate(self.chunks)}
+
+    def sampled_parts(self) -> dict[str, Chunk]:
+        """Name the parts that compare the samples with the rows of a chunk."""
+        if not self.sampled:
+            return {}
+        return {f"sampled/{one.side}-{at:05}": one for at, one in enumerate(self.chunks)}
 
     def pair_parts(self) -> dict[str, tuple[int, int]]:
         """Name the parts that compare: (pass, bucket), or without blocking two chunks."""
@@ -159,9 +183,13 @@ class Plan(_Value):
         }
 
     def merge_parts(self) -> dict[str, list[str]]:
-        """Name the parts that merge others, where there are too many to merge at once."""
+        """Name the parts that merge others, where there are too many to merge at once.
+
+        Pairs that are ranked by a score are not merged, unless records have variants, so that a
+        pair may be met several times.
+        """
         names = list(self.pair_parts())
-        if len(names) <= self.fan_in:
+        if len(names) <= self.fan_in or (self.sampled and not self.variants):
             return {}
         cuts = range(0, len(names), self.fan_in)
         return {f"runs/{at:05}": names[cut : cut + self.fan_in] for at, cut in enumerate(cuts)}
@@ -182,6 +210,8 @@ def make_plan(job: Job, left: EncodingsFile, right: EncodingsFile) -> Plan:
     free = memory - _BASE
     _check_memory(free, workers, records, memory)
     each = free // workers
+    automatic = job.linkage.threshold == "auto"
+    left_sample, right_sample = (null_records(n, records, job.linkage.sample) for n in records)
     keyed = job.blocking.method == "keys"
     chosen = _chosen_passes(job, left) if keyed else []
     row_bytes = 8 * (words + len(chosen) + 1)
@@ -218,31 +248,19 @@ def make_plan(job: Job, left: EncodingsFile, right: EncodingsFile) -> Plan:
         batch=int(np.clip(free // (8 * 100), 4096, 1 << 21)),
         workers=workers,
         memory=memory,
-        in_memory=_decides_in_memory(job, files, free),
+        automatic=automatic,
+        in_memory=automatic and _decides_in_memory(files, free),
+        samples=(left_sample, right_sample) if automatic else (0, 0),
     )
 
 
-def _decides_in_memory(job: Job, files: tuple[EncodingsFile, EncodingsFile], free: int) -> bool:
-    """Tell whether the links can be decided in memory, as `pprl.link` does.
-
-    Raises:
-        JobError: They cannot, and there are no blocks from which to sample null pairs.
-    """
-    if job.linkage.threshold != "auto":
-        return False
+def _decides_in_memory(files: tuple[EncodingsFile, EncodingsFile], free: int) -> bool:
+    """Tell whether the links can be decided in memory, as `pprl.link` does."""
     if any("://" in str(file.path) for file in files):
-        needed = free + 1
-    else:
-        each = [_COPIES * (file.info.bits // 8) + 8 * len(file.info.blocking) for file in files]
-        needed = sum(size * file.info.rows for size, file in zip(each, files, strict=True))
-        needed += _WEIGHED * sum(file.info.records for file in files)
-    if needed > free and job.blocking.method == "none":
-        raise JobError(
-            f"linkage.threshold: without blocking, 'auto' holds both files in memory, which takes "
-            f"about {(needed + _BASE) / (1 << 20):,.0f} MiB. Give so much (resources.memory), "
-            f"block by keys, or give a threshold."
-        )
-    return needed <= free
+        return False
+    each = [_COPIES * (file.info.bits // 8) + 8 * len(file.info.blocking) for file in files]
+    needed = sum(size * file.info.rows for size, file in zip(each, files, strict=True))
+    return needed + _WEIGHED * sum(file.info.records for file in files) <= free
 
 
 def _check_memory(free: int, workers: int, records: tuple[int, int], memory: int) -> None:

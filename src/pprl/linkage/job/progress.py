@@ -7,8 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from pprl.linkage.job.plan import SIDES, Plan
-from pprl.linkage.job.sampled_null import null_parts
+from pprl.linkage.job.plan import Plan
 
 # Seconds on one core, measured by benchmarks/bench_job.py; a plan's estimate and the weights
 # of the stages for the time left.
@@ -17,6 +16,7 @@ _KEYED_PAIR, _KEYED_WORD = 4e-9, 0.35e-9
 _PAIR, _WORD = 0.1e-9, 0.08e-9
 _PART = 0.02
 _WEIGHED = 60e-6
+_LIMITS, _FITTED = 2.0, 300e-6
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ def costs(plan: Plan) -> dict[str, float]:
         pairs = 2 * plan.pairs * (_PAIR + plan.words * _WORD)
         return {"links": _PART + pairs + sum(plan.records) * _WEIGHED}
     made = {
-        name: _PART + (chunk.end - chunk.start) * len(plan.passes) * row
+        name: _PART + (chunk.end - chunk.start) * max(len(plan.passes), 1) * row
         for name, chunk in plan.chunk_parts().items()
     }
     for name, (a, b) in plan.pair_parts().items():
@@ -117,25 +117,23 @@ def costs(plan: Plan) -> dict[str, float]:
             one, other = plan.chunks[a], plan.chunks[b]
             pairs = (one.end - one.start) * (other.end - other.start)
             made[name] = _PART + pairs * (_PAIR + plan.words * _WORD)
+    for name, chunk in plan.sampled_parts().items():
+        rows = chunk.end - chunk.start
+        met = sum(plan.samples) * rows * (plan.pairs / max(plan.rows[0] * plan.rows[1], 1))
+        each = (_KEYED_PAIR, _KEYED_WORD) if plan.passes else (_PAIR, _WORD)
+        made[name] = _PART + rows * row + met * (each[0] + plan.words * each[1])
     last = _PART + sum(plan.rows) * 2e-6
-    null = {
-        name: _PART + plan.rows[SIDES.index(side)] * row
-        for name, (side, _) in null_parts(plan).items()
-    }
-    return made | null | dict.fromkeys([*plan.merge_parts(), "floor", "links"], last)
+    made |= dict.fromkeys(plan.merge_parts(), last)
+    if plan.sampled:
+        made |= {"limits": _LIMITS, "model": sum(plan.samples) * _FITTED, "ranked": last}
+    return made | {"links": last}
 
 
-def expected_seconds(plan: Plan, auto: bool) -> float:
+def expected_seconds(plan: Plan) -> float:
     """Estimate how long the parts take with the plan's workers."""
-    made = {name: cost for name, cost in costs(plan).items() if auto or not _of_auto(name)}
-    alone = made.pop("links")
-    if plan.in_memory:
-        return alone / plan.workers
+    made = costs(plan)
+    alone = sum(made.pop(name, 0.0) for name in ("limits", "model", "ranked", "links"))
     return alone + sum(made.values()) / plan.workers
-
-
-def _of_auto(name: str) -> bool:
-    return name == "floor" or name.startswith("null/")
 
 
 def expected_disk(plan: Plan) -> int:

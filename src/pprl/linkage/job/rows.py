@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -30,19 +31,41 @@ class Rows:
         words: (n, w) uint64 the CLKs.
         keys: (n, passes) uint64 blocking keys of the job's passes, 0 for none.
         bits: (n,) int64 bits set in each CLK.
+        present: (n, bytes) uint8 field-presence masks; of no bytes where there are none.
     """
 
     record: NDArray[np.int64]
     words: NDArray[np.uint64]
     keys: NDArray[np.uint64]
     bits: NDArray[np.int64]
+    present: NDArray[np.uint8]
 
     def __len__(self) -> int:
         return len(self.record)
 
     def take(self, places: NDArray[np.int64]) -> Rows:
         """Select rows."""
-        return Rows(self.record[places], self.words[places], self.keys[places], self.bits[places])
+        return Rows(
+            self.record[places],
+            self.words[places],
+            self.keys[places],
+            self.bits[places],
+            self.present[places],
+        )
+
+    @classmethod
+    def concat(cls, parts: Sequence[Rows]) -> Rows:
+        """Put rows of one file together; there must be some part."""
+        names = [one.name for one in fields(cls)]
+        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+
+    def without(self, rows: NDArray[np.bool_]) -> Rows:
+        """Empty the CLKs of some rows, so that they are similar to nothing."""
+        if not rows.any():
+            return self
+        words, bits = self.words.copy(), self.bits.copy()
+        words[rows], bits[rows] = 0, 0
+        return replace(self, words=words, bits=bits)
 
 
 def read_chunk(file: EncodingsFile, chunk: Chunk, passes: Sequence[Pass]) -> Rows:
@@ -51,8 +74,11 @@ def read_chunk(file: EncodingsFile, chunk: Chunk, passes: Sequence[Pass]) -> Row
     words = np.empty((n, -(-file.info.bits // 64)), np.uint64)
     keys = np.zeros((n, len(passes)), np.uint64)
     own = np.zeros(n, bool)
+    masked = "present" in file.columns
+    present = np.zeros((n, -(-len(file.info.present) // 8) if masked else 0), np.uint8)
     seen = 0
     columns = file.clk_columns()
+    columns += ["present"] if masked else []
     columns += ["variant"] if file.has_variants else []
     columns += ["block_keys"] if passes else []
     for first, batch in file.batches(columns, chunk.start, chunk.end):
@@ -60,6 +86,8 @@ def read_chunk(file: EncodingsFile, chunk: Chunk, passes: Sequence[Pass]) -> Row
         seen += len(batch)
         words[here] = as_words(file.clks(batch))
         own[here] = batch.column("variant").to_numpy() == 0 if file.has_variants else True
+        if masked:
+            present[here] = from_binary(batch.column("present"))
         if passes:
             keys[here] = file.keys(batch)[:, [one.at for one in passes]]
     if seen != n:
@@ -67,22 +95,38 @@ def read_chunk(file: EncodingsFile, chunk: Chunk, passes: Sequence[Pass]) -> Row
     for at, one in enumerate(passes):
         if one.dropped:
             keys[np.isin(keys[:, at], np.array(one.dropped, np.uint64)), at] = 0
-    return Rows(chunk.first_record + np.cumsum(own) - 1, words, keys, count_bits(words))
+    record = chunk.first_record + np.cumsum(own) - 1
+    return Rows(record, words, keys, count_bits(words), present)
 
 
 def write_buckets(
-    file: EncodingsFile, chunk: Chunk, passes: Sequence[Pass], path: Path
+    file: EncodingsFile,
+    chunk: Chunk,
+    passes: Sequence[Pass],
+    sample: NDArray[np.int64],
+    path: Path,
 ) -> dict[str, int]:
-    """Write a chunk's rows by pass and bucket: a row group for each that has rows."""
+    """Write a chunk's rows by pass and bucket, a row group for each that has rows; then a sample.
+
+    Args:
+        file: The file.
+        chunk: Rows of it.
+        passes: The job's passes.
+        sample: (s,) records of the file, rising; those in the chunk are written once more, last.
+        path: The part.
+    """
     rows = read_chunk(file, chunk, passes)
     counts: list[list[int]] = []
-    schema = pa.schema(
-        [
-            ("record", pa.int64()),
-            ("keys", pa.binary(8 * len(passes))),
-            ("words", pa.binary(8 * rows.words.shape[1])),
-        ]
-    )
+    columns = {"record": pa.int64()} | {
+        name: pa.binary(array.nbytes // max(len(array), 1)) for name, array in _packed(rows).items()
+    }
+    schema = pa.schema(list(columns.items()))
+
+    def write(part: Rows) -> None:
+        arrays = [pa.array(part.record)]
+        arrays += [to_binary(array.view(np.uint8)) for array in _packed(part).values()]
+        writer.write_table(pa.table(arrays, schema=schema), row_group_size=len(part))
+
     with part_file(path, schema) as writer:
         for at, one in enumerate(passes):
             order = np.flatnonzero(rows.keys[:, at])
@@ -93,16 +137,37 @@ def write_buckets(
             sizes = np.bincount(bucket, minlength=len(one.borders) + 1)
             for end, size in zip(np.cumsum(sizes).tolist(), sizes.tolist(), strict=True):
                 if size:
-                    part = rows.take(order[end - size : end])
-                    columns = [
-                        pa.array(part.record),
-                        to_binary(part.keys.view(np.uint8)),
-                        to_binary(part.words.view(np.uint8)),
-                    ]
-                    writer.write_table(pa.table(columns, schema=schema), row_group_size=size)
+                    write(rows.take(order[end - size : end]))
             counts.append(sizes.tolist())
-        write_facts(writer, {"counts": counts})
+        place = np.minimum(np.searchsorted(sample, rows.record), len(sample) - 1)
+        sampled = np.flatnonzero(sample[place] == rows.record) if len(sample) else place[:0]
+        if len(sampled):
+            write(rows.take(sampled))
+        write_facts(writer, {"counts": counts, "sampled": len(sampled)})
     return {"rows": len(rows)}
+
+
+def _packed(rows: Rows) -> dict[str, NDArray[Any]]:
+    """Name the columns that hold bytes: all that have any."""
+    every: dict[str, NDArray[Any]] = {
+        "keys": rows.keys,
+        "words": rows.words,
+        "present": rows.present,
+    }
+    return {name: array for name, array in every.items() if array.shape[1]}
+
+
+def sampled_rows(paths: Sequence[Path]) -> Rows:
+    """Read the sample that `write_buckets` left in the parts of one file."""
+    found = []
+    for path in paths:
+        sampled = read_facts(path).get("sampled")
+        if type(sampled) is not int:
+            raise damaged(path)
+        with opened(path) as file:
+            if sampled:
+                found.append(_read(file, path, file.num_row_groups - 1, sampled))
+    return Rows.concat(found)
 
 
 def bucket_rows(paths: Sequence[Path], at: int, bucket: int) -> Iterator[Rows]:
@@ -134,19 +199,24 @@ def _counts(path: Path, at: int, bucket: int) -> list[list[int]]:
 def _read(file: pq.ParquetFile, path: Path, group: int, rows: int) -> Rows:
     try:
         table = file.read_row_group(group, use_threads=False).combine_chunks()
-        good = table.schema.names == ["record", "keys", "words"] and table.num_rows == rows
+        names = table.schema.names
+        good = names[:1] == ["record"] and "words" in names and table.num_rows == rows
+        good = good and set(names) <= {"record", "keys", "words", "present"}
         good = good and table.schema.field("record").type == pa.int64()
-        for name in ("keys", "words"):
-            kind = table.schema.field(name).type if good else pa.null()
-            good = good and pa.types.is_fixed_size_binary(kind) and kind.byte_width % 8 == 0
+        for name in names[1:] if good else []:
+            kind = table.schema.field(name).type
+            good = good and pa.types.is_fixed_size_binary(kind)
+            good = good and (name == "present" or kind.byte_width % 8 == 0)
         if not good or any(column.null_count for column in table.columns):
             raise damaged(path)
     except FOREIGN_ERRORS as error:
         raise error if isinstance(error, UnreadableFile) else damaged(path) from None
-    keys, words = (
-        from_binary(table.column(name).chunk(0)).view(np.uint64) for name in ("keys", "words")
-    )
-    return Rows(table.column("record").to_numpy(), words, keys, count_bits(words))
+    none = np.zeros((rows, 0), np.uint8)
+    held = {name: from_binary(table.column(name).chunk(0)) for name in names[1:]}
+    words = held["words"].view(np.uint64)
+    keys = held["keys"].view(np.uint64) if "keys" in held else none.view(np.uint64)
+    record = table.column("record").to_numpy()
+    return Rows(record, words, keys, count_bits(words), held.get("present", none))
 
 
 def joined(pieces: Iterator[Rows], n: int) -> Rows | None:
@@ -160,12 +230,14 @@ def joined(pieces: Iterator[Rows], n: int) -> Rows | None:
                 np.empty((n, piece.words.shape[1]), np.uint64),
                 np.empty((n, piece.keys.shape[1]), np.uint64),
                 np.empty(n, np.int64),
+                np.empty((n, piece.present.shape[1]), np.uint8),
             )
         here = slice(at, at + len(piece))
         if here.stop > n or piece.words.shape[1:] != made.words.shape[1:]:
             raise UnreadableFile("parts of the job do not fit together. Begin it anew.")
         made.record[here], made.words[here] = piece.record, piece.words
         made.keys[here], made.bits[here] = piece.keys, piece.bits
+        made.present[here] = piece.present
         at += len(piece)
     if made is not None and at != n:
         raise UnreadableFile("parts of the job do not fit together. Begin it anew.")

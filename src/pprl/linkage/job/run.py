@@ -37,16 +37,15 @@ from pprl.linkage.job.manifest import (
     versions,
 )
 from pprl.linkage.job.output import save_links
-from pprl.linkage.job.parts import FLOOR, LINKS, part_path, run_part
+from pprl.linkage.job.parts import LIMITS, LINKS, MODEL, RANKED, part_path, run_part
 from pprl.linkage.job.plan import SIDES, Plan, make_plan
 from pprl.linkage.job.progress import Progress, Watch, costs
-from pprl.linkage.job.sampled_null import null_parts
 from pprl.linkage.job.spill import read_facts
 
 OUTPUTS = ("links.parquet", "estimate.json", "linkage.json")
 """Files that a job leaves; the last one says that it is done."""
 
-KINDS = ("rows", "pairs", "runs", "null")
+KINDS = ("rows", "sampled", "pairs", "runs")
 """Folders of parts."""
 
 
@@ -226,13 +225,14 @@ def _do_parts(
     manifest: Manifest, own: Path, parts: Path, engine: Engine, progress: Progress | None
 ) -> None:
     plan = manifest.plan
-    auto = manifest.job.linkage.threshold == "auto"
     stages = {
         "sorting rows": list(plan.chunk_parts()),
-        "sampling": [FLOOR] if auto and not plan.in_memory else [],
+        "looking at the sample": [LIMITS] if plan.sampled else [],
+        "sampling": list(plan.sampled_parts()),
+        "learning": [MODEL] if plan.sampled else [],
         "comparing": list(plan.pair_parts()),
-        "sampling neighbours": list(null_parts(plan)) if auto else [],
         "merging": list(plan.merge_parts()),
+        "ranking": [RANKED] if plan.sampled else [],
         "choosing links": [LINKS],
     }
     expected = costs(plan)
@@ -308,11 +308,11 @@ def _finish(
             about_links(
                 plan.records,
                 links,
-                tuple(decided.get("range", (links, links))),
+                tuple(decided["range"]),
                 None if precision is None else Figure(**precision),
-                decided.get("repeating", []),
-                decided.get("implausible", {}),
-                untold=decided.get("untold", False),
+                decided["repeating"],
+                decided["implausible"],
+                untold=decided["untold"],
             ),
             stacklevel=4,
         )
@@ -363,6 +363,6 @@ def _clear(manifest: Manifest, own: Path) -> None:
     else:
         for name in KINDS:
             shutil.rmtree(parts / name, ignore_errors=True)
-        for name in (FLOOR, LINKS):
+        for name in (LIMITS, MODEL, RANKED, LINKS):
             part_path(parts, name).unlink(missing_ok=True)
     (own / LEDGER).unlink(missing_ok=True)

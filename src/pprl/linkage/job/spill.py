@@ -20,12 +20,12 @@ from pprl.errors import TooManyPairs, UnreadableFile, UnwritableFile
 from pprl.exchange.atomic import sync_folder, whole_file, writing
 from pprl.exchange.untrusted.documents import BadDocument, parse_json
 from pprl.exchange.untrusted.parquet import FOREIGN_ERRORS, open_parquet
-from pprl.linkage.candidates.pairs import Pairs
 
 Order = Literal["best-first", "by-record"]
-"""By falling similarity, then left and right record; or by left, right, falling similarity."""
+"""By falling score, then left and right record; or by left, right, falling similarity."""
 
 SCHEMA = pa.schema([("left", pa.int64()), ("right", pa.int64()), ("similarity", pa.float64())])
+SCORED = SCHEMA.append(pa.field("score", pa.float64()))
 
 FACTS = b"pprl-part"
 """The metadata entry in which a part says what it holds."""
@@ -33,6 +33,48 @@ FACTS = b"pprl-part"
 _GROUP = 1 << 13
 
 _Key = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Spilled:
+    """Pairs of records on their way through files.
+
+    Attributes:
+        left, right: (p,) int64 record numbers.
+        similarity: (p,) float64 Dice similarity.
+        score: (p,) float64 beside it; None where pairs are ranked by similarity.
+    """
+
+    left: NDArray[np.int64]
+    right: NDArray[np.int64]
+    similarity: NDArray[np.float64]
+    score: NDArray[np.float64] | None = None
+
+    def __len__(self) -> int:
+        return len(self.left)
+
+    def take(self, places: NDArray[np.int64] | NDArray[np.bool_] | slice) -> Spilled:
+        """Select pairs by place, mask or slice."""
+        score = None if self.score is None else self.score[places]
+        return Spilled(self.left[places], self.right[places], self.similarity[places], score)
+
+    @classmethod
+    def concat(cls, parts: Sequence[Spilled]) -> Spilled:
+        """Join parts in their order; all have a score or none."""
+        if not parts:
+            return cls(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
+        scores = [part.score for part in parts if part.score is not None]
+        return cls(
+            np.concatenate([part.left for part in parts]),
+            np.concatenate([part.right for part in parts]),
+            np.concatenate([part.similarity for part in parts]),
+            np.concatenate(scores) if scores else None,
+        )
+
+    @property
+    def ranking(self) -> NDArray[np.float64]:
+        """What pairs are ranked by: (p,)."""
+        return self.similarity if self.score is None else self.score
 
 
 @contextmanager
@@ -113,6 +155,7 @@ class RunWriter:
         order: The order of a run.
         most: Pairs that are held.
         limit: Pairs that it may have in all.
+        scored: Whether pairs have a score beside their similarity.
         facts: What the part says of itself beside its runs.
         found: Pairs written so far.
     """
@@ -121,19 +164,24 @@ class RunWriter:
     order: Order
     most: int
     limit: int | None = None
+    scored: bool = False
     facts: dict[str, Any] = field(default_factory=dict)
     found: int = 0
-    _held: list[Pairs] = field(default_factory=list)
+    _held: list[Spilled] = field(default_factory=list)
     _waiting: int = 0
     _groups: int = 0
     _ends: list[int] = field(default_factory=list)
 
     def __enter__(self) -> Self:
         self._stack = ExitStack()
-        self._writer = self._stack.enter_context(part_file(self.path, SCHEMA))
+        self._writer = self._stack.enter_context(part_file(self.path, self._schema))
         return self
 
-    def add(self, pairs: Pairs) -> None:
+    @property
+    def _schema(self) -> pa.Schema:
+        return SCORED if self.scored else SCHEMA
+
+    def add(self, pairs: Spilled) -> None:
         """Take pairs in any order."""
         self._held.append(pairs)
         self._waiting += len(pairs)
@@ -145,7 +193,7 @@ class RunWriter:
         if self._waiting >= self.most:
             self._flush()
 
-    def append_sorted(self, pairs: Pairs) -> None:
+    def append_sorted(self, pairs: Spilled) -> None:
         """Go on with one single run, of pairs that come in order."""
         self._write(pairs)
 
@@ -161,17 +209,17 @@ class RunWriter:
 
     def _flush(self) -> None:
         if self._waiting:
-            self._write(sort_pairs(Pairs.concat(self._held), self.order))
+            self._write(sort_pairs(Spilled.concat(self._held), self.order))
             self.end_run()
         self._held.clear()
         self._waiting = 0
 
-    def _write(self, pairs: Pairs) -> None:
+    def _write(self, pairs: Spilled) -> None:
         self.found += len(pairs)
         for start in range(0, len(pairs), _GROUP):
             part = pairs.take(np.arange(start, min(start + _GROUP, len(pairs))))
-            columns = [pa.array(part.left), pa.array(part.right), pa.array(part.similarity)]
-            self._writer.write_table(pa.table(columns, schema=SCHEMA), row_group_size=_GROUP)
+            columns = [pa.array(getattr(part, name)) for name in self._schema.names]
+            self._writer.write_table(pa.table(columns, schema=self._schema), row_group_size=_GROUP)
             self._groups += 1
 
     def __exit__(
@@ -191,19 +239,19 @@ class RunWriter:
 
 @contextmanager
 def sorted_part(
-    path: Path, order: Order, most: int, limit: int | None = None
+    path: Path, order: Order, most: int, limit: int | None = None, *, scored: bool = False
 ) -> Iterator[RunWriter]:
     """Write a part of one sorted run, however many pairs are added; whole or not at all."""
     spool = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
     try:
-        with RunWriter(spool, order, most, limit) as writer:
+        with RunWriter(spool, order, most, limit, scored) as writer:
             yield writer
         if writer.runs <= 1:
             with writing(path):
                 spool.replace(path)
                 sync_folder(path.parent)
             return
-        with RunWriter(path, order, most) as final:
+        with RunWriter(path, order, most, scored=scored) as final:
             final.facts |= writer.facts
             for pairs in merged([spool], order, most):
                 final.append_sorted(pairs)
@@ -212,19 +260,19 @@ def sorted_part(
         spool.unlink(missing_ok=True)
 
 
-def sort_pairs(pairs: Pairs, order: Order) -> Pairs:
+def sort_pairs(pairs: Spilled, order: Order) -> Spilled:
     """Put pairs in order."""
     keys = _keys(pairs, order)
     return pairs.take(np.lexsort(keys[::-1]))
 
 
-def _keys(pairs: Pairs, order: Order) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+def _keys(pairs: Spilled, order: Order) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
     if order == "best-first":
-        return -pairs.similarity, pairs.left, pairs.right
+        return -pairs.ranking, pairs.left, pairs.right
     return pairs.left, pairs.right, -pairs.similarity
 
 
-def merged(paths: Sequence[Path], order: Order, most: int) -> Iterator[Pairs]:
+def merged(paths: Sequence[Path], order: Order, most: int) -> Iterator[Spilled]:
     """Merge the runs of several parts; yields pairs in order, some ``most`` at once.
 
     Of each run one row group is held, and of that some next pairs are looked at. All pairs up
@@ -246,7 +294,7 @@ def merged(paths: Sequence[Path], order: Order, most: int) -> Iterator[Pairs]:
             step = max(most // len(cursors), 64)
             ends = [one.end_of(step) for one in cursors]
             horizon = min((end for end in ends if end is not None), default=None)
-            piece = Pairs.concat([one.take(horizon) for one in cursors])
+            piece = Spilled.concat([one.take(horizon) for one in cursors])
             cursors = [one for one in cursors if one.alive]
             if len(piece):
                 yield sort_pairs(piece, order)
@@ -269,7 +317,7 @@ class _Cursor:
         self._file, self._path, self._next, self._end = file, path, start, end
         self._order: Order = order
         self._at = 0
-        self._pairs = Pairs.concat([])
+        self._pairs = Spilled.concat([])
         self._keys = _keys(self._pairs, order)
 
     @property
@@ -283,7 +331,7 @@ class _Cursor:
             while sum(map(len, held)) < step and self._next < self._end:
                 held.append(read_group(self._file, self._path, self._next))
                 self._next += 1
-            self._pairs, self._at = Pairs.concat(held), 0
+            self._pairs, self._at = Spilled.concat(held), 0
             self._keys = _keys(self._pairs, self._order)
         place = self._at + step - 1
         if place >= len(self._pairs) - 1 and self._next == self._end:
@@ -291,7 +339,7 @@ class _Cursor:
         first, second, third = self._keys
         return first[place], second[place], third[place]
 
-    def take(self, horizon: _Key | None) -> Pairs:
+    def take(self, horizon: _Key | None) -> Spilled:
         """Give the pairs up to a horizon; all of them without one."""
         end = len(self._pairs) if horizon is None else self._count(horizon)
         piece = self._pairs.take(np.arange(self._at, end))
@@ -310,15 +358,16 @@ class _Cursor:
         return high
 
 
-def read_group(file: pq.ParquetFile, path: Path, group: int) -> Pairs:
+def read_group(file: pq.ParquetFile, path: Path, group: int) -> Spilled:
     """Read one row group of pairs."""
     try:
         table = file.read_row_group(group, use_threads=False)
-        if not table.schema.equals(SCHEMA) or any(one.null_count for one in table.columns):
+        known = table.schema.equals(SCHEMA) or table.schema.equals(SCORED)
+        if not known or any(one.null_count for one in table.columns):
             raise damaged(path)
     except FOREIGN_ERRORS as error:
         raise error if isinstance(error, UnreadableFile) else damaged(path) from None
-    return Pairs(*(table.column(name).to_numpy() for name in SCHEMA.names))
+    return Spilled(**{name: table.column(name).to_numpy() for name in table.schema.names})
 
 
 def write_facts(writer: pq.ParquetWriter, facts: Mapping[str, Any]) -> None:

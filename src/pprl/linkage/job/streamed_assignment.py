@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +14,27 @@ from pprl.errors import UnreadableFile
 from pprl.kernels.assignment import greedy
 from pprl.linkage.candidates.pairs import Pairs
 from pprl.linkage.decision.cut import Cut
+from pprl.linkage.decision.decide import keep
+from pprl.linkage.decision.design import TwoFiles
 from pprl.linkage.decision.estimate import Estimate
 from pprl.linkage.job.config import JobMatching
-from pprl.linkage.job.sampled_null import Judge
-from pprl.linkage.job.spill import Order, RunWriter, merged
+from pprl.linkage.job.fitted import Model
+from pprl.linkage.job.plan import Plan
+from pprl.linkage.job.spill import (
+    Order,
+    RunWriter,
+    Spilled,
+    merged,
+    opened,
+    read_group,
+    sorted_part,
+)
+from pprl.linkage.model.margin import Rivals
 
-_POINTS = 2_000
 
-
-def order_of(matching: JobMatching) -> Order:
-    """Return the order in which a matching wants to see the pairs."""
-    return "by-record" if matching == "many-to-many" else "best-first"
+def order_of(matching: JobMatching, *, automatic: bool) -> Order:
+    """Return the order in which the pairs of a part are wanted."""
+    return "by-record" if automatic or matching == "many-to-many" else "best-first"
 
 
 def write_links(
@@ -32,34 +43,123 @@ def write_links(
     matching: JobMatching,
     path: Path,
     spill: int,
-    judge: Judge | None = None,
 ) -> dict[str, int]:
     """Choose the links among the pairs of many parts; they come out by left and right record.
 
-    The rule is that of `pprl.linkage.assignment.match`; a judge then keeps the best.
+    The rule is that of `pprl.linkage.assignment.match`.
     """
-    stream = _within(merged(parts, order_of(matching), spill), records)
-    if judge:
-        stream = judge.watch(stream)
+    stream = _within(merged(parts, order_of(matching, automatic=False), spill), records)
     with RunWriter(path, "by-record", spill) as writer:
         if matching == "many-to-many":
             for pairs in _once(stream):
                 writer.append_sorted(pairs)
         else:
-            chosen = list(_chosen(stream, records, matching))
-            links = Pairs.concat(chosen)
-            chosen.clear()
-            if judge:
-                cut = judge.cut(links)
-                writer.facts |= _of_cut(cut, links)
-                links = links.take(np.arange(cut.links))
-            order = np.argsort(_by_both(links, records[1]), kind="stable")
-            writer.append_sorted(links.take(order))
+            links = Spilled.concat(list(_chosen(stream, records, matching)))
+            writer.append_sorted(links.take(np.lexsort((links.right, links.left))))
         writer.end_run()
     return {"links": writer.found}
 
 
-def _within(stream: Iterator[Pairs], records: tuple[int, int]) -> Iterator[Pairs]:
+def write_ranked(
+    parts: Sequence[Path],
+    records: tuple[int, int],
+    model: Model,
+    path: Path,
+    spill: int,
+    *,
+    variants: bool,
+) -> dict[str, int]:
+    """Take the rival margin off the scores of all pairs, and put the best first.
+
+    The pairs are read twice: for the best and second best score of each record, and to take
+    the margin off.
+
+    Args:
+        parts: Pairs by left and right record, with their scores.
+        records: Records of the two files.
+        model: How pairs were scored.
+        path: The part.
+        spill: Pairs to hold at once.
+        variants: Whether a pair of records may be met several times.
+    """
+
+    def stream() -> Iterator[tuple[Spilled, NDArray[np.int64], NDArray[np.float64], int]]:
+        first = 0
+        pairs_of = _once(merged(parts, "by-record", spill)) if variants else _each(parts)
+        for pairs in _within(pairs_of, records):
+            yield pairs, records[0] + pairs.right, pairs.ranking, first
+            first += len(pairs)
+
+    rivals = Rivals.none(sum(records), model.least)
+    for pairs, place, score, first in stream():
+        rivals.see(pairs.left, place, score, first)
+    with sorted_part(path, "best-first", spill, scored=True) as writer:
+        for pairs, place, score, first in stream():
+            writer.add(replace(pairs, score=rivals.less(pairs.left, place, score, first)))
+    return {"ranked": writer.found}
+
+
+def write_decided_links(
+    ranked: Path,
+    plan: Plan,
+    names: tuple[str, str],
+    model: Model,
+    precision: float | None,
+    path: Path,
+) -> dict[str, int]:
+    """Choose links among ranked pairs, and cut them by what null pairs reach."""
+    stream = _within(merged([ranked], "best-first", plan.spill), plan.records)
+    every = Spilled.concat(list(_chosen(stream, plan.records, "one-to-one")))
+    chosen = Pairs(every.left, every.right, every.similarity)
+    design = TwoFiles(names, np.array(plan.records, np.int64))
+    if len(chosen):
+        cut = keep(model.null.cut(every.ranking, design.expect(chosen)), precision)
+    else:
+        cut = Cut.none()
+    facts = {
+        "ranked": len(chosen),
+        "repeating": list(model.repeating),
+        "implausible": dict(model.implausible),
+        "untold": model.untold,
+    }
+    return write_kept(chosen.take(slice(cut.links)), cut, facts, path, plan.spill)
+
+
+def write_kept(
+    kept: Pairs, cut: Cut, facts: Mapping[str, Any], path: Path, spill: int
+) -> dict[str, int]:
+    """Write links by left and right record, each with the estimated chance that it is true.
+
+    Args:
+        kept: The links, best first.
+        cut: What was decided.
+        facts: What else is to be known of the decision.
+        path: The part; the chance stands in the place of the score.
+        spill: Pairs to hold at once.
+    """
+    order = np.lexsort((kept.right, kept.left))
+    links = Spilled(kept.left, kept.right, kept.similarity, cut.probability)
+    with RunWriter(path, "by-record", spill, scored=True) as writer:
+        writer.append_sorted(links.take(order))
+        writer.end_run()
+        writer.facts |= {
+            "threshold": float(kept.similarity.min()) if len(kept) else None,
+            "estimate": Estimate.of(cut).to_dict(),
+            "range": list(cut.range),
+            **facts,
+        }
+    return {"links": writer.found}
+
+
+def _each(parts: Sequence[Path]) -> Iterator[Spilled]:
+    """Yield the pairs of parts, one part after another."""
+    for path in parts:
+        with opened(path) as file:
+            for group in range(file.num_row_groups):
+                yield read_group(file, path, group)
+
+
+def _within(stream: Iterator[Spilled], records: tuple[int, int]) -> Iterator[Spilled]:
     """Refuse pairs of records that are not in the files, before a kernel sees them.
 
     Raises:
@@ -75,30 +175,9 @@ def _within(stream: Iterator[Pairs], records: tuple[int, int]) -> Iterator[Pairs
         yield pairs
 
 
-def _of_cut(cut: Cut, ranked: Pairs) -> dict[str, Any]:
-    """Say what was decided; the chance that a link is true, at some of the similarities."""
-    similarity = ranked.similarity[: cut.links]
-    least = float(similarity[-1]) if len(similarity) else None
-    some = np.unique(np.linspace(0, max(len(similarity) - 1, 0), _POINTS).astype(np.int64))
-    some = some[: len(similarity)]
-    # Rising, as interpolation needs it.
-    points, places = np.unique(similarity[some], return_index=True)
-    return {
-        "threshold": least,
-        "estimate": Estimate.of(cut).to_dict(),
-        "ranked": len(ranked),
-        "points": points.tolist(),
-        "probability": cut.probability[some[places]].tolist(),
-    }
-
-
-def _by_both(links: Pairs, n_right: int) -> NDArray[np.int64]:
-    return links.left * n_right + links.right
-
-
 def _chosen(
-    stream: Iterator[Pairs], records: tuple[int, int], matching: JobMatching
-) -> Iterator[Pairs]:
+    stream: Iterator[Spilled], records: tuple[int, int], matching: JobMatching
+) -> Iterator[Spilled]:
     taken = [np.zeros(n, bool) for n in records]
     for pairs in stream:
         if matching == "one-to-one":
@@ -120,10 +199,12 @@ def _first(record: NDArray[np.int64], taken: NDArray[np.bool_]) -> NDArray[np.bo
     return keep
 
 
-def _once(stream: Iterator[Pairs]) -> Iterator[Pairs]:
+def _once(stream: Iterator[Spilled]) -> Iterator[Spilled]:
     """Drop a pair of records that was met before, in other variants; the best comes first."""
     last = (-1, -1)
     for pairs in stream:
+        if not len(pairs):
+            continue
         new = np.empty(len(pairs), bool)
         new[0] = (int(pairs.left[0]), int(pairs.right[0])) != last
         new[1:] = (pairs.left[1:] != pairs.left[:-1]) | (pairs.right[1:] != pairs.right[:-1])

@@ -44,23 +44,23 @@ class Side:
     @classmethod
     def of(cls, encodings: Encodings) -> Side:
         """Lay out a file."""
-        words = encodings.words
-        groups = group_starts(encodings)
+        made = cls.of_rows(encodings.words, encodings.present, encodings.info)
+        if encodings.variants is None:
+            return made
+        records = np.arange(encodings.info.records + 1)
+        return replace(made, starts=np.searchsorted(encodings.record_numbers(), records))
+
+    @classmethod
+    def of_rows(
+        cls, words: NDArray[np.uint64], present: NDArray[np.uint8] | None, info: EncodingInfo
+    ) -> Side:
+        """Lay out rows, each of which counts as a record."""
+        groups = group_starts(info)
         sizes = [
             count_bits(np.ascontiguousarray(words[:, first:last]))
             for first, last in pairwise(groups)
         ]
-        records = np.arange(encodings.info.records + 1)
-        return cls(
-            words,
-            groups,
-            np.stack(sizes, axis=1),
-            _fields(encodings),
-            None
-            if encodings.variants is None
-            else np.searchsorted(encodings.record_numbers(), records),
-            encodings.info,
-        )
+        return cls(words, groups, np.stack(sizes, axis=1), fields_of(present, info), None, info)
 
     @property
     def records(self) -> int:
@@ -104,6 +104,20 @@ class ComparedPairs:
         """Take pairs that represent one each."""
         return cls(left, right, pairs, np.ones(len(pairs)))
 
+    @classmethod
+    def known(
+        cls,
+        left: Side,
+        right: Side,
+        pairs: Pairs,
+        rows: tuple[Rows, Rows],
+        shared: NDArray[np.int32],
+    ) -> ComparedPairs:
+        """Take pairs whose rows and common bits were found when they were compared."""
+        made = cls.of(left, right, pairs)
+        made.__dict__["rows"], made.__dict__["shared"] = rows, shared
+        return made
+
     @cached_property
     def rows(self) -> tuple[Rows, Rows]:
         """The rows compared: of all variants of two records those that are most alike."""
@@ -136,17 +150,17 @@ class ComparedPairs:
         return made
 
 
-def group_starts(encodings: Encodings) -> Rows:
+def group_starts(info: EncodingInfo) -> Rows:
     """Return the word at which each group starts, and where the last ends: (groups + 1,)."""
-    bits = list(encodings.info.groups.values()) or [64 * (-(-encodings.info.bits // 64))]
+    bits = list(info.groups.values()) or [64 * (-(-info.bits // 64))]
     return np.cumsum([0, *bits]) // 64
 
 
-def _fields(encodings: Encodings) -> NDArray[np.bool_] | None:
-    """Unpack the field-presence mask: (n, fields)."""
-    if encodings.present is None or not encodings.info.weights:
+def fields_of(present: NDArray[np.uint8] | None, info: EncodingInfo) -> NDArray[np.bool_] | None:
+    """Unpack field-presence masks: (n, fields)."""
+    if present is None or not info.weights:
         return None
-    return np.unpackbits(encodings.present, axis=1)[:, : len(encodings.info.present)].astype(bool)
+    return np.unpackbits(present, axis=1)[:, : len(info.present)].astype(bool)
 
 
 def _most_alike(x: Side, y: Side, left: Rows, right: Rows) -> tuple[Rows, Rows]:

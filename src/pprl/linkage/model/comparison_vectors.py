@@ -133,7 +133,7 @@ class View:
             UsageError: It has other groups or fields, or no field-presence masks.
         """
         info = encodings.info
-        if not np.array_equal(group_starts(encodings), self.starts):
+        if not np.array_equal(group_starts(info), self.starts):
             raise UsageError("the criterion weighs other CLK groups than these files have.")
         if self.masked and not (
             encodings.present is not None and self.weights.shape[1] == len(info.present)

@@ -77,7 +77,8 @@ class Shares:
         prints, gains, equal = [], [], []
         for group in range(len(view.chance)):
             filled = [
-                one[side.sizes[: len(one), group] > 0, group] for one, side in zip(each, sides, strict=True)
+                one[side.sizes[: len(one), group] > 0, group]
+                for one, side in zip(each, sides, strict=True)
             ]
             found, counts = np.unique(np.concatenate(filled), return_counts=True)
             share = counts / max(counts.sum(), 1)

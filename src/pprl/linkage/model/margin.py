@@ -40,13 +40,49 @@ class Rivals:
         floor: float,
     ) -> Rivals:
         """Gather the rivals of pairs; see `with_margin`."""
-        places = 1 + max(int(left.max(initial=-1)), int(right.max(initial=-1)))
-        made = cls(
-            np.full(places, floor), np.full(places, floor), np.full(places, -1, np.int64), floor
-        )
-        for place in (left, right):
-            best_two(place, score, made.best, made.second, made.holder, 0)
+        made = cls.none(1 + max(int(left.max(initial=-1)), int(right.max(initial=-1))), floor)
+        made.see(left, right, score, 0)
         return made
+
+    @classmethod
+    def none(cls, places: int, floor: float) -> Rivals:
+        """Know of no pair yet."""
+        best, second = np.full(places, floor), np.full(places, floor)
+        return cls(best, second, np.full(places, -1, np.int64), floor)
+
+    def see(
+        self,
+        left: NDArray[np.int64],
+        right: NDArray[np.int64],
+        score: NDArray[np.float64],
+        first: int,
+    ) -> None:
+        """Take in pairs, of which the first has this number among all."""
+        for place in (left, right):
+            best_two(place, score, self.best, self.second, self.holder, first)
+
+    def less(
+        self,
+        left: NDArray[np.int64],
+        right: NDArray[np.int64],
+        score: NDArray[np.float64],
+        first: int,
+    ) -> NDArray[np.float64]:
+        """Take the margin off the scores of pairs that were seen: (p,)."""
+        out = np.empty(len(score))
+        less_rivals(
+            left,
+            right,
+            score,
+            self.best,
+            self.second,
+            self.holder,
+            first,
+            self.floor,
+            WEIGHT,
+            out,
+        )
+        return out
 
 
 def with_margin(
@@ -67,16 +103,5 @@ def with_margin(
         The pairs, with the score less the margin; it may be below 0.
     """
     found = Rivals.of(left, right, pairs.similarity, floor)
-    score = np.empty(len(pairs))
-    less_rivals(
-        left,
-        right,
-        pairs.similarity,
-        found.best,
-        found.second,
-        found.holder,
-        floor,
-        WEIGHT,
-        score,
-    )
+    score = found.less(left, right, pairs.similarity, 0)
     return Pairs(pairs.left, pairs.right, score)
