@@ -111,7 +111,7 @@ def test_equality_of_a_rare_value_says_more() -> None:
     side = Side.of(a)
     view = View.of(side, Side.of(b))
     shares, equal = Shares.of(view, [side])
-    added = shares.added(view, side)
+    added = shares.added(side)
     surname = FIELDS.index("surname")
     words = side.words[:, view.starts[surname]]
     filled = side.sizes[:, surname] > 0
@@ -124,7 +124,7 @@ def test_equality_of_a_rare_value_says_more() -> None:
     assert gain[~often][0] > gain[often].max()
     # What is never met in the files it was counted in is rare.
     other = Side.of(encoded(np.full((1, len(FIELDS) * BITS // 8), 7, np.uint8), "c"))
-    assert shares.added(view, other)[0, surname] == gain[~often][0]
+    assert shares.added(other)[0, surname] == gain[~often][0]
 
 
 def test_a_move_is_not_counted_three_times() -> None:

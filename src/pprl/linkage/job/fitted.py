@@ -25,8 +25,9 @@ from pprl.linkage.decision.cut import Null, NullDistribution
 from pprl.linkage.decision.decide import fit
 from pprl.linkage.job.plan import Plan
 from pprl.linkage.job.rows import Rows
-from pprl.linkage.job.sample import Limits, Samples, side_of
+from pprl.linkage.job.sample import Limits, Samples
 from pprl.linkage.job.sampled_candidates import gather
+from pprl.linkage.job.sampled_pairs import side_of
 from pprl.linkage.job.spill import damaged, opened, part_file, read_facts, write_facts
 from pprl.linkage.model.compared_pairs import ComparedPairs, Side
 from pprl.linkage.model.density_ratio import Evidence
@@ -109,7 +110,7 @@ def write_model(
     names: tuple[str, str],
     samples: Samples,
     limits: Limits,
-    paths: tuple[Sequence[Path], Sequence[Path]],
+    paths: Sequence[Path],
     path: Path,
 ) -> None:
     """Fit the decision on what was found near the samples, and write it down."""
@@ -119,7 +120,7 @@ def write_model(
         "nulls": [],
         "weight": 1.0,
         "repeating": [],
-        "implausible": _implausible(names, paths),
+        "implausible": _implausible(plan, names, paths),
         "untold": limits.untold,
     }
     tables = [_SCHEMA.empty_table()]
@@ -152,14 +153,14 @@ def write_model(
         write_facts(writer, facts)
 
 
-def _implausible(
-    names: tuple[str, str], paths: tuple[Sequence[Path], Sequence[Path]]
-) -> dict[str, int]:
-    counts = {
-        name: sum(int(read_facts(one)["implausible"]) for one in parts)
-        for name, parts in zip(names, paths, strict=True)
-    }
-    return {name: count for name, count in counts.items() if count}
+def _implausible(plan: Plan, names: tuple[str, str], paths: Sequence[Path]) -> dict[str, int]:
+    """Count the filters that were set aside, by holder."""
+    counts = np.zeros(2, np.int64)
+    for number, path in enumerate(paths):
+        # A row is in one bucket of each pass, if it has a key: the first pass has most of them.
+        if not plan.passes or list(plan.sampled_parts().values())[number][0] == 0:
+            counts += np.array(read_facts(path)["implausible"], np.int64)
+    return {name: int(count) for name, count in zip(names, counts, strict=True) if count}
 
 
 class Scorer:

@@ -19,13 +19,8 @@ from pprl.linkage.job.ledger import file_digest
 from pprl.linkage.job.manifest import Manifest, check_inputs, manifest_of, parts_folder
 from pprl.linkage.job.plan import SIDES, Plan
 from pprl.linkage.job.rows import sampled_rows, write_buckets
-from pprl.linkage.job.sample import (
-    Limits,
-    Samples,
-    sampled_records,
-    write_limits,
-    write_sampled,
-)
+from pprl.linkage.job.sample import Limits, Samples, drawn_records, write_limits
+from pprl.linkage.job.sampled_pairs import write_sampled_bucket, write_sampled_chunk
 from pprl.linkage.job.spill import Order, RunWriter, merged
 from pprl.linkage.job.streamed_assignment import (
     order_of,
@@ -87,7 +82,7 @@ def _run(manifest: Manifest, folder: Path, name: str, path: Path) -> Facts:
     if kind == "rows":
         chunk = plan.chunk_parts()[name]
         file = EncodingsFile.open(getattr(job.inputs, chunk.side).path)
-        sample = sampled_records(plan, SIDES.index(chunk.side)) if plan.sampled else _NO_RECORDS
+        sample = drawn_records(plan, SIDES.index(chunk.side)) if plan.sampled else _NO_RECORDS
         return write_buckets(file, chunk, plan.passes, sample, path)
     if kind in (LIMITS, "sampled", MODEL):
         return _run_sampling(manifest, folder, name, path)
@@ -127,14 +122,15 @@ def _run_sampling(manifest: Manifest, folder: Path, name: str, path: Path) -> Fa
     limits = Limits.load(part_path(folder, LIMITS))
     parts = plan.sampled_parts()
     if name == MODEL:
-        left, right = (
-            [part_path(folder, one) for one, chunk in parts.items() if chunk.side == side]
-            for side in SIDES
-        )
-        write_model(plan, infos, _holders(manifest), samples, limits, (left, right), path)
+        paths = [part_path(folder, one) for one in parts]
+        write_model(plan, infos, _holders(manifest), samples, limits, paths, path)
         return {}
-    chunk = parts[name]
-    return write_sampled(plan, files[SIDES.index(chunk.side)], chunk, samples, limits, path)
+    at, bucket = parts[name]
+    if plan.passes:
+        return write_sampled_bucket(plan, infos[0], at, bucket, _rows(plan, folder), limits, path)
+    chunk = plan.chunks[at]
+    file = files[SIDES.index(chunk.side)]
+    return write_sampled_chunk(plan, file, chunk, samples, limits, path)
 
 
 def _compare(manifest: Manifest, folder: Path, name: str, path: Path, order: Order) -> Facts:

@@ -84,6 +84,7 @@ class Plan(_Value):
         chunks: Rows that are read at once.
         passes: Blocking passes; empty where every pair is compared.
         tiles: Pairs of places in ``chunks`` to compare with each other, without blocking.
+        held: Rows of a bucket that a part holds at once.
         spill: Pairs that a part holds before it writes them, sorted.
         fan_in: Files that are merged at once.
         batch: Links whose record ids are looked up at once.
@@ -104,6 +105,7 @@ class Plan(_Value):
     chunks: tuple[Chunk, ...]
     passes: tuple[Pass, ...]
     tiles: tuple[tuple[int, int], ...]
+    held: int
     spill: int
     fan_in: int
     batch: int
@@ -126,7 +128,9 @@ class Plan(_Value):
         """
         numbers = (*self.records, *self.rows, *self.keyless, self.words, self.bits)
         good = min(numbers) >= 0 and self.bits > 0 and self.words == -(-self.bits // 64)
-        good &= min(self.spill, self.fan_in - 1, self.batch, self.workers, self.memory) > 0
+        good &= (
+            min(self.held, self.spill, self.fan_in - 1, self.batch, self.workers, self.memory) > 0
+        )
         for side, rows, records in zip(SIDES, self.rows, self.records, strict=True):
             at = 0
             for one in (chunk for chunk in self.chunks if chunk.side == side):
@@ -164,11 +168,17 @@ class Plan(_Value):
             return {}
         return {f"rows/{one.side}-{at:05}": one for at, one in enumerate(self.chunks)}
 
-    def sampled_parts(self) -> dict[str, Chunk]:
-        """Name the parts that compare the samples with the rows of a chunk."""
+    def sampled_parts(self) -> dict[str, tuple[int, int]]:
+        """Name the parts that compare samples: (pass, bucket); without blocking (chunk, 0)."""
         if not self.sampled:
             return {}
-        return {f"sampled/{one.side}-{at:05}": one for at, one in enumerate(self.chunks)}
+        if self.passes:
+            return {
+                f"sampled/{at:02}-{bucket:05}": (at, bucket)
+                for at, one in enumerate(self.passes)
+                for bucket in range(len(one.pairs))
+            }
+        return {f"sampled/{at:05}": (at, 0) for at in range(len(self.chunks))}
 
     def pair_parts(self) -> dict[str, tuple[int, int]]:
         """Name the parts that compare: (pass, bucket), or without blocking two chunks."""
@@ -224,9 +234,9 @@ def make_plan(job: Job, left: EncodingsFile, right: EncodingsFile) -> Plan:
     ]
     passes: list[Pass] = []
     keyless, tiles = (0, 0), []
+    held = max(each // (8 * row_bytes), 1024)
     if keyed:
         counted, keyless = count_passes(files, chosen, job.blocking.largest_block, free // 2)
-        held = max(each // (8 * row_bytes), 1024)
         names = list(left.info.blocking)
         passes = [
             _buckets(names[at], at, one, held) for at, one in zip(chosen, counted, strict=True)
@@ -243,6 +253,7 @@ def make_plan(job: Job, left: EncodingsFile, right: EncodingsFile) -> Plan:
         chunks=tuple(chunks),
         passes=tuple(passes),
         tiles=tuple(tiles),
+        held=held,
         spill=int(np.clip(each // (8 * 4 * _PAIR), 4096, 1 << 23)),
         fan_in=FAN_IN,
         batch=int(np.clip(free // (8 * 100), 4096, 1 << 21)),

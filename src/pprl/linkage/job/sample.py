@@ -1,44 +1,42 @@
-"""The sample from which a job larger than memory learns, compared with all records of both files.
+"""The sample from which a job larger than memory learns: how large it is, and who is in it.
 
-Of each file so many records are drawn as `pprl.link` draws to compare with the rest of the file:
-16,384 at most. The pairs of these show what non-matches look like; the sampled records of the
-smaller file have all their candidates in the larger one among their pairs, and show what matches
-look like. See `pprl.linkage.decision.gather` for why so many.
+Without blocking, so many records of each file are drawn as `pprl.link` draws to compare with the
+rest of the file, 16,384 at most, and each has some twenty pairs above the floor. See
+`pprl.linkage.decision.gather` for why so many. With blocks a record has fewer pairs, often less
+than one, and they cost less. So the share of the records is chosen that gives about as many pairs,
+327,680, as long as comparing them within each file costs a sixth of comparing the files.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pprl.exchange.columns import to_binary
 from pprl.exchange.encodings import EncodingInfo, Encodings, Popcounts
-from pprl.exchange.rows import EncodingsFile
-from pprl.kernels.groups import common_bits
 from pprl.linkage.candidates.floor import find_centre, find_floor, find_floor_of_samples
 from pprl.linkage.candidates.implausible import all_alike, beyond, bit_limits, set_aside
-from pprl.linkage.candidates.tiling import Tiling
 from pprl.linkage.job.compare_parts import by_key, compare_rows
-from pprl.linkage.job.plan import SIDES, Chunk, Plan
-from pprl.linkage.job.rows import Rows, read_chunk
+from pprl.linkage.job.plan import Plan
+from pprl.linkage.job.rows import Rows
 from pprl.linkage.job.spill import SCHEMA, damaged, part_file, read_facts, write_facts
-from pprl.linkage.model.compared_pairs import Side, group_starts
 
-_TILE_ROWS = 1024
-_GROUP_ROWS = 4096
+_PAIRS = 20 * 16_384
+_COST = 6
+_FEW_COMPARED = 1 << 26
+"""Comparisons within a file that are always allowed: they take about as long as starting."""
+_CHUNK = 1 << 20
 
 Samples = tuple[Rows, Rows]
-"""The sampled rows of the left and of the right file."""
+"""Rows of the left and of the right file, drawn at random."""
 
 
-def sampled_records(plan: Plan, side: int) -> NDArray[np.int64]:
-    """Draw the records of a file's sample, rising; they depend on the numbers of records alone."""
+def drawn_records(plan: Plan, side: int) -> NDArray[np.int64]:
+    """Draw records of a file, rising; which depends on the numbers of records alone."""
     n, wanted = plan.records[side], plan.samples[side]
     drawn = np.random.default_rng(side).choice(n, wanted, replace=False, shuffle=False)
     return np.sort(drawn).astype(np.int64)
@@ -46,18 +44,20 @@ def sampled_records(plan: Plan, side: int) -> NDArray[np.int64]:
 
 @dataclass(frozen=True)
 class Limits:
-    """What the two samples say before anything is compared.
+    """What rows drawn from both files say before anything is compared.
 
     Attributes:
         floor: The Dice similarity from which on pairs are looked at.
         centres: The similarity of two records by chance, in each file.
         bits: For each file and group, the most bits that a record can have.
+        shares: The share of each file's records that the decision is learned from.
         untold: Whether all records are alike, so that nothing tells matches.
     """
 
     floor: float
     centres: tuple[float, float]
     bits: tuple[NDArray[np.float64], NDArray[np.float64]]
+    shares: tuple[float, float]
     untold: bool
 
     @classmethod
@@ -71,32 +71,86 @@ class Limits:
         try:
             left, right = (np.array(one, np.float64) for one in facts["bits"])
             first, second = map(float, facts["centres"])
-            return cls(float(facts["floor"]), (first, second), (left, right), bool(facts["untold"]))
+            one, other = map(float, facts["shares"])
+            return cls(
+                float(facts["floor"]),
+                (first, second),
+                (left, right),
+                (one, other),
+                bool(facts["untold"]),
+            )
         except (KeyError, TypeError, ValueError):
             raise damaged(path) from None
 
+    def sampled(self, plan: Plan, side: int, records: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Tell which records of a file the decision is learned from: (n,)."""
+        if plan.passes:
+            return _uniform(records, side) < self.shares[side]
+        drawn = drawn_records(plan, side)
+        place = np.minimum(np.searchsorted(drawn, records), len(drawn) - 1)
+        found: NDArray[np.bool_] = drawn[place] == records
+        return found
+
+    def count(self, plan: Plan, side: int) -> int:
+        """Count the records of a file that the decision is learned from."""
+        n = plan.records[side]
+        if not plan.passes:
+            return plan.samples[side]
+        parts = (np.arange(at, min(at + _CHUNK, n)) for at in range(0, n, _CHUNK))
+        return sum(int(self.sampled(plan, side, part).sum()) for part in parts)
+
+
+def _uniform(records: NDArray[np.int64], side: int) -> NDArray[np.float64]:
+    """Give each record a number from 0 to 1 that looks random, but is always the same.
+
+    Source: the finaliser of SplitMix64 (Steele, Lea, Flood, Fast splittable pseudorandom number
+    generators, 2014).
+    """
+    x = records.astype(np.uint64) + np.uint64(side << 60) + np.uint64(0x9E3779B97F4A7C15)
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return ((x ^ (x >> np.uint64(31))) >> np.uint64(11)).astype(np.float64) / float(1 << 53)
+
 
 def write_limits(plan: Plan, infos: Sequence[EncodingInfo], samples: Samples, path: Path) -> None:
-    """Choose the floor, and tell which filters no record can have."""
+    """Choose the floor and the size of the sample, and tell which filters no record can have."""
     files = [_encodings(rows, info) for rows, info in zip(samples, infos, strict=True)]
     untold = max(plan.records) < 2 or all(all_alike(one) for one in files)
     limits = [bit_limits(one) for one in files]
-    a, b = (
-        set_aside(one, beyond(one.words, one.info, most))
-        for one, most in zip(files, limits, strict=True)
-    )
+    odd = [beyond(one.words, one.info, most) for one, most in zip(files, limits, strict=True)]
+    a, b = (set_aside(one, rows) for one, rows in zip(files, odd, strict=True))
     if plan.samples == plan.records:
         floor = find_floor(a, b)
     else:
         floor = find_floor_of_samples(a, b, plan.records)
+    shares = [plan.samples[side] / plan.records[side] for side in (0, 1)]
+    if plan.passes and not untold:
+        plausible = [one.without(rows) for one, rows in zip(samples, odd, strict=True)]
+        shares = [_share(plan, side, plausible[side], floor) for side in (0, 1)]
     with part_file(path, SCHEMA) as writer:
         facts = {
             "floor": floor,
             "centres": [find_centre(one) for one in (a, b)],
             "bits": [one.tolist() for one in limits],
+            "shares": shares,
             "untold": untold,
         }
         write_facts(writer, facts)
+
+
+def _share(plan: Plan, side: int, drawn: Rows, floor: float) -> float:
+    """Choose the share of a file's records that gives enough pairs in blocks, and costs little."""
+    n, other = plan.records[side], plan.records[1 - side]
+    found = 0
+    for at in range(len(plan.passes)):
+        rows = by_key(drawn, at)
+        for one, two, i, j, _, _ in compare_rows(rows, rows, at, floor, plan.bits):
+            found += int((one.record[i] != two.record[j]).sum())
+    # Each of the drawn has met as large a share of the file as was drawn.
+    pairs = (found + 1) / len(drawn) / len(drawn) * n * n
+    compared = max(plan.pairs * n / other, 1.0)
+    affordable = max(plan.pairs / _COST, _FEW_COMPARED) / compared
+    return min(max(min(_PAIRS / pairs, affordable), plan.samples[side] / n), 1.0)
 
 
 def _encodings(rows: Rows, info: EncodingInfo) -> Encodings:
@@ -106,125 +160,3 @@ def _encodings(rows: Rows, info: EncodingInfo) -> Encodings:
     clks = np.ascontiguousarray(rows.words).view(np.uint8)[:, : info.bits // 8]
     ids = pa.array(np.arange(n)).cast(pa.string())
     return Encodings(ids, np.ascontiguousarray(clks), info.model_copy(update=changes))
-
-
-def write_sampled(
-    plan: Plan,
-    file: EncodingsFile,
-    chunk: Chunk,
-    samples: Samples,
-    limits: Limits,
-    path: Path,
-) -> dict[str, int]:
-    """Compare both samples with the rows of a chunk.
-
-    A pair has the number of a row of a sample, and of the chunk's row all that is needed to score
-    it later; the common bits of each group are counted here.
-    """
-    own = SIDES.index(chunk.side)
-    rows = read_chunk(file, chunk, plan.passes)
-    odd = beyond(rows.words, file.info, limits.bits[own])
-    rows = rows.without(odd)
-    starts = group_starts(file.info)
-    schema = _schema(len(starts) - 1, rows)
-    found = 0
-    with part_file(path, schema) as writer:
-        for side in () if limits.untold else (0, 1):
-            sample = samples[side]
-            sample = sample.without(beyond(sample.words, file.info, limits.bits[side]))
-            for left, right, similarity in _compare(plan, sample, rows, limits.floor):
-                keep = np.ones(len(left), bool)
-                if side == own:
-                    keep = _meet_once(plan, side, sample.record[left], rows.record[right])
-                i, j, dice = left[keep], right[keep], similarity[keep]
-                found += len(i)
-                for at in range(0, len(i), _GROUP_ROWS):
-                    some = slice(at, at + _GROUP_ROWS)
-                    table = _table(schema, side, sample, rows, starts, i[some], j[some], dice[some])
-                    writer.write_table(table, row_group_size=_GROUP_ROWS)
-        write_facts(writer, {"implausible": int(odd.sum())})
-    return {"sampled": found}
-
-
-def _meet_once(
-    plan: Plan, side: int, one: NDArray[np.int64], other: NDArray[np.int64]
-) -> NDArray[np.bool_]:
-    """Say which pairs within a file are kept, so that each is met from one side only.
-
-    Of a sample, those with the records outside of it.
-    """
-    if plan.samples[side] == plan.records[side]:
-        return one < other
-    inside = np.zeros(plan.records[side], bool)
-    inside[sampled_records(plan, side)] = True
-    return ~inside[other]
-
-
-def _compare(
-    plan: Plan, sample: Rows, rows: Rows, floor: float
-) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]]:
-    """Yield places in the sample and in the rows, and similarities, of all candidates."""
-    if not plan.passes:
-        tiling = Tiling.of_words(sample.words, rows.words, floor, "dice", plan.bits)
-        for start in range(0, len(sample), _TILE_ROWS):
-            yield from tiling.compare(start, min(start + _TILE_ROWS, len(sample)))
-        return
-    for at in range(len(plan.passes)):
-        orders = [np.argsort(one.keys[:, at], kind="stable") for one in (sample, rows)]
-        both = by_key(sample, at), by_key(rows, at)
-        for _, _, i, j, dice, _ in compare_rows(*both, at, floor, plan.bits):
-            yield orders[0][i], orders[1][j], dice
-
-
-def _schema(groups: int, rows: Rows) -> pa.Schema:
-    made = {
-        "sample": pa.int8(),
-        "row": pa.int64(),
-        "record": pa.int64(),
-        "similarity": pa.float64(),
-        "shared": pa.binary(4 * groups),
-        "sizes": pa.binary(8 * groups),
-        "words": pa.binary(8 * rows.words.shape[1]),
-    }
-    if rows.present.shape[1]:
-        made["present"] = pa.binary(rows.present.shape[1])
-    return pa.schema(list(made.items()))
-
-
-def _table(
-    schema: pa.Schema,
-    side: int,
-    sample: Rows,
-    rows: Rows,
-    starts: NDArray[np.int64],
-    i: NDArray[np.int64],
-    j: NDArray[np.int64],
-    dice: NDArray[np.float64],
-) -> pa.Table:
-    hits = rows.take(j)
-    shared = np.empty((len(i), len(starts) - 1), np.int32)
-    common_bits(sample.words, rows.words, i, j, starts, shared)
-    columns: dict[str, Any] = {
-        "sample": pa.array(np.full(len(i), side, np.int8)),
-        "row": pa.array(i),
-        "record": pa.array(hits.record),
-        "similarity": pa.array(dice),
-        "shared": to_binary(shared.view(np.uint8)),
-        "sizes": to_binary(_sizes(hits.words, starts).view(np.uint8)),
-        "words": to_binary(hits.words.view(np.uint8)),
-        "present": to_binary(hits.present) if hits.present.shape[1] else None,
-    }
-    return pa.table([columns[name] for name in schema.names], schema=schema)
-
-
-def _sizes(words: NDArray[np.uint64], starts: NDArray[np.int64]) -> NDArray[np.int64]:
-    own = np.arange(len(words))
-    out = np.empty((len(words), len(starts) - 1), np.int32)
-    common_bits(words, words, own, own, starts, out)
-    return out.astype(np.int64)
-
-
-def side_of(rows: Rows, info: EncodingInfo, *, masked: bool = True) -> Side:
-    """Lay out rows for scoring, each as a record."""
-    present = rows.present if masked and rows.present.shape[1] else None
-    return Side.of_rows(rows.words, present, info)

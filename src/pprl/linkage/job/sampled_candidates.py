@@ -1,134 +1,106 @@
-"""From the parts that compared the samples to the candidates that a decision is fitted on."""
+"""From the pairs of sampled records to the candidates that a decision is fitted on."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pprl.errors import UnreadableFile
-from pprl.exchange.columns import from_binary
 from pprl.exchange.encodings import EncodingInfo, count_bits
-from pprl.exchange.untrusted.parquet import FOREIGN_ERRORS
 from pprl.linkage.candidates.pairs import Pairs
 from pprl.linkage.decision.decide import Candidates
-from pprl.linkage.decision.design import TwoFiles
+from pprl.linkage.decision.design import Partners, TwoFiles
 from pprl.linkage.decision.duplicates import best_partner
 from pprl.linkage.decision.missingness import Kinds, Population, kinds_of_masks, lack_alike
 from pprl.linkage.decision.null_pairs import Within
 from pprl.linkage.job.plan import Plan
 from pprl.linkage.job.rows import Rows
-from pprl.linkage.job.sample import Limits, Samples, side_of
-from pprl.linkage.job.spill import damaged, opened
+from pprl.linkage.job.sample import Limits, Samples
+from pprl.linkage.job.sampled_hits import End, Hits, read_hits, words_of_hits
+from pprl.linkage.job.sampled_pairs import side_of
 from pprl.linkage.model.compared_pairs import ComparedPairs, Side, fields_of
 
-_COLUMNS = ["sample", "row", "record", "similarity", "shared", "sizes"]
-
-
-@dataclass(frozen=True, eq=False)
-class _Hits:
-    """Rows of one file that a sampled row comes near to, of the same file or of the other.
-
-    Attributes:
-        row: (p,) the row of the sample.
-        record: (p,) the record of the file.
-        similarity: (p,) Dice similarity.
-        shared: (p, groups) common bits.
-        sizes: (p, groups) bits of the file's row.
-        present: (p, bytes) its field-presence mask.
-        at: (p,) its place among all hits in the parts of the file.
-    """
-
-    row: NDArray[np.int64]
-    record: NDArray[np.int64]
-    similarity: NDArray[np.float64]
-    shared: NDArray[np.int32]
-    sizes: NDArray[np.int64]
-    present: NDArray[np.uint8]
-    at: NDArray[np.int64]
-
-    def __len__(self) -> int:
-        return len(self.row)
-
-    def take(self, places: NDArray[np.int64]) -> _Hits:
-        return _Hits(*(value[places] for value in vars(self).values()))
-
-    def once(self, left: NDArray[np.int64]) -> _Hits:
-        """Put pairs of records in order, each once: of variants the most similar.
-
-        Args:
-            left: (p,) the sampled record.
-        """
-        order = np.lexsort((-self.similarity, self.record, left))
-        one, other = left[order], self.record[order]
-        new = np.ones(len(order), bool)
-        new[1:] = (one[1:] != one[:-1]) | (other[1:] != other[:-1])
-        return self.take(order[new])
+_Found = Mapping[tuple[int, int], Hits]
 
 
 @dataclass(frozen=True, eq=False)
 class _File:
-    """One file, as far as the samples show it.
+    """One file, as far as the sampled pairs show it. Its records are numbered anew.
 
     Attributes:
-        paths: Its parts.
-        sample: Its sampled rows.
-        records: Records of the file, and of its sample.
-        near: The hits in it, of the left and of the right sample.
-        number: The file's number, 0 on the left.
+        number: 0 for the left file, 1 for the right one.
+        size: Number of its records.
+        sampled: Number of those that are sampled.
+        drawn: Some of its rows, drawn at random.
+        own: Pairs within the file.
+        ahead: Pairs of its sampled records and the other file's.
+        back: Pairs of the other file's sampled records and its own.
+        records: (n,) its records in any of these, rising.
+        inside: (n,) whether they are sampled.
     """
 
-    paths: Sequence[Path]
-    sample: Rows
-    records: tuple[int, int]
-    near: tuple[_Hits, _Hits]
     number: int
+    size: int
+    sampled: int
+    drawn: Rows
+    own: Hits
+    ahead: Hits
+    back: Hits
+    records: NDArray[np.int64]
+    inside: NDArray[np.bool_]
 
-    @property
-    def own(self) -> _Hits:
-        """The hits of its own sample."""
-        return self.near[self.number]
-
-    @property
-    def foreign(self) -> _Hits:
-        """The hits of the other file's sample."""
-        return self.near[1 - self.number]
+    @classmethod
+    def of(cls, number: int, plan: Plan, samples: Samples, limits: Limits, found: _Found) -> _File:
+        own, ahead = found[number, number], found[number, 1 - number]
+        back = found[1 - number, number]
+        ends = (own.left, own.right, ahead.left, back.right)
+        records = np.unique(np.concatenate([one.record for one in ends]))
+        inside = limits.sampled(plan, number, records)
+        count = limits.count(plan, number)
+        size = plan.records[number]
+        return cls(number, size, count, samples[number], own, ahead, back, records, inside)
 
     @property
     def whole(self) -> bool:
-        """Whether all records are in the sample."""
-        return self.records[0] == self.records[1]
+        """Whether all records are sampled."""
+        return self.size == self.sampled
 
-    def numbers(self, records: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Number records: those of the sample first, then the others that were hit."""
-        sampled = np.unique(self.sample.record)
-        others = np.setdiff1d(np.concatenate([one.record for one in self.near]), sampled)
-        place = np.searchsorted(sampled, records)
-        inside = np.append(sampled, -1)[np.minimum(place, len(sampled))] == records
-        return np.where(inside, place, len(sampled) + np.searchsorted(others, records))
+    @property
+    def ends(self) -> tuple[End, End, End, End]:
+        """The ends of pairs that are in this file, in the order of `side`."""
+        return self.own.left, self.own.right, self.ahead.left, self.back.right
 
-    def masks(self) -> NDArray[np.uint8]:
-        """Return the field-presence mask of each record, by its number."""
-        records = np.concatenate([*(one.record for one in self.near), self.sample.record[::-1]])
-        present = np.concatenate([*(one.present for one in self.near), self.sample.present[::-1]])
-        numbers = self.numbers(records)
-        out = np.zeros((int(numbers.max(initial=-1)) + 1, present.shape[1]), np.uint8)
-        out[numbers] = present
-        return out
+    def numbers(self, end: End) -> NDArray[np.int64]:
+        """Number the records of pairs: (p,)."""
+        return np.searchsorted(self.records, end.record)
+
+    def rows(self, place: int) -> NDArray[np.int64]:
+        """Return the rows of an end in `side`: (p,)."""
+        lengths = [len(self.drawn), *(len(one.record) for one in self.ends)]
+        return sum(lengths[: place + 1]) + np.arange(lengths[place + 1])
 
     def side(self, info: EncodingInfo, *, masked: bool) -> Side:
-        """Lay out the rows: the sample's, then the hits of its own and of the other sample."""
-        made = side_of(self.sample, info)
-        hits = [self.own, self.foreign]
-        present = np.concatenate([self.sample.present, *(one.present for one in hits)])
-        return replace(
-            made,
-            sizes=np.concatenate([made.sizes, *(one.sizes for one in hits)]),
-            mask=fields_of(present, info) if masked and present.shape[1] else None,
-        )
+        """Lay out rows: those that were drawn, then each end of each pair."""
+        made = side_of(self.drawn, info)
+        joined = {
+            name: np.concatenate([first, *(getattr(one, name) for one in self.ends)])
+            for name, first in (("sizes", made.sizes), ("prints", made.fingerprints))
+        }
+        present = np.concatenate([self.drawn.present, *(one.present for one in self.ends)])
+        mask = fields_of(present, info) if masked and present.shape[1] else None
+        side = replace(made, sizes=joined["sizes"], mask=mask)
+        side.__dict__["fingerprints"] = joined["prints"]
+        return side
+
+    def masks(self) -> NDArray[np.uint8]:
+        """Return the field-presence mask of each record: (n, bytes)."""
+        out = np.zeros((len(self.records), self.drawn.present.shape[1]), np.uint8)
+        for end in self.ends:
+            out[self.numbers(end)] = end.present
+        return out
 
 
 def gather(
@@ -137,9 +109,9 @@ def gather(
     names: tuple[str, str],
     samples: Samples,
     limits: Limits,
-    paths: tuple[Sequence[Path], Sequence[Path]],
+    paths: Sequence[Path],
 ) -> tuple[Candidates, TwoFiles]:
-    """Put together what was found near the samples.
+    """Put together what was found near the sampled records.
 
     The candidates between the files are those of the sampled records of the smaller file, which
     then stands on the left: each has all its candidates in the larger file.
@@ -148,46 +120,29 @@ def gather(
         plan: The plan.
         infos: The files' headers.
         names: The holders.
-        samples: The sampled rows.
+        samples: Rows that were drawn from each file.
         limits: What they say of the files.
-        paths: The parts of `pprl.linkage.job.sample.write_sampled`, by the file of their chunk.
+        paths: The parts of `pprl.linkage.job.sampled_pairs`.
     """
-    files = [
-        _File(
-            paths[at],
-            samples[at],
-            (plan.records[at], plan.samples[at]),
-            _read(paths[at], samples, at),
-            at,
-        )
-        for at in (0, 1)
-    ]
-    everything = files[0].whole and files[1].whole
-    if plan.records[1] < plan.records[0] and not everything:
+    found = read_hits(paths)
+    files = [_File.of(at, plan, samples, limits, found) for at in (0, 1)]
+    if plan.records[1] < plan.records[0] and not (files[0].whole and files[1].whole):
         files.reverse()
-    small, large = files
+    left, right = files
     kinds, population = _kinds(files)
     masked = lack_alike(population)
     if not masked:
         kinds = [np.zeros(len(one), np.int64) for one in kinds]
         population = [np.array([one.sum()]) for one in population]
     sides = [one.side(infos[one.number], masked=masked) for one in files]
-    left = small.numbers(small.sample.record[large.foreign.row])
-    hits = large.foreign
+    hits = left.ahead
+    pairs = Pairs(left.numbers(hits.left), right.numbers(hits.right), hits.similarity)
     between = ComparedPairs.known(
-        sides[0],
-        sides[1],
-        Pairs(left, large.numbers(hits.record), hits.similarity),
-        (hits.row, len(large.sample) + len(large.own) + np.arange(len(hits))),
-        hits.shared,
+        sides[0], sides[1], pairs, (left.rows(2), right.rows(3)), hits.shared
     )
-    between = between.take(np.lexsort((between.pairs.right, between.pairs.left)))
-    partners = _partners(small, large, [len(one) for one in kinds])
     within = tuple(
-        _within(place, one, other, side, len(kind), plan.records, limits)
-        for place, (one, other, side, kind) in enumerate(
-            zip(files, files[::-1], sides, kinds, strict=True)
-        )
+        _within(place, one, other, side, plan, limits, paths)
+        for place, (one, other, side) in enumerate(zip(files, files[::-1], sides, strict=True))
     )
     candidates = Candidates(
         limits.floor,
@@ -196,52 +151,50 @@ def gather(
         kinds,
         False,
         0,
-        share=small.records[1] / small.records[0],
+        share=left.sampled / left.size,
         population=population,
-        partners=partners,
+        partners=_partners(left, right),
     )
-    sizes = np.array([one.records[0] for one in files], np.int64)
+    sizes = np.array([one.size for one in files], np.int64)
     return candidates, TwoFiles(tuple(names[one.number] for one in files), sizes)
 
 
 def _kinds(files: Sequence[_File]) -> tuple[Kinds, Population]:
-    """Number the masks of records, and count them in the files as in the samples."""
-    masks = [one.masks() for one in files]
-    counted = np.concatenate(
-        [np.arange(len(mask)) < one.records[1] for one, mask in zip(files, masks, strict=True)]
-    )
-    kinds = kinds_of_masks(masks, counted)
-    count = max(int(one.max(initial=0)) for one in kinds) + 1
-    population = [
-        np.bincount(kind[:n], minlength=count).astype(np.float64) * (records / n)
-        for kind, (records, n) in zip(kinds, (one.records for one in files), strict=True)
+    """Number the masks of records, and count them in the files as among the rows drawn."""
+    seen = [one.masks() for one in files]
+    every = [
+        np.concatenate([mask, one.drawn.present]) for mask, one in zip(seen, files, strict=True)
     ]
-    return kinds, population
+    drawn = [np.arange(len(rows)) >= len(mask) for rows, mask in zip(every, seen, strict=True)]
+    kinds = kinds_of_masks(every, np.concatenate(drawn))
+    count = max(int(one.max(initial=0)) for one in kinds) + 1
+    population = []
+    for kind, chosen, one in zip(kinds, drawn, files, strict=True):
+        counts = np.bincount(kind[chosen], minlength=count).astype(np.float64)
+        population.append(counts * (one.size / max(chosen.sum(), 1)))
+    return [kind[: len(mask)] for kind, mask in zip(kinds, seen, strict=True)], population
 
 
-def _partners(
-    small: _File, large: _File, counts: Sequence[int]
-) -> list[tuple[NDArray[np.int64], NDArray[np.float64]]]:
+def _partners(left: _File, right: _File) -> Partners:
     """Find each record's most similar record in the other file, where all its pairs are known.
 
-    That is so if the record is in a sample, or all of the other file is.
+    That is so if the record is sampled, or all of the other file is.
     """
-    ends: tuple[list[NDArray[np.int64]], list[NDArray[np.int64]]] = ([], [])
-    for one, other, (own, foreign) in ((small, large, (0, 1)), (large, small, (1, 0))):
-        hits = other.foreign
-        ends[own].append(one.numbers(one.sample.record[hits.row]))
-        ends[foreign].append(other.numbers(hits.record))
-    similarity = np.concatenate([large.foreign.similarity, small.foreign.similarity])
-    left, right = (np.concatenate(one) for one in ends)
-    order = np.lexsort((right, left))
-    left, right, similarity = left[order], right[order], similarity[order]
+    x = [left.numbers(left.ahead.left), left.numbers(left.back.right)]
+    y = [right.numbers(right.back.right), right.numbers(right.ahead.left)]
+    one, other = np.concatenate(x), np.concatenate(y)
+    similarity = np.concatenate([left.ahead.similarity, left.back.similarity])
+    order = np.lexsort((other, one))
+    one, other, similarity = one[order], other[order], similarity[order]
     found = [
-        best_partner(left, right, similarity, counts[0]),
-        best_partner(right, left, similarity, counts[1]),
+        best_partner(one, other, similarity, len(left.records)),
+        best_partner(other, one, similarity, len(right.records)),
     ]
-    for file, other, (partner, best) in zip((small, large), (large, small), found, strict=True):
-        if not other.whole:
-            partner[file.records[1] :], best[file.records[1] :] = -1, 0.0
+    for file, whole, (partner, best) in zip(
+        (left, right), (right.whole, left.whole), found, strict=True
+    ):
+        if not whole:
+            partner[~file.inside], best[~file.inside] = -1, 0.0
     return found
 
 
@@ -250,130 +203,66 @@ def _within(
     file: _File,
     other: _File,
     side: Side,
-    n: int,
-    records: tuple[int, int],
+    plan: Plan,
     limits: Limits,
+    paths: Sequence[Path],
 ) -> Within:
     """Take the pairs within a file."""
-    hits, (size, sampled) = file.own, file.records
-    left, right = file.numbers(file.sample.record[hits.row]), file.numbers(hits.record)
-    rows = hits.row, len(file.sample) + np.arange(len(hits))
-    known = ComparedPairs.known(side, side, Pairs(left, right, hits.similarity), rows, hits.shared)
+    hits, size, sampled = file.own, file.size, file.sampled
+    pairs = Pairs(file.numbers(hits.left), file.numbers(hits.right), hits.similarity)
+    known = ComparedPairs.known(side, side, pairs, (file.rows(0), file.rows(1)), hits.shared)
     to_partner = None
     if not other.whole:
-        to_partner = np.where(right < sampled, np.nan, _to_partner(file, other, left))
-    order = np.lexsort((right, left))
-    known, to_partner = known.take(order), None if to_partner is None else to_partner[order]
-    others = size - (sampled if sampled < size else 1)
+        near = _to_partner(file, paths)
+        to_partner = np.where(file.inside[pairs.right], np.nan, near)
+    others = size - (1 if file.whole else sampled)
     return Within(
         number=place,
         numbering=place,
         pairs=known,
-        n=n,
+        n=len(file.records),
         size=size,
         records=sampled,
         others=others,
-        sampled=sampled < size,
-        parts=max(round(size / min(records)), 1),
-        share=1.0 if sampled == size else sampled * others / (size * (size - 1) / 2),
+        sampled=not file.whole,
+        parts=max(round(size / min(plan.records)), 1),
+        share=1.0 if file.whole else sampled * others / (size * (size - 1) / 2),
         centre=limits.centres[file.number],
         to_partner=to_partner,
     )
 
 
-def _to_partner(file: _File, other: _File, left: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Compare the records near a sampled one with that one's partner in the other file: (p,).
+def _to_partner(file: _File, paths: Sequence[Path]) -> NDArray[np.float64]:
+    """Compare each right record of the file's own pairs with the left one's partner: (p,).
 
-    Args:
-        file: The file.
-        other: The other file.
-        left: (p,) numbers of the sampled records, of the hits in the order of their parts.
+    The partner is the most similar record in the other file. Filters are read piece by piece.
     """
-    theirs = other.foreign
-    mine = file.numbers(file.sample.record[theirs.row])
-    order = np.lexsort((theirs.record, -theirs.similarity, mine))
-    sampled, first = np.unique(mine[order], return_index=True)
-    wanted = theirs.at[order[first]]
-    words = np.zeros((file.records[1], file.sample.words.shape[1]), np.uint64)
-    by_place = np.argsort(wanted)
-    for start, some in _words(other.paths):
-        low, high = np.searchsorted(wanted[by_place], [start, start + len(some)])
-        these = by_place[low:high]
-        words[sampled[these]] = some[wanted[these] - start]
-    out = np.zeros(len(file.own))
-    by_place = np.argsort(file.own.at)
-    for start, some in _words(file.paths):
-        low, high = np.searchsorted(file.own.at[by_place], [start, start + len(some)])
-        these = by_place[low:high]
-        x, y = words[left[these]], some[file.own.at[these] - start]
-        bits = np.maximum(count_bits(x) + count_bits(y), 1)
-        out[these] = 2.0 * count_bits(x & y) / bits
+    ahead, own = file.ahead, file.own
+    order = np.lexsort((ahead.right.record, -ahead.similarity, ahead.left.record))
+    sampled, first = np.unique(ahead.left.record[order], return_index=True)
+    # Only partners of records that have a pair within the file are of use.
+    used = np.isin(sampled, own.left.record)
+    sampled, wanted = sampled[used], ahead.at[order[first[used]]]
+    words = np.zeros((len(sampled) + 1, file.drawn.words.shape[1]), np.uint64)
+    for places, some in _pick(wanted, paths):
+        words[places] = some
+    # Where a record has no partner, the last filter, which is empty.
+    partner = np.searchsorted(sampled, own.left.record)
+    partner[~np.isin(own.left.record, sampled)] = len(sampled)
+    out = np.zeros(len(own))
+    for places, some in _pick(own.at, paths):
+        theirs = words[partner[places]]
+        bits = np.maximum(count_bits(theirs) + count_bits(some), 1)
+        out[places] = 2.0 * count_bits(theirs & some) / bits
     return out
 
 
-def _read(paths: Sequence[Path], samples: Samples, at: int) -> tuple[_Hits, _Hits]:
-    """Read the hits in a file, without their filters, by the sample that they are near to."""
-    parts: list[list[NDArray[np.generic]]] = []
-    first = 0
-    bytes_present = samples[at].present.shape[1]
-    for path in paths:
-        with opened(path) as file:
-            names = _COLUMNS + (["present"] if bytes_present else [])
-            for group in range(file.num_row_groups):
-                try:
-                    table = file.read_row_group(group, names, use_threads=False).combine_chunks()
-                except FOREIGN_ERRORS as error:
-                    raise error if isinstance(error, UnreadableFile) else damaged(path) from None
-                n = len(table)
-                held = {name: table.column(name).chunk(0) for name in names}
-                present = (
-                    from_binary(held["present"]) if bytes_present else np.zeros((n, 0), np.uint8)
-                )
-                parts.append(
-                    [
-                        held["sample"].to_numpy(),
-                        held["row"].to_numpy(),
-                        held["record"].to_numpy(),
-                        held["similarity"].to_numpy(),
-                        from_binary(held["shared"]).view(np.int32),
-                        from_binary(held["sizes"]).view(np.int64),
-                        present,
-                        np.arange(first, first + n),
-                    ]
-                )
-                first += n
-    made = []
-    for side in (0, 1):
-        mine = [[column[part[0] == side] for column in part[1:]] for part in parts]
-        groups = parts[0][4].shape[1] if parts else 1
-        if not mine:
-            empty = np.empty(0, np.int64)
-            shape = np.empty((0, groups))
-            hits = _Hits(
-                empty,
-                empty,
-                np.empty(0),
-                shape.astype(np.int32),
-                shape.astype(np.int64),
-                np.zeros((0, bytes_present), np.uint8),
-                empty,
-            )
-        else:
-            hits = _Hits(*(np.concatenate(column) for column in zip(*mine, strict=True)))
-        made.append(hits.once(samples[side].record[hits.row]))
-    return made[0], made[1]
-
-
-def _words(paths: Sequence[Path]) -> Iterator[tuple[int, NDArray[np.uint64]]]:
-    """Yield the filters of hits with the place of the first, a row group at once."""
-    first = 0
-    for path in paths:
-        with opened(path) as file:
-            for group in range(file.num_row_groups):
-                try:
-                    table = file.read_row_group(group, ["words"], use_threads=False)
-                except FOREIGN_ERRORS as error:
-                    raise error if isinstance(error, UnreadableFile) else damaged(path) from None
-                words = from_binary(table.combine_chunks().column("words").chunk(0))
-                yield first, words.view(np.uint64)
-                first += len(words)
+def _pick(
+    wanted: NDArray[np.int64], paths: Sequence[Path]
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.uint64]]]:
+    """Read the filters at some places, as pieces: which of these places, and the filters."""
+    order = np.argsort(wanted)
+    for start, words in words_of_hits(paths):
+        low, high = np.searchsorted(wanted[order], [start, start + len(words)])
+        if low < high:
+            yield order[low:high], words[wanted[order[low:high]] - start]

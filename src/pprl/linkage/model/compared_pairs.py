@@ -62,6 +62,11 @@ class Side:
         ]
         return cls(words, groups, np.stack(sizes, axis=1), fields_of(present, info), None, info)
 
+    @cached_property
+    def fingerprints(self) -> NDArray[np.uint64]:
+        """A number for each filter that equal ones have in common: (n, groups)."""
+        return fingerprints(self.words, self.groups)
+
     @property
     def records(self) -> int:
         """Number of records."""
@@ -185,3 +190,13 @@ def _most_alike(x: Side, y: Side, left: Rows, right: Rows) -> tuple[Rows, Rows]:
             best[places] = dice[better]
             rows[0][places], rows[1][places] = mine[better], theirs[better]
     return rows
+
+
+def fingerprints(words: NDArray[np.uint64], groups: Rows) -> NDArray[np.uint64]:
+    """Give each filter a number that equal ones have in common: (n, groups)."""
+    columns = []
+    for first, last in pairwise(groups):
+        # An odd number for each word, so that filters collide by chance alone: 1 in 2**63.
+        odd = np.random.default_rng(0).integers(1 << 62, size=last - first, dtype=np.uint64)
+        columns.append((words[:, first:last] * (2 * odd + np.uint64(1))).sum(axis=1))
+    return np.stack(columns, axis=1)

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -73,7 +72,7 @@ class Shares:
     @classmethod
     def of(cls, view: View, sides: Sequence[Side]) -> tuple[Shares, _Values]:
         """Count the filters of files; and say how likely two records have the same: (groups,)."""
-        each = [_fingerprints(view, side) for side in sides]
+        each = [side.fingerprints[: len(side.words)] for side in sides]
         prints, gains, equal = [], [], []
         for group in range(len(view.chance)):
             filled = [
@@ -93,12 +92,10 @@ class Shares:
             equal.append(chance)
         return cls(tuple(prints), tuple(gains)), np.array(equal)
 
-    def added(self, view: View, side: Side) -> _Values:
+    def added(self, side: Side) -> _Values:
         """Return what equality adds in each row of a file: (n, groups)."""
         columns = []
-        for own, prints, gains in zip(
-            _fingerprints(view, side).T, self.prints, self.gains, strict=True
-        ):
+        for own, prints, gains in zip(side.fingerprints.T, self.prints, self.gains, strict=True):
             place = np.searchsorted(prints, own)
             known = np.append(prints, np.uint64(0))[place] == own
             columns.append(gains[np.where(known, place, len(prints))])
@@ -132,9 +129,7 @@ class FieldWeights:
         u = _chances(view, between, equal)
         samples = [between, *within]
         levels = [_level(view, one) for one in samples]
-        added = [
-            _added(view, one, shares, level) for one, level in zip(samples, levels, strict=True)
-        ]
+        added = [_added(one, shares, level) for one, level in zip(samples, levels, strict=True)]
         scores = [one.pairs.similarity for one in samples]
         stands = np.concatenate([one.weight for one in within])
         groups = np.arange(len(u))
@@ -186,7 +181,7 @@ class FieldWeights:
         assert self.shares is not None  # noqa: S101
         level = _level(self.view, some)
         said: _Values = self.weights[np.arange(len(self.weights)), level]
-        added = self.shares.added(self.view, some.left)
+        added = self.shares.added(some.left)
         return said + np.where(level == _EQUAL, added[some.rows[0]], 0.0)
 
     def to_dict(self) -> dict[str, Any]:
@@ -211,16 +206,6 @@ def _distinct(between: ComparedPairs) -> list[Side]:
     return [one] if one is other else [one, other]
 
 
-def _fingerprints(view: View, side: Side) -> NDArray[np.uint64]:
-    """Give each filter a number that equal ones have in common: (n, groups)."""
-    columns = []
-    for first, last in pairwise(view.starts):
-        # An odd number for each word, so that filters collide by chance alone: 1 in 2**63.
-        odd = np.random.default_rng(0).integers(1 << 62, size=last - first, dtype=np.uint64)
-        columns.append((side.words[:, first:last] * (2 * odd + np.uint64(1))).sum(axis=1))
-    return np.stack(columns, axis=1)
-
-
 def _level(view: View, some: ComparedPairs) -> NDArray[np.int64]:
     """Say to which level rows agree: (p, groups)."""
     left, right = some.rows
@@ -228,9 +213,9 @@ def _level(view: View, some: ComparedPairs) -> NDArray[np.int64]:
     return np.where((some.left.sizes[left] > 0) & (some.right.sizes[right] > 0), level, 0)
 
 
-def _added(view: View, some: ComparedPairs, shares: Shares, level: NDArray[np.int64]) -> _Values:
+def _added(some: ComparedPairs, shares: Shares, level: NDArray[np.int64]) -> _Values:
     """Add up what equality adds in the fields of pairs that are equal: (p,)."""
-    added = shares.added(view, some.left)[some.rows[0]]
+    added = shares.added(some.left)[some.rows[0]]
     total: _Values = np.where(level == _EQUAL, added, 0.0).sum(axis=1)
     return total
 
