@@ -26,7 +26,7 @@ from pprl.linkage.cluster import ClusterResult, cluster
 from pprl.linkage.decision.estimate import Estimate, check_precision
 from pprl.linkage.decision.gather import decide_two_files
 from pprl.linkage.decision.gaussian_mixture import find_mixture_threshold
-from pprl.linkage.options import Matching
+from pprl.linkage.options import AUTOMATIC, Matching
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -196,7 +196,8 @@ def link(
             all together: fewer are kept where more would go below it.
         matching: ``one-to-one`` (greedy, best first), ``optimal`` (one-to-one of the greatest
             sum), ``one-to-many`` (a left record may have several partners), ``many-to-one``
-            or ``many-to-many``; see `pprl.linkage.assignment`.
+            or ``many-to-many``; see `pprl.linkage.assignment`. ``auto`` works with ``one-to-one``,
+            ``one-to-many`` and ``many-to-one``.
         blocking: A value of `pprl.linkage.blocking`, to compare fewer pairs and lose some.
         workers: Threads; all processors by default. The result does not depend on it.
         max_pairs: Stop with an error when more pairs than this reach the threshold.
@@ -233,17 +234,17 @@ def link(
             progress=progress,
         )
     if threshold == "auto":
-        if matching != "one-to-one":
+        if matching not in AUTOMATIC:
             raise UsageError(
-                "the automatic threshold needs one-to-one matching. "
-                "Give a threshold between 0 and 1."
+                f"the automatic threshold needs a matching in which a record of some file has "
+                f"one partner at most: {', '.join(AUTOMATIC)}. Give a threshold between 0 and 1."
             )
     elif threshold != "mixture":
         check_threshold(threshold)
     check_compatible([a.info, b.info])
     warn_absent_fields([a.info, b.info])
     if threshold == "auto":
-        return _link_by_itself(a, b, precision, blocking, workers, progress)
+        return _link_by_itself(a, b, matching, precision, blocking, workers, progress)
     if threshold == "mixture":
         warnings.warn(_MIXTURES_FAIL, PprlWarning, stacklevel=2)
     else:
@@ -304,6 +305,7 @@ def _warn_unlikely(info: EncodingInfo, threshold: float) -> None:
 def _link_by_itself(
     a: Encodings,
     b: Encodings,
+    matching: Matching,
     precision: float | None,
     blocking: Blocking | None,
     workers: int | None,
@@ -311,7 +313,13 @@ def _link_by_itself(
 ) -> LinkResult:
     start = time.perf_counter()
     decision = decide_two_files(
-        a, b, precision=precision, blocking=blocking, workers=workers, progress=progress
+        a,
+        b,
+        precision=precision,
+        matching=matching,
+        blocking=blocking,
+        workers=workers,
+        progress=progress,
     )
     order = np.lexsort((decision.kept.right, decision.kept.left))
     links = decision.kept.take(order)
@@ -333,7 +341,7 @@ def _link_by_itself(
         threshold=float(links.similarity.min()) if len(links) else None,
         rule="auto",
         precision_asked=precision,
-        matching="one-to-one",
+        matching=matching,
         pairs_compared=decision.compared,
         pairs_above=len(decision.ranked),
         estimate=decision.estimate,

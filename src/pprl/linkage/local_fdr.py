@@ -53,6 +53,24 @@ def count_reaching(similarity: _Values, at: _Values, weight: _Values | None = No
     return left[below]
 
 
+def false_links_of_many(
+    links: NDArray[np.float64], rate: NDArray[np.float64], one: int, many: int
+) -> NDArray[np.float64]:
+    """Expect so many false ones among links of which several may be of one person.
+
+    Args:
+        links: (m,) numbers of links, counted from the best.
+        rate: (m,) chance that two records that are no match reach the last link's score.
+        one: Records in the file that has a person once.
+        many: Records in the other file, each of which has one link at most.
+    """
+    false = np.zeros(len(links))
+    for _ in range(_ROUNDS):
+        reach = (many - links + false) * one * rate / (1 + rate * one)
+        false = np.minimum(reach, links)
+    return false
+
+
 def false_links(
     links: NDArray[np.int64] | NDArray[np.float64], rate: NDArray[np.float64], n_a: int, n_b: int
 ) -> NDArray[np.float64]:

@@ -7,6 +7,9 @@ from typing import Literal
 Matching = Literal["one-to-one", "optimal", "one-to-many", "many-to-one", "many-to-many"]
 """How many partners a record may have."""
 
+AUTOMATIC: tuple[Matching, ...] = ("one-to-one", "one-to-many", "many-to-one")
+"""Those with which a threshold can be found: a file that has a person once shows non-matches."""
+
 Rule = Literal["average", "complete", "correlation"]
 """Which clusters are joined."""
 

@@ -22,19 +22,29 @@ _FALL = 0.65
 Among different people it was 0.75 or more with twice as many neighbours, wherever it was tried."""
 
 
-def find_floor(a: Encodings, b: Encodings, partners: int = 0) -> float:
+def find_floor(
+    a: Encodings, b: Encodings, partners: int = 0, once: tuple[bool, bool] = (True, True)
+) -> float:
     """Choose the similarity above which a record has about twenty pairs, on a sample.
 
     Args:
         a: Encodings.
         b: Others, or the same.
         partners: How many true partners a record may have, on top of these.
+        once: Whether a person is once at most in either file. Pairs with the records of
+            a file that may have many of one person do not count.
     """
     most = _NEIGHBOURS + partners
-    return max(_quantile(x, y, most) for x, y in ((a, b), (a, a), (b, b)))
+    every = ((a, b, once[1]), (b, a, not once[1]), (a, a, once[0]), (b, b, once[1]))
+    return max(_quantile(x, y, most) for x, y, counted in every if counted)
 
 
-def find_floor_of_samples(a: Encodings, b: Encodings, records: tuple[int, int]) -> float:
+def find_floor_of_samples(
+    a: Encodings,
+    b: Encodings,
+    records: tuple[int, int],
+    once: tuple[bool, bool] = (True, True),
+) -> float:
     """Choose the floor of files of which samples are at hand.
 
     Above it a record of a file has twenty pairs on average, with the other file and within its
@@ -45,11 +55,14 @@ def find_floor_of_samples(a: Encodings, b: Encodings, records: tuple[int, int]) 
         a: A sample of the records of the first file.
         b: A sample of the records of the second file.
         records: Number of records of each file.
+        once: As for `find_floor`.
     """
     n_a, n_b = records
+    every = ((a, b, n_b, once[1]), (b, a, n_a, once[0]), (a, a, n_a, once[0]), (b, b, n_b, once[1]))
     return max(
         _shared_quantile(x, y, _NEIGHBOURS / max(n, 1), within=x is y)
-        for x, y, n in ((a, b, n_b), (b, a, n_a), (a, a, n_a), (b, b, n_b))
+        for x, y, n, counted in every
+        if counted
     )
 
 

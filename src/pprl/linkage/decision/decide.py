@@ -212,7 +212,8 @@ def fit(candidates: Candidates, design: Design) -> Fit:
     everything = [NullPairs.of(one, floor, *partners[one.numbering]) for one in candidates.within]
     repeating = _repeating(candidates, design, places, n_left, n_right, everything)
     # If all files seem to repeat people, their pairs are all that there is.
-    clean = ~repeating if not repeating.all() else np.ones(len(repeating), bool)
+    once = np.array(design.once)
+    clean = once & ~repeating if (once & ~repeating).any() else once
     asked = np.zeros(len(design.sizes))
     for one in everything:
         asked[one.within.number] = one.within.share * clean[one.within.number]
@@ -242,7 +243,9 @@ def fit(candidates: Candidates, design: Design) -> Fit:
         chosen = one_to_one(final, n_left, n_right)
         chosen = chosen[np.argsort(-final.similarity[chosen], kind="stable")]
         ranked, links = final.similarity[chosen], between.pairs.take(chosen)
-        nulls = [one.null(said, floor, odds) for one, said in zip(null, known, strict=True)]
+        nulls = [
+            one.null(said, floor, odds, design.once) for one, said in zip(null, known, strict=True)
+        ]
         reached = NullDistribution(tuple(nulls), weight)
         cut = reached.cut(ranked, design.expect(links, share))
         return Fit(evidence, reached, links, ranked, cut, named, known)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from pprl.linkage.candidates.pairs import Pairs
 from pprl.linkage.decision.duplicates import best_partner
-from pprl.linkage.local_fdr import false_links
+from pprl.linkage.local_fdr import false_links, false_links_of_many
 
 _GRID = 1024
 """Ranks at which the records that are left over are counted; between them it is interpolated."""
@@ -37,6 +37,10 @@ class Design(Protocol):
     def sizes(self) -> NDArray[np.int64]:
         """Number of records of each file."""
 
+    @property
+    def once(self) -> tuple[bool, ...]:
+        """Whether a person is in each file once at most."""
+
     def places(self, pairs: Pairs) -> tuple[Pairs, int, int]:
         """Return the places that pairs between files take up, and how many places there are.
 
@@ -58,21 +62,32 @@ class Design(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class TwoFiles:
-    """Each record has one link at most.
+    """Each record of a file has one link at most if the other file has a person once.
 
     Attributes:
         names: The holders.
         sizes: Records of the left and of the right file.
+        once: Whether a person is in the left, and in the right file, once at most. For persons
+            on the left and their visits on the right it is (True, False): a person may be linked
+            to several visits. At least one is true.
     """
 
     names: tuple[str, ...]
     sizes: NDArray[np.int64]
+    once: tuple[bool, ...] = (True, True)
+
+    @classmethod
+    def of(cls, names: tuple[str, ...], sizes: NDArray[np.int64], matching: str) -> TwoFiles:
+        """Take the design that a matching means: one-to-one, one-to-many or many-to-one."""
+        return cls(names, sizes, once_of(matching))
 
     def places(self, pairs: Pairs) -> tuple[Pairs, int, int]:
-        """Take the records as they are."""
-        ends = pairs.left, pairs.right
-        n_left, n_right = (int(one.max(initial=-1)) + 1 for one in ends)
-        return pairs, n_left, n_right
+        """Take the records as they are; where one may have several links, each has its own place."""
+        every = np.arange(len(pairs))
+        left = pairs.left if self.once[1] else every
+        right = pairs.right if self.once[0] else every
+        n_left, n_right = (int(one.max(initial=-1)) + 1 for one in (left, right))
+        return Pairs(left, right, pairs.similarity), n_left, n_right
 
     def partners(self, between: Pairs) -> Partners:
         """Find each record's most similar record in the other file."""
@@ -85,7 +100,17 @@ class TwoFiles:
     def expect(self, chosen: Pairs, share: float = 1.0) -> Expect:  # noqa: ARG002
         """Expect false links among the records that are left over."""
         n_a, n_b = int(self.sizes[0]), int(self.sizes[1])
+        if not all(self.once):
+            one, many = (n_a, n_b) if self.once[0] else (n_b, n_a)
+            return lambda rate: (
+                false_links_of_many(np.arange(1, len(rate) + 1) / share, rate, one, many) * share
+            )
         return lambda rate: false_links(np.arange(1, len(rate) + 1) / share, rate, n_a, n_b) * share
+
+
+def once_of(matching: str) -> tuple[bool, bool]:
+    """Say whether a matching takes a person to be in the left, and in the right file, once."""
+    return matching != "many-to-one", matching != "one-to-many"
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,6 +126,11 @@ class SeveralFiles:
     names: tuple[str, ...]
     sizes: NDArray[np.int64]
     file: NDArray[np.int64]
+
+    @property
+    def once(self) -> tuple[bool, ...]:
+        """A person is in no file twice."""
+        return (True,) * len(self.names)
 
     def places(self, pairs: Pairs) -> tuple[Pairs, int, int]:
         """Give a record a place for each file.

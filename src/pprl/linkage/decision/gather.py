@@ -23,7 +23,7 @@ from pprl.linkage.candidates.in_blocks import blocked_pairs
 from pprl.linkage.candidates.pairs import Pairs
 from pprl.linkage.candidates.pool import Pool, subset
 from pprl.linkage.decision.decide import Candidates, Decision, decide
-from pprl.linkage.decision.design import SeveralFiles, TwoFiles
+from pprl.linkage.decision.design import SeveralFiles, TwoFiles, once_of
 from pprl.linkage.decision.missingness import count_kinds, kinds_of, lack_alike
 from pprl.linkage.decision.null_pairs import Within
 from pprl.linkage.model.compared_pairs import ComparedPairs, Side
@@ -38,6 +38,7 @@ def decide_two_files(
     b: Encodings,
     *,
     precision: float | None = None,
+    matching: str = "one-to-one",
     blocking: Blocking | None = None,
     workers: int | None = None,
     max_pairs: int | None = None,
@@ -46,6 +47,7 @@ def decide_two_files(
     """Compare two files and decide; they must have been checked by `check_compatible`.
 
     With blocking, only pairs that share a block are looked at, between the files and within.
+    A file that may have a person several times, as ``matching`` says, shows no null pairs.
     """
     records = a.info.records, b.info.records
     names = tuple(one.info.holder or f"file {at}" for at, one in enumerate((a, b), start=1))
@@ -55,12 +57,12 @@ def decide_two_files(
         return Decision.nothing(untold=True)
     odd = [implausible(one) for one in (a, b)]
     a, b = (set_aside(one, rows) for one, rows in zip((a, b), odd, strict=True))
-    design = TwoFiles(names, np.array(records, np.int64))
+    design = TwoFiles.of(names, np.array(records, np.int64), matching)
     kinds = kinds_of([a, b])
     if not lack_alike(count_kinds(kinds)):
         a, b = (replace(one, present=None) for one in (a, b))
         kinds = kinds_of([a, b])
-    floor = find_floor(a, b)
+    floor = find_floor(a, b, once=once_of(matching))
     sides = Side.of(a), Side.of(b)
     report: BlockingReport | None = None
     if blocking is None:
@@ -70,6 +72,7 @@ def decide_two_files(
     within = tuple(
         _within(number, file, side, floor, records, blocking, workers, progress)
         for number, (file, side) in enumerate(zip((a, b), sides, strict=True))
+        if design.once[number]
     )
     compared = len(a) * len(b) if report is None else report.compared
     between = ComparedPairs.of(*sides, pairs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -110,16 +111,26 @@ class NullPairs:
         within = self.within
         return within.share * within.size if within.sampled else within.pairs.left.records
 
-    def null(self, score: NDArray[np.float64] | None, floor: float, odds: Odds) -> Null:
+    def null(
+        self,
+        score: NDArray[np.float64] | None,
+        floor: float,
+        odds: Odds,
+        once: Sequence[bool] = (True,),
+    ) -> Null:
         """Take the rival margin off the scores of the null pairs, as with the links.
 
         If the file is much larger than the other, it is split at random into parts of the size
-        of the other. Rivals are then as many as between the files.
+        of the other. Rivals are then as many as between the files. If another file may have a
+        person several times, a record of this one may have several links: it is met by records
+        that have one link each, and these alone have rivals.
         """
         within, some = self.within, self.pairs
         weight = odds.relative(within.numbering, some.pairs)
         pairs, least = scored(score, some, floor)
         n = within.n
+        if not all(once):
+            return _of_one_side(pairs, within, weight, least)
         if within.sampled:
             placed = _with_sampled_margin(pairs, within, least)
             return Null(placed, within.records, within.others, weight, takes=1)
@@ -166,6 +177,21 @@ class NullPairs:
         else:
             final = with_margin(pairs, pairs.left, pairs.right, least).similarity
         return replace(self, doubtful=surely_repeated(self.doubtful, final, median))
+
+
+def _of_one_side(
+    pairs: Pairs, within: Within, weight: NDArray[np.float64], least: float
+) -> Null:
+    """Let each record meet the others, which may be met by any number; a sampled one if sampled."""
+    met = pairs.left
+    score = pairs.similarity
+    if not within.sampled:
+        met, score = np.concatenate([met, pairs.right]), np.tile(score, 2)
+        weight = np.tile(weight, 2)
+    # Each pair has a place of its own on the right, after those of the records.
+    every = Pairs(met, within.n + np.arange(len(met)), score)
+    result = with_margin(every, every.left, every.right, least)
+    return Null(result, within.records, within.others, weight, takes=1)
 
 
 def _with_sampled_margin(pairs: Pairs, within: Within, least: float) -> Pairs:

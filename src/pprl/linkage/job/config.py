@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pprl.errors import JobError
 from pprl.exchange.untrusted.documents import BadDocument, parse_toml, read_text
 from pprl.linkage.decision.gather import MOST
+from pprl.linkage.options import AUTOMATIC
 
 _UNITS = {"MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 _SIZE = r"^[0-9]+(\.[0-9]+)? ?(MiB|GiB|TiB|MB|GB|TB)$"
@@ -90,8 +91,11 @@ class LinkageOptions(_Options):
     def _can_be(self) -> Self:
         if isinstance(self.threshold, float) and not 0.0 <= self.threshold <= 1.0:
             raise ValueError("the threshold must be between 0 and 1, or 'auto'")
-        if self.threshold == "auto" and self.matching != "one-to-one":
-            raise ValueError("the automatic threshold needs one-to-one matching")
+        if self.threshold == "auto" and self.matching not in AUTOMATIC:
+            raise ValueError(
+                f"the automatic threshold needs a matching in which a record of some file has one "
+                f"partner at most: {', '.join(AUTOMATIC)}"
+            )
         if self.precision is not None and self.threshold != "auto":
             raise ValueError("a precision is for the automatic threshold: leave one of them out")
         return self

@@ -27,6 +27,7 @@ def write_decided(job: Job, plan: Plan, path: Path) -> dict[str, int]:
             a,
             b,
             precision=job.linkage.precision,
+            matching=job.linkage.matching,
             blocking=blocking,
             workers=plan.workers,
             max_pairs=job.linkage.max_pairs,

@@ -96,19 +96,19 @@ def _run(manifest: Manifest, folder: Path, name: str, path: Path) -> Facts:
     if kind == LINKS and plan.in_memory:
         return write_decided(job, plan, path)
     if kind in (RANKED, LINKS):
-        names = list(plan.merge_parts()) or list(plan.pair_parts())
-        parts = [part_path(folder, one) for one in names]
+        found = list(plan.merge_parts()) or list(plan.pair_parts())
+        parts = [part_path(folder, one) for one in found]
         if not plan.automatic:
             return write_links(parts, plan.records, matching, path, plan.spill)
         model = Model.load(part_path(folder, MODEL))
         if kind == RANKED:
             # Nothing else runs beside it.
             most = plan.spill * plan.workers
-            return write_ranked(parts, plan.records, model, path, most, variants=plan.variants)
+            return write_ranked(parts, plan, matching, model, path, most)
         ranked = part_path(folder, RANKED)
-        return write_decided_links(
-            ranked, plan, _holders(manifest), model, job.linkage.precision, path
-        )
+        names = _holders(manifest)
+        asked = job.linkage.precision
+        return write_decided_links(ranked, plan, names, matching, model, asked, path)
     return _compare(manifest, folder, name, path, order)
 
 

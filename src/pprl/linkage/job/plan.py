@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from pprl.errors import JobError
 from pprl.exchange.rows import EncodingsFile
 from pprl.exchange.threads import threads
+from pprl.linkage.decision.design import once_of
 from pprl.linkage.decision.gather import null_records
 from pprl.linkage.job.config import Job
 from pprl.linkage.job.count_passes import CELLS, PassCounts, count_passes, records_before
@@ -93,8 +94,9 @@ class Plan(_Value):
         automatic: Whether the threshold is found from the files.
         in_memory: Whether the memory holds both files for an automatic decision, which is then
             one part.
-        samples: Records of each file from which an automatic decision is learned where it
+        samples: Records of each file that are drawn for an automatic decision where it
             does not; else 0.
+        once: Whether a person is in the left, and in the right file, once at most.
     """
 
     records: tuple[int, int]
@@ -114,6 +116,7 @@ class Plan(_Value):
     automatic: bool = False
     in_memory: bool = False
     samples: tuple[int, int] = (0, 0)
+    once: tuple[bool, bool] = (True, True)
 
     @property
     def sampled(self) -> bool:
@@ -262,6 +265,7 @@ def make_plan(job: Job, left: EncodingsFile, right: EncodingsFile) -> Plan:
         automatic=automatic,
         in_memory=automatic and _decides_in_memory(files, free),
         samples=(left_sample, right_sample) if automatic else (0, 0),
+        once=once_of(job.linkage.matching),
     )
 
 

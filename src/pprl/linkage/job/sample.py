@@ -120,9 +120,9 @@ def write_limits(plan: Plan, infos: Sequence[EncodingInfo], samples: Samples, pa
     odd = [beyond(one.words, one.info, most) for one, most in zip(files, limits, strict=True)]
     a, b = (set_aside(one, rows) for one, rows in zip(files, odd, strict=True))
     if plan.samples == plan.records:
-        floor = find_floor(a, b)
+        floor = find_floor(a, b, once=plan.once)
     else:
-        floor = find_floor_of_samples(a, b, plan.records)
+        floor = find_floor_of_samples(a, b, plan.records, plan.once)
     shares = [plan.samples[side] / plan.records[side] for side in (0, 1)]
     if plan.passes and not untold:
         plausible = [one.without(rows) for one, rows in zip(samples, odd, strict=True)]

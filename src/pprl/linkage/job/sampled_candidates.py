@@ -143,6 +143,7 @@ def gather(
     within = tuple(
         _within(place, one, other, side, plan, limits, paths)
         for place, (one, other, side) in enumerate(zip(files, files[::-1], sides, strict=True))
+        if plan.once[one.number]
     )
     candidates = Candidates(
         limits.floor,
@@ -156,7 +157,8 @@ def gather(
         partners=_partners(left, right),
     )
     sizes = np.array([one.size for one in files], np.int64)
-    return candidates, TwoFiles(tuple(names[one.number] for one in files), sizes)
+    once = tuple(plan.once[one.number] for one in files)
+    return candidates, TwoFiles(tuple(names[one.number] for one in files), sizes, once)
 
 
 def _kinds(files: Sequence[_File]) -> tuple[Kinds, Population]:

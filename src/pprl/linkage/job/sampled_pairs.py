@@ -152,6 +152,9 @@ class _Writer:
         """Take pairs of the sample of one side and rows of a side."""
         i, j, dice = ends
         if side == own:
+            if not self._plan.once[side]:
+                # Such pairs may be one person's, and show nothing.
+                return
             keep = self._once(side, sample.record[i], rows.record[j])
             i, j, dice = i[keep], j[keep], dice[keep]
         self.found += len(i)

@@ -15,7 +15,7 @@ from pprl.kernels.assignment import greedy
 from pprl.linkage.candidates.pairs import Pairs
 from pprl.linkage.decision.cut import Cut
 from pprl.linkage.decision.decide import keep
-from pprl.linkage.decision.design import TwoFiles
+from pprl.linkage.decision.design import TwoFiles, once_of
 from pprl.linkage.decision.estimate import Estimate
 from pprl.linkage.job.config import JobMatching
 from pprl.linkage.job.fitted import Model
@@ -62,12 +62,11 @@ def write_links(
 
 def write_ranked(
     parts: Sequence[Path],
-    records: tuple[int, int],
+    plan: Plan,
+    matching: JobMatching,
     model: Model,
     path: Path,
     spill: int,
-    *,
-    variants: bool,
 ) -> dict[str, int]:
     """Take the rival margin off the scores of all pairs, and put the best first.
 
@@ -76,26 +75,32 @@ def write_ranked(
 
     Args:
         parts: Pairs by left and right record, with their scores.
-        records: Records of the two files.
+        plan: The plan.
+        matching: How many partners a record may have.
         model: How pairs were scored.
         path: The part.
         spill: Pairs to hold at once.
-        variants: Whether a pair of records may be met several times.
     """
 
-    def stream() -> Iterator[tuple[Spilled, NDArray[np.int64], NDArray[np.float64], int]]:
+    once = once_of(matching)
+
+    def stream() -> Iterator[tuple[Spilled, list[NDArray[np.int64]], int]]:
         first = 0
-        pairs_of = _once(merged(parts, "by-record", spill)) if variants else _each(parts)
-        for pairs in _within(pairs_of, records):
-            yield pairs, records[0] + pairs.right, pairs.ranking, first
+        # Of records with variants a pair may be met several times.
+        every = _once(merged(parts, "by-record", spill)) if plan.variants else _each(parts)
+        for pairs in _within(every, plan.records):
+            # A record that may have several links has no rivals.
+            places = [pairs.left] if once[1] else []
+            places += [plan.records[0] + pairs.right] if once[0] else []
+            yield pairs, places, first
             first += len(pairs)
 
-    rivals = Rivals.none(sum(records), model.least)
-    for pairs, place, score, first in stream():
-        rivals.see(pairs.left, place, score, first)
+    rivals = Rivals.none(sum(plan.records), model.least)
+    for pairs, places, first in stream():
+        rivals.see(places, pairs.ranking, first)
     with sorted_part(path, "best-first", spill, scored=True) as writer:
-        for pairs, place, score, first in stream():
-            writer.add(replace(pairs, score=rivals.less(pairs.left, place, score, first)))
+        for pairs, places, first in stream():
+            writer.add(replace(pairs, score=rivals.less(places, pairs.ranking, first)))
     return {"ranked": writer.found}
 
 
@@ -103,15 +108,16 @@ def write_decided_links(
     ranked: Path,
     plan: Plan,
     names: tuple[str, str],
+    matching: JobMatching,
     model: Model,
     precision: float | None,
     path: Path,
 ) -> dict[str, int]:
     """Choose links among ranked pairs, and cut them by what null pairs reach."""
     stream = _within(merged([ranked], "best-first", plan.spill), plan.records)
-    every = Spilled.concat(list(_chosen(stream, plan.records, "one-to-one")))
+    every = Spilled.concat(list(_chosen(stream, plan.records, matching)))
     chosen = Pairs(every.left, every.right, every.similarity)
-    design = TwoFiles(names, np.array(plan.records, np.int64))
+    design = TwoFiles.of(names, np.array(plan.records, np.int64), matching)
     if len(chosen):
         cut = keep(model.null.cut(every.ranking, design.expect(chosen)), precision)
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,7 +42,7 @@ class Rivals:
     ) -> Rivals:
         """Gather the rivals of pairs; see `with_margin`."""
         made = cls.none(1 + max(int(left.max(initial=-1)), int(right.max(initial=-1))), floor)
-        made.see(left, right, score, 0)
+        made.see((left, right), score, 0)
         return made
 
     @classmethod
@@ -51,24 +52,23 @@ class Rivals:
         return cls(best, second, np.full(places, -1, np.int64), floor)
 
     def see(
-        self,
-        left: NDArray[np.int64],
-        right: NDArray[np.int64],
-        score: NDArray[np.float64],
-        first: int,
+        self, places: Sequence[NDArray[np.int64]], score: NDArray[np.float64], first: int
     ) -> None:
-        """Take in pairs, of which the first has this number among all."""
-        for place in (left, right):
+        """Take in pairs, of which the first has this number among all.
+
+        Args:
+            places: (p,) each, the places that a pair takes up: one or two.
+            score: (p,) the pairs' scores.
+            first: Number of the first pair.
+        """
+        for place in places:
             best_two(place, score, self.best, self.second, self.holder, first)
 
     def less(
-        self,
-        left: NDArray[np.int64],
-        right: NDArray[np.int64],
-        score: NDArray[np.float64],
-        first: int,
+        self, places: Sequence[NDArray[np.int64]], score: NDArray[np.float64], first: int
     ) -> NDArray[np.float64]:
-        """Take the margin off the scores of pairs that were seen: (p,)."""
+        """Take the margin off the scores of pairs that were seen, in the same places: (p,)."""
+        left, right = places[0], places[-1]
         out = np.empty(len(score))
         less_rivals(
             left,
@@ -103,5 +103,5 @@ def with_margin(
         The pairs, with the score less the margin; it may be below 0.
     """
     found = Rivals.of(left, right, pairs.similarity, floor)
-    score = found.less(left, right, pairs.similarity, 0)
+    score = found.less((left, right), pairs.similarity, 0)
     return Pairs(pairs.left, pairs.right, score)
