@@ -283,13 +283,126 @@ def test_the_decision_of_link(tmp_path: Path, key: pprl.LinkageKey, method: str)
         assert written == expected.estimate.to_dict()
 
 
+def of_people(
+    folder: Path, key: pprl.LinkageKey, text: str, people: int, visits: float = 0.0
+) -> tuple[list[pprl.Encodings], set[tuple[str, str]]]:
+    """Encode two made-up registers with errors; return them and the pairs of one person."""
+    everybody = synthetic.population_table(people, seed=11)
+    schema, files, known = pprl.Schema.from_toml(text), [], []
+    for side, holder, share in (("a", "", 0.5), ("b", "right", 0.6)):
+        register = synthetic.Register(
+            name=side,
+            coverage=share,
+            duplicates=visits if side == "b" else 0.0,
+            missing={"postcode": 0.1},
+            errors=synthetic.Errors(keyboard=0.05, outdated_address=0.1),
+        )
+        table, truth = synthetic.register_table(everybody, register, seed=11)
+        files.append(pprl.encode(table, schema, key, id_column="record_id", holder=holder))
+        files[-1].save(folder / f"{side}.clk.parquet")
+        known.append(truth)
+    both = known[0].join(known[1], "person_id", right_suffix="_right", join_type="inner")
+    ids = (both["record_id"].to_pylist(), both["record_id_right"].to_pylist())
+    return files, set(zip(*ids, strict=True))
+
+
+def pairs_of(links: pprl.Links) -> set[tuple[str, str]]:
+    frame = links.to_pandas()
+    return set(zip(frame["left_id"], frame["right_id"], strict=True))
+
+
+def f1(links: pprl.Links, true: set[tuple[str, str]]) -> float:
+    found = pairs_of(links)
+    return 2 * len(found & true) / (len(found) + len(true))
+
+
+GROUPED = (
+    SCHEMA.replace("version = 1", "version = 1\npresence_mask = true")
+    + """
+[[groups]]
+name = "who"
+fields = ["first_names", "surname", "sex"]
+bits = 512
+
+[[groups]]
+name = "where"
+fields = ["birth_date", "postcode"]
+bits = 512
+"""
+)
+
+
 @pytest.mark.usefixtures("sampled")
-def test_without_blocks_a_job_needs_the_memory(
-    tmp_path: Path, files: tuple[pprl.Encodings, pprl.Encodings]
+@pytest.mark.parametrize("method", ["keys", "none"])
+@pytest.mark.parametrize("schema", [SCHEMA, GROUPED], ids=["one filter", "groups"])
+def test_larger_than_memory_the_decision_of_link(
+    tmp_path: Path, key: pprl.LinkageKey, method: str, schema: str
 ) -> None:
-    job = job_in(tmp_path, linkage={"threshold": "auto"}, blocking={"method": "none"})
-    with pytest.raises(JobError, match="holds both files in memory"):
-        run_job(job)
+    """Where every record is in the sample the same links; else F1 within a hundredth.
+
+    Of 300 sampled records a few more or fewer come near the cut.
+    """
+    files, true = of_people(tmp_path, key, schema, 3_000)
+    blocking = KeyBlocking() if method == "keys" else None
+    expected = pprl.link(*files, blocking=blocking)
+    assert len(expected.links) > 700
+    wanted = {"threshold": "auto"}
+    whole = run_job(job_in(tmp_path, linkage=wanted, blocking={"method": method}))
+    assert not whole.facts.keys() ^ expected.facts(*(one.info for one in files)).keys()
+    assert pairs_of(whole.links) == pairs_of(expected.links)
+    assert abs(whole.facts["threshold"] - expected.threshold) < 1e-12
+    few = job_in(
+        tmp_path, "few", linkage=wanted | {"sample": 300}, blocking={"method": method}
+    )
+    made = run_job(few)
+    assert abs(f1(made.links, true) - f1(expected.links, true)) < 0.01
+
+
+@pytest.mark.parametrize("held", [True, False])
+def test_many_visits_of_a_person(
+    tmp_path: Path, key: pprl.LinkageKey, monkeypatch: pytest.MonkeyPatch, held: bool
+) -> None:
+    """Persons and their visits, either way round, in memory and larger than it."""
+    if not held:
+        monkeypatch.setattr(planning, "_WEIGHED", 1 << 30)
+    files, true = of_people(tmp_path, key, SCHEMA, 3_000, visits=0.6)
+    linkage = {"threshold": "auto", "matching": "one-to-many"}
+    made = run_job(job_in(tmp_path, linkage=linkage, blocking={"method": "none"}))
+    frame = made.links.to_pandas()
+    assert frame["right_id"].is_unique
+    assert not frame["left_id"].is_unique
+    assert f1(made.links, true) > 0.97
+    expected = pprl.link(*files, matching="one-to-many")
+    assert pairs_of(made.links) == pairs_of(expected.links)
+    turned = pprl.link(*files[::-1], matching="many-to-one")
+    assert {pair[::-1] for pair in pairs_of(turned.links)} == pairs_of(expected.links)
+    assert f1(pprl.link(*files).links, true) < 0.9
+
+
+@pytest.mark.usefixtures("sampled")
+def test_the_model_is_frozen(tmp_path: Path, key: pprl.LinkageKey) -> None:
+    """Stopped anywhere and resumed, with a model that was altered, too: the same bytes."""
+    of_people(tmp_path, key, GROUPED, 1_500)
+    linkage = {"threshold": "auto", "sample": 200}
+    run_job(job_in(tmp_path, "whole", linkage=linkage))
+    job, deaths, altered = job_in(tmp_path, linkage=linkage), 0, 0
+    model = tmp_path / "out" / "job" / "model.parquet"
+    while True:
+        try:
+            with pytest.warns(match="damaged or altered") if altered == 1 else Nothing():
+                run_job(job, resume=True, engine=Dying(40))
+            break
+        except Killed:
+            deaths += 1
+            if model.exists():
+                altered += 1
+                if altered == 1:
+                    content = bytearray(model.read_bytes())
+                    content[len(content) // 2] ^= 1
+                    model.write_bytes(content)
+    assert deaths > 3
+    assert altered > 1
+    assert bytes_of(tmp_path / "out") == bytes_of(tmp_path / "whole")
 
 
 @pytest.mark.usefixtures("sampled")

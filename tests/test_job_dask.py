@@ -14,11 +14,14 @@ from typing import Any
 
 import pytest
 
+import pprl
 from pprl.errors import DataError, MissingDependency, UnreadableFile
+from pprl.linkage.candidates.blocking import KeyBlocking
 from pprl.linkage.engine import DaskEngine
+from pprl.linkage.job import plan as planning
 from pprl.linkage.job.parts import run_part
 from pprl.linkage.job.run import run_job
-from test_job import bytes_of, files, job_in, small_parts
+from test_job import GROUPED, bytes_of, files, job_in, of_people, pairs_of, small_parts
 
 __all__ = ["files", "small_parts"]
 
@@ -77,6 +80,19 @@ def test_a_worker_is_killed(tmp_path: Path, client: Any) -> None:
     assert bytes_of(tmp_path / "out") == bytes_of(tmp_path / "whole")
     assert made.facts["pairs_compared"] > 0
     assert max(seen) > 10
+
+
+def test_the_same_decision(
+    tmp_path: Path, client: Any, key: pprl.LinkageKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An automatic job larger than memory, on a cluster and in threads."""
+    monkeypatch.setattr(planning, "_WEIGHED", 1 << 30)
+    files, _ = of_people(tmp_path, key, GROUPED, 2_000)
+    linkage = {"threshold": "auto"}
+    run_job(job_in(tmp_path, "threads", linkage=linkage))
+    made = run_job(job_in(tmp_path, "cluster", linkage=linkage), engine=DaskEngine(client))
+    assert bytes_of(tmp_path / "cluster") == bytes_of(tmp_path / "threads")
+    assert pairs_of(made.links) == pairs_of(pprl.link(*files, blocking=KeyBlocking()).links)
 
 
 def test_errors_of_workers_are_ours(tmp_path: Path, client: Any) -> None:
