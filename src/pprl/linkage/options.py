@@ -10,6 +10,9 @@ Matching = Literal["one-to-one", "optimal", "one-to-many", "many-to-one", "many-
 AUTOMATIC: tuple[Matching, ...] = ("one-to-one", "one-to-many", "many-to-one")
 """Those with which a threshold can be found: a file that has a person once shows non-matches."""
 
+MOST_SAMPLED = 16_384
+"""Records of a file, at most, whose pairs within it are compared; `decision.gather` says why."""
+
 Rule = Literal["average", "complete", "correlation"]
 """Which clusters are joined."""
 

@@ -27,8 +27,9 @@ from pprl.linkage.decision.design import SeveralFiles, TwoFiles, once_of
 from pprl.linkage.decision.missingness import count_kinds, kinds_of, lack_alike
 from pprl.linkage.decision.null_pairs import Within
 from pprl.linkage.model.compared_pairs import ComparedPairs, Side
+from pprl.linkage.options import MOST_SAMPLED
 
-_FEWEST, MOST = 6_000, 16_384
+_FEWEST = 6_000
 _SHARE = 1 / 3
 """What comparing within files may cost at most beside comparing between them, beyond the fewest."""
 
@@ -82,7 +83,7 @@ def decide_two_files(
     return replace(decision, implausible=counts)
 
 
-def null_records(n: int, records: tuple[int, int], most: int = MOST) -> int:
+def null_records(n: int, records: tuple[int, int], most: int = MOST_SAMPLED) -> int:
     """Choose how many records of a file are compared with the rest of it; all where that is less.
 
     Args:

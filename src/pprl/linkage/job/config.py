@@ -13,8 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from pprl.errors import JobError
 from pprl.exchange.untrusted.documents import BadDocument, parse_toml, read_text
-from pprl.linkage.decision.gather import MOST
-from pprl.linkage.options import AUTOMATIC
+from pprl.linkage.options import AUTOMATIC, MOST_SAMPLED
 
 _UNITS = {"MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 _SIZE = r"^[0-9]+(\.[0-9]+)? ?(MiB|GiB|TiB|MB|GB|TB)$"
@@ -81,7 +80,7 @@ class LinkageOptions(_Options):
         description="Stop when more pairs than this reach the threshold.",
     )
     sample: int = Field(
-        default=MOST,
+        default=MOST_SAMPLED,
         ge=100,
         description="For auto where memory does not hold both files: records of each file, at "
         "most, from which the decision is learned.",

@@ -22,6 +22,7 @@ from pprl.linkage.job.sample import Limits, Samples
 from pprl.linkage.job.sampled_hits import End, Hits, read_hits, words_of_hits
 from pprl.linkage.job.sampled_pairs import side_of
 from pprl.linkage.model.compared_pairs import ComparedPairs, Side, fields_of
+from pprl.linkage.model.fellegi_sunter import can_be_added
 
 _Found = Mapping[tuple[int, int], Hits]
 
@@ -85,14 +86,13 @@ class _File:
     def side(self, info: EncodingInfo, *, masked: bool) -> Side:
         """Lay out rows: those that were drawn, then each end of each pair."""
         made = side_of(self.drawn, info)
-        joined = {
-            name: np.concatenate([first, *(getattr(one, name) for one in self.ends)])
-            for name, first in (("sizes", made.sizes), ("prints", made.fingerprints))
-        }
+        sizes = np.concatenate([made.sizes, *(one.sizes for one in self.ends)])
         present = np.concatenate([self.drawn.present, *(one.present for one in self.ends)])
         mask = fields_of(present, info) if masked and present.shape[1] else None
-        side = replace(made, sizes=joined["sizes"], mask=mask)
-        side.__dict__["fingerprints"] = joined["prints"]
+        side = replace(made, sizes=sizes, mask=mask)
+        if can_be_added(info):
+            prints = [made.fingerprints, *(one.prints for one in self.ends)]
+            side.__dict__["fingerprints"] = np.concatenate(prints)
         return side
 
     def masks(self) -> NDArray[np.uint8]:

@@ -16,7 +16,7 @@ from pprl.exchange.columns import from_binary
 from pprl.exchange.untrusted.parquet import FOREIGN_ERRORS
 from pprl.linkage.job.spill import damaged, opened
 
-_BYTES = {"shared": np.int32, "sizes": np.int64, "prints": np.uint64, "present": np.uint8}
+_BYTES = {"shared": np.int32, "sizes": np.int32, "prints": np.uint64, "present": np.uint8}
 """Columns of bytes, by the last word of their names, and what they hold."""
 
 
@@ -27,12 +27,13 @@ class End:
     Attributes:
         record: (p,) the record in its file.
         sizes: (p, groups) bits set in each group.
-        prints: (p, groups) `pprl.linkage.model.compared_pairs.fingerprints`.
+        prints: (p, groups) `pprl.linkage.model.compared_pairs.fingerprints`, where fields have
+            a filter each; else (p, 0).
         present: (p, bytes) field-presence masks.
     """
 
     record: NDArray[np.int64]
-    sizes: NDArray[np.int64]
+    sizes: NDArray[np.int32]
     prints: NDArray[np.uint64]
     present: NDArray[np.uint8]
 
@@ -88,27 +89,31 @@ def read_hits(paths: Sequence[Path]) -> dict[tuple[int, int], Hits]:
     Raises:
         UnreadableFile: A part is damaged.
     """
-    pieces: list[dict[str, NDArray[Any]]] = []
+    every = [(side, own) for side in (0, 1) for own in (0, 1)]
+    pieces: dict[tuple[int, int], list[dict[str, NDArray[Any]]]] = {one: [] for one in every}
+    first = 0
     for path in paths:
         with opened(path) as file:
             names = [name for name in file.schema_arrow.names if name != "words"]
             # A part without pairs says how wide its columns are, too.
-            pieces.append(_plain(file.schema_arrow.empty_table().select(names)))
-            pieces += [_arrays(file, at, names, path) for at in range(file.num_row_groups)]
-    columns = {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
-    columns["at"] = np.arange(len(columns["sample"]))
-    made = {}
-    for side in (0, 1):
-        for own in (0, 1):
-            chosen = np.flatnonzero((columns["sample"] == side) & (columns["file"] == own))
-            part = {name: column[chosen] for name, column in columns.items()}
-            left, right = (
-                End(*(part[f"{end}_{one.name}"] for one in fields(End)))
-                for end in ("left", "right")
-            )
-            hits = Hits(left, right, part["similarity"], part["shared"], part["at"])
-            made[side, own] = hits.once()
-    return made
+            groups = [_plain(file.schema_arrow.empty_table().select(names))]
+            groups += [_arrays(file, at, names, path) for at in range(file.num_row_groups)]
+        for columns in groups:
+            columns["at"] = np.arange(first, first + len(columns["sample"]))
+            first += len(columns["sample"])
+            for side, own in every:
+                chosen = np.flatnonzero((columns["sample"] == side) & (columns["file"] == own))
+                pieces[side, own].append({name: one[chosen] for name, one in columns.items()})
+    return {one: _joined(pieces.pop(one)) for one in every}
+
+
+def _joined(pieces: list[dict[str, NDArray[Any]]]) -> Hits:
+    part = {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
+    pieces.clear()
+    left, right = (
+        End(*(part[f"{end}_{one.name}"] for one in fields(End))) for end in ("left", "right")
+    )
+    return Hits(left, right, part["similarity"], part["shared"], part["at"]).once()
 
 
 def words_of_hits(paths: Sequence[Path]) -> Iterator[tuple[int, NDArray[np.uint64]]]:

@@ -24,6 +24,7 @@ from pprl.linkage.job.rows import Rows, bucket_rows, read_chunk
 from pprl.linkage.job.sample import Limits, Samples
 from pprl.linkage.job.spill import part_file, write_facts
 from pprl.linkage.model.compared_pairs import Side, fingerprints, group_starts
+from pprl.linkage.model.fellegi_sunter import can_be_added
 
 _TILE_ROWS = 1024
 _GROUP_ROWS = 4096
@@ -125,8 +126,8 @@ def _schema(info: EncodingInfo) -> pa.Schema:
     for end in ("left", "right"):
         made |= {
             f"{end}_record": pa.int64(),
-            f"{end}_sizes": pa.binary(8 * groups),
-            f"{end}_prints": pa.binary(8 * groups),
+            f"{end}_sizes": pa.binary(4 * groups),
+            f"{end}_prints": pa.binary(8 * groups if can_be_added(info) else 0),
             f"{end}_present": pa.binary(-(-len(info.present) // 8)),
         }
     return pa.schema(list(made.items()))
@@ -196,12 +197,19 @@ class _Writer:
                 present = np.zeros((n, self._masked), np.uint8)
             columns |= {
                 f"{end}_record": rows.record,
-                f"{end}_sizes": to_binary(sizes.astype(np.int64).view(np.uint8)),
-                f"{end}_prints": to_binary(fingerprints(rows.words, self._starts).view(np.uint8)),
+                f"{end}_sizes": to_binary(sizes.view(np.uint8)),
+                f"{end}_prints": to_binary(self._prints(rows).view(np.uint8)),
                 f"{end}_present": to_binary(present),
             }
         arrays = [pa.array(columns[name]) for name in self._schema.names]
         return pa.table(arrays, schema=self._schema)
+
+
+    def _prints(self, rows: Rows) -> NDArray[np.uint64]:
+        """Number the filters, where fields have one each."""
+        if not self._schema.field("left_prints").type.byte_width:
+            return np.empty((len(rows), 0), np.uint64)
+        return fingerprints(rows.words, self._starts)
 
 
 def side_of(rows: Rows, info: EncodingInfo) -> Side:
