@@ -21,11 +21,11 @@ from conftest import changed, encodings_of
 from pprl import synthetic
 from pprl.errors import JobError, PprlWarning
 from pprl.linkage.candidates.blocking import KeyBlocking
-from pprl.linkage.candidates.pairs import Pairs
 from pprl.linkage.job import plan as planning
 from pprl.linkage.job import spill
 from pprl.linkage.job.config import Job
 from pprl.linkage.job.run import run_job
+from pprl.linkage.job.spilled import Spilled, sort_pairs
 from test_compare import random_filters
 
 SCHEMA = """
@@ -229,23 +229,26 @@ def test_runs_are_merged_in_order(seed: int, order: Any, most: int) -> None:
     """Many ties, many runs, pieces of every size: the pairs of a plain sort, each in its place."""
     rng = np.random.default_rng(seed)
     n = int(rng.integers(0, 400))
-    pairs = Pairs(rng.integers(0, 9, n), rng.integers(0, 9, n), rng.integers(0, 4, n) / 4)
+    columns = rng.integers(0, 9, (2, n))
+    score = rng.integers(0, 4, n) / 4 if seed % 2 else None
+    pairs = Spilled(*columns, rng.integers(0, 4, n) / 4, score)
+    scored = score is not None
     with tempfile.TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patched:
         patched.setattr(spill, "_GROUP", int(rng.integers(1, 20)))
         cuts = np.sort(rng.integers(0, n + 1, 3))
         paths = []
         for number, part in enumerate(np.split(np.arange(n), cuts)):
             paths.append(Path(name) / f"{number}.parquet")
-            with spill.RunWriter(paths[-1], order, most) as writer:
+            with spill.RunWriter(paths[-1], order, most, scored=scored) as writer:
                 for piece in np.array_split(part, 5):
                     writer.add(pairs.take(piece))
-        got = Pairs.concat(list(spill.merged(paths, order, most)))
-        with spill.sorted_part(Path(name) / "one", order, most) as writer:
+        got = Spilled.concat(list(spill.merged(paths, order, most)))
+        with spill.sorted_part(Path(name) / "one", order, most, scored=scored) as writer:
             writer.add(pairs)
-        again = Pairs.concat(list(spill.merged([Path(name) / "one"], order, most)))
-    expected = spill.sort_pairs(pairs, order)
+        again = Spilled.concat(list(spill.merged([Path(name) / "one"], order, most)))
+    expected = sort_pairs(pairs, order)
     for made in (got, again):
-        for column in ("left", "right", "similarity"):
+        for column in ("left", "right", "similarity", *(["score"] if scored else [])):
             np.testing.assert_array_equal(getattr(made, column), getattr(expected, column))
 
 

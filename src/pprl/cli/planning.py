@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -19,17 +19,22 @@ def explain(
         Path | None, typer.Argument(help="Encodings of the second holder; without it, within one.")
     ] = None,
     threshold: Annotated[
-        float, typer.Option("--threshold", help="The Dice similarity that is wanted, 0 to 1.")
-    ] = 0.8,
+        str | None,
+        typer.Option(
+            "--threshold",
+            help="The Dice similarity that is wanted, 0 to 1, or auto: that of two files by "
+            "default; within one 0.8.",
+        ),
+    ] = None,
     blocking: BlockBy = None,
     unreachable: Unreachable = "report",
     workers: Workers = None,
     identity: Identity = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say what a comparison will cost and find.
+    """Say what a comparison, or an automatic linkage, will cost and find.
 
-    For the linkage unit, without running it.
+    For the linkage unit, without running it: a small one is run and timed.
     """
     from pprl.exchange.encodings import Encodings
     from pprl.linkage.explain import explain as explain_comparison
@@ -37,7 +42,7 @@ def explain(
     made = explain_comparison(
         Encodings.load(a, identity=identity),
         None if b is None else Encodings.load(b, identity=identity),
-        threshold=threshold,
+        threshold=_given(threshold, within=b is None),
         blocking=blocking_of(blocking, unreachable),
         workers=workers,
     )
@@ -61,3 +66,15 @@ def explain(
     if made.advice:
         lines.append(made.advice)
     out.print("\n".join(lines), highlight=False, soft_wrap=True)
+
+
+def _given(threshold: str | None, *, within: bool) -> float | Literal["auto"]:
+    from pprl.errors import UsageError
+
+    text = threshold or ("0.8" if within else "auto")
+    if text == "auto":
+        return "auto"
+    try:
+        return float(text)
+    except ValueError:
+        raise UsageError(f"--threshold is a number from 0 to 1 or auto, not {text!r}.") from None

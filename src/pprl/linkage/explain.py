@@ -5,15 +5,17 @@ from __future__ import annotations
 import dataclasses
 import time
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pprl.errors import UsageError
 from pprl.exchange.encodings import Encodings, check_compatible
 from pprl.exchange.threads import threads
 from pprl.linkage.candidates.blocked import take_rows
 from pprl.linkage.candidates.blocking import Blocking, KeyBlocking, Method, PSig, as_union
+from pprl.linkage.candidates.floor import find_floor
 from pprl.linkage.candidates.lsh import (
     MOST_TABLES,
     PAIR_NS,
@@ -24,6 +26,7 @@ from pprl.linkage.candidates.lsh import (
 )
 from pprl.linkage.candidates.similarity import Measure
 from pprl.linkage.candidates.tiling import Tiling
+from pprl.linkage.predicted import predict_decision
 
 _SAMPLED_ROWS, _SAMPLED_OTHERS = 512, 16_384
 _SAMPLE = 50_000
@@ -34,7 +37,7 @@ class Cost:
     """What one way of comparing is expected to do.
 
     Attributes:
-        name: ``exact``, a pass of the schema, ``lsh`` or ``lambda-fold``.
+        name: ``exact``, a pass of the schema, ``lsh``, ``lambda-fold`` or ``deciding``.
         pairs: Pairs to compare. Those of several passes overlap; each is compared once.
         seconds: Wall time, from a sample that was timed on this machine (exact), or from
             constants.
@@ -97,18 +100,26 @@ def explain(
     a: Encodings,
     b: Encodings | None = None,
     *,
-    threshold: float,
+    threshold: float | Literal["auto"],
     measure: Measure = "dice",
     blocking: Blocking | None = None,
     workers: int | None = None,
 ) -> Explanation:
     """Say what `compare` with the same arguments is expected to cost and find.
 
+    With ``threshold="auto"`` it says what `link` is expected to cost: a small decision is run and
+    timed, and the last of the ways is what deciding costs beside comparing.
+
     Raises:
-        UsageError: The encodings have no keys that ``blocking`` asks for.
+        UsageError: The encodings have no keys that ``blocking`` asks for, or ``auto`` is asked
+            of one file.
         IncompatibleEncodings: Different schemas, keys or lengths.
     """
     check_compatible([a.info, (b or a).info])
+    if threshold == "auto":
+        if b is None:
+            raise UsageError("explain predicts the automatic decision of two files: give both.")
+        return _explain_decision(a, b, blocking, workers)
     n, m = len(a), len(b or a)
     every = n * m if b is not None else n * (n - 1) // 2
     n_threads = threads(workers)
@@ -134,6 +145,24 @@ def explain(
     memory = max(way.memory for way in ways)
     return Explanation(
         every, pairs, seconds, memory, max(known, default=None), keyless, tuple(ways)
+    )
+
+
+def _explain_decision(
+    a: Encodings, b: Encodings, blocking: Blocking | None, workers: int | None
+) -> Explanation:
+    """Add what deciding costs to what comparing costs from the floor up."""
+    compared = explain(a, b, threshold=find_floor(a, b), blocking=blocking, workers=workers)
+    n_threads = threads(workers)
+    pair_seconds = compared.seconds * n_threads / max(compared.pairs, 1)
+    found = predict_decision(a, b, blocking, pair_seconds, compared.pairs)
+    seconds = found.seconds + found.pairs * pair_seconds / n_threads
+    deciding = Cost("deciding", found.pairs, seconds, found.memory, None)
+    return dataclasses.replace(
+        compared,
+        seconds=compared.seconds + seconds,
+        memory=compared.memory + found.memory,
+        ways=(*compared.ways, deciding),
     )
 
 

@@ -1,4 +1,4 @@
-"""What an automatic decision will cost: a small one is run, and scaled to the whole."""
+"""What an automatic decision will cost: small ones are run, and scaled to the whole."""
 
 from __future__ import annotations
 
@@ -8,15 +8,19 @@ import warnings
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pprl.errors import PprlWarning
 from pprl.exchange.encodings import Encodings
+from pprl.linkage.candidates.blocking import Blocking
+from pprl.linkage.candidates.pool import subset
 from pprl.linkage.decision.gather import decide_two_files, null_records
 
-_SMALL, _LESS = 3_000, 1_000
-"""Records of each file in the two small runs: what both cost alike does not grow with files."""
+_FEW, _MANY = 400, 1_600
+"""Records of the smaller file in the two small runs: what both cost does not grow with files."""
+_MOST_COMPARED = 2 * 10**8
+"""Pairs that a small run compares at most, by taking fewer records of the larger file."""
 _NEAR = 20
+"""Pairs above the floor for each record: see `pprl.linkage.candidates.floor`."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +30,7 @@ class Predicted:
     Attributes:
         pairs: Pairs of rows within the files that are compared.
         seconds: Processor seconds of weighing pairs and deciding, in one thread.
-        memory: Bytes for the pairs.
+        memory: Bytes for the pairs that are weighed.
     """
 
     pairs: int
@@ -34,74 +38,88 @@ class Predicted:
     memory: int
 
 
-def predict_decision(a: Encodings, b: Encodings, pair_seconds: float) -> Predicted:
+def predict_decision(
+    a: Encodings, b: Encodings, blocking: Blocking | None, pair_seconds: float, compared: int
+) -> Predicted:
     """Predict what the automatic decision takes beside comparing two files.
 
     Args:
         a: Encodings of the first holder.
         b: Encodings of the second holder.
+        blocking: How pairs are blocked; None where every pair is compared.
         pair_seconds: Processor seconds that comparing a pair of rows takes in one thread.
+        compared: Pairs of rows between the files that are compared.
     """
-    records = a.info.records, b.info.records
-    within = 0
-    for file in (a, b):
-        n, rows = file.info.records, len(file)
-        wanted = null_records(n, records)
-        within += int(rows * (rows / 2 if wanted == n else rows * wanted / n))
-    runs = [_small_run(a, b, most, pair_seconds) for most in (_LESS, _SMALL)]
-    (few, cheap, small), (many, dear, large) = runs
-    each = max(dear - cheap, 0.0) / max(many - few, 1)
-    fixed = max(cheap - few * each, 0.0)
+    small, large = (a, b) if a.info.records <= b.info.records else (b, a)
+    records = small.info.records, large.info.records
+    if blocking is None:
+        within = sum(_compared_within(one.info.records, records) for one in (small, large))
+    else:
+        within = compared * (records[0] / records[1] + records[1] / records[0]) / 2
+    most = min(records[1], max(_MOST_COMPARED // _MANY, _MANY))
+    others = _some(large, most)
+    cheap, dear = (_small_run(_some(small, n), others, pair_seconds) for n in (_FEW, _MANY))
+    more = max(dear.weighed - cheap.weighed, 1)
     weighed = _weighed(records)
-    grow = max(large - small, 0) / max(many - few, 1)
-    return Predicted(within, fixed + each * weighed, int(small + grow * max(weighed - few, 0)))
+    if blocking is not None:
+        # Of the pairs above the floor, those in blocks.
+        weighed = int(weighed * min(compared / len(a) / len(b) * records[1] / _NEAR, 1.0))
+    beyond = weighed - dear.weighed
+    seconds = dear.seconds + max(dear.seconds - cheap.seconds, 0.0) / more * beyond
+    memory = dear.memory + max(dear.memory - cheap.memory, 0.0) / more * beyond
+    return Predicted(int(within), max(seconds, cheap.seconds), int(max(memory, cheap.memory)))
 
 
-def _weighed(records: tuple[int, int]) -> int:
-    """Estimate how many pairs are above the floor: twenty for a record, of the larger file."""
-    n, m = records
-    largest = max(n, m)
-    found = _NEAR * n * m // largest
-    for one in records:
-        wanted = null_records(one, records)
-        share = _NEAR * one / largest
-        found += int(one * share / 2 if wanted == one else wanted * share)
-    return found
+@dataclass(frozen=True)
+class _Run:
+    weighed: int
+    seconds: float
+    memory: float
 
 
-def _small_run(
-    a: Encodings, b: Encodings, most: int, pair_seconds: float
-) -> tuple[int, float, int]:
-    """Decide for a few records of each file.
-
-    Returns:
-        The pairs that were weighed, the processor seconds without comparing, and bytes.
-    """
-    x, y = (_some(one, most) for one in (a, b))
-    n, m = x.info.records, y.info.records
+def _small_run(x: Encodings, y: Encodings, pair_seconds: float) -> _Run:
+    """Decide between few records and many, and measure all but the comparison."""
+    records = x.info.records, y.info.records
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", PprlWarning)
-        decide_two_files(x, y, workers=1)
-        start = time.process_time()
-        decide_two_files(x, y, workers=1)
-        seconds = time.process_time() - start
+        # First, what must be compiled.
+        decide_two_files(_some(x, _FEW), _some(y, _FEW), workers=1)
         tracemalloc.start()
         try:
+            start = time.process_time()
             decide_two_files(x, y, workers=1)
+            seconds = time.process_time() - start
             peak = tracemalloc.get_traced_memory()[1]
         finally:
             tracemalloc.stop()
-    compared = len(x) * len(y) + len(x) ** 2 / 2 + len(y) ** 2 / 2
-    laid_out = max(len(x), len(y)) * x.clks.shape[1]
-    return _weighed((n, m)), max(seconds - compared * pair_seconds, 0.0), max(peak - laid_out, 0)
+    compared = records[0] * records[1] + sum(_compared_within(n, records) for n in records)
+    laid_out = len(y) * y.clks.shape[1]
+    return _Run(_weighed(records), max(seconds - compared * pair_seconds, 0.0), peak - laid_out)
+
+
+def _compared_within(n: int, records: tuple[int, int]) -> float:
+    """Count the pairs of a file's own records that `decide_two_files` compares."""
+    wanted = null_records(n, records)
+    return n * (n - 1) / 2 if wanted == n else wanted * n
+
+
+def _weighed(records: tuple[int, int]) -> int:
+    """Estimate how many pairs are above the floor, between the files and within.
+
+    A record has twenty in the larger file, and as fewer in the other as that is smaller.
+    """
+    small, large = min(records), max(records)
+    found = float(_NEAR * small)
+    for n in records:
+        wanted = null_records(n, records)
+        each = _NEAR * n / large
+        found += n * each / 2 if wanted == n else wanted * each
+    return int(found)
 
 
 def _some(one: Encodings, most: int) -> Encodings:
     """Take some records, evenly from all."""
-    from pprl.linkage.candidates.pool import subset
-
     n = one.info.records
     chosen = np.zeros(n, bool)
-    places: NDArray[np.int64] = np.linspace(0, n - 1, min(n, most)).astype(np.int64)
-    chosen[places] = True
+    chosen[np.linspace(0, n - 1, min(n, most)).astype(np.int64)] = True
     return subset(one, chosen)

@@ -17,7 +17,8 @@ from pprl.linkage.candidates.similarity import fewest_common_bits, similarity
 from pprl.linkage.candidates.tiling import Tiling
 from pprl.linkage.job.plan import Chunk, Plan
 from pprl.linkage.job.rows import Rows, bucket_rows, joined, read_chunk
-from pprl.linkage.job.spill import Order, RunWriter, Spilled, sorted_part
+from pprl.linkage.job.spill import RunWriter, sorted_part
+from pprl.linkage.job.spilled import Order, Spilled
 
 _OUTPUT = 1 << 16
 _STEP = 64

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from pprl.exchange.files import table_writer
 from pprl.exchange.links import SCHEMA
 from pprl.exchange.rows import EncodingsFile
-from pprl.linkage.job.spill import Spilled, opened, read_group
+from pprl.linkage.job.spill import opened, read_group
+from pprl.linkage.job.spilled import Spilled
 
 
 def save_links(

@@ -21,7 +21,8 @@ from pprl.linkage.job.plan import SIDES, Plan
 from pprl.linkage.job.rows import sampled_rows, write_buckets
 from pprl.linkage.job.sample import Limits, Samples, drawn_records, write_limits
 from pprl.linkage.job.sampled_pairs import write_sampled_bucket, write_sampled_chunk
-from pprl.linkage.job.spill import Order, RunWriter, merged
+from pprl.linkage.job.spill import RunWriter, merged
+from pprl.linkage.job.spilled import Order
 from pprl.linkage.job.streamed_assignment import (
     order_of,
     write_decided_links,

@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
@@ -20,9 +20,7 @@ from pprl.errors import TooManyPairs, UnreadableFile, UnwritableFile
 from pprl.exchange.atomic import sync_folder, whole_file, writing
 from pprl.exchange.untrusted.documents import BadDocument, parse_json
 from pprl.exchange.untrusted.parquet import FOREIGN_ERRORS, open_parquet
-
-Order = Literal["best-first", "by-record"]
-"""By falling score, then left and right record; or by left, right, falling similarity."""
+from pprl.linkage.job.spilled import Order, Spilled, order_keys, sort_pairs
 
 SCHEMA = pa.schema([("left", pa.int64()), ("right", pa.int64()), ("similarity", pa.float64())])
 SCORED = SCHEMA.append(pa.field("score", pa.float64()))
@@ -33,48 +31,6 @@ FACTS = b"pprl-part"
 _GROUP = 1 << 13
 
 _Key = tuple[float, float, float]
-
-
-@dataclass(frozen=True)
-class Spilled:
-    """Pairs of records on their way through files.
-
-    Attributes:
-        left, right: (p,) int64 record numbers.
-        similarity: (p,) float64 Dice similarity.
-        score: (p,) float64 beside it; None where pairs are ranked by similarity.
-    """
-
-    left: NDArray[np.int64]
-    right: NDArray[np.int64]
-    similarity: NDArray[np.float64]
-    score: NDArray[np.float64] | None = None
-
-    def __len__(self) -> int:
-        return len(self.left)
-
-    def take(self, places: NDArray[np.int64] | NDArray[np.bool_] | slice) -> Spilled:
-        """Select pairs by place, mask or slice."""
-        score = None if self.score is None else self.score[places]
-        return Spilled(self.left[places], self.right[places], self.similarity[places], score)
-
-    @classmethod
-    def concat(cls, parts: Sequence[Spilled]) -> Spilled:
-        """Join parts in their order; all have a score or none."""
-        if not parts:
-            return cls(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
-        scores = [part.score for part in parts if part.score is not None]
-        return cls(
-            np.concatenate([part.left for part in parts]),
-            np.concatenate([part.right for part in parts]),
-            np.concatenate([part.similarity for part in parts]),
-            np.concatenate(scores) if scores else None,
-        )
-
-    @property
-    def ranking(self) -> NDArray[np.float64]:
-        """What pairs are ranked by: (p,)."""
-        return self.similarity if self.score is None else self.score
 
 
 @contextmanager
@@ -260,18 +216,6 @@ def sorted_part(
         spool.unlink(missing_ok=True)
 
 
-def sort_pairs(pairs: Spilled, order: Order) -> Spilled:
-    """Put pairs in order."""
-    keys = _keys(pairs, order)
-    return pairs.take(np.lexsort(keys[::-1]))
-
-
-def _keys(pairs: Spilled, order: Order) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-    if order == "best-first":
-        return -pairs.ranking, pairs.left, pairs.right
-    return pairs.left, pairs.right, -pairs.similarity
-
-
 def merged(paths: Sequence[Path], order: Order, most: int) -> Iterator[Spilled]:
     """Merge the runs of several parts; yields pairs in order, some ``most`` at once.
 
@@ -318,7 +262,7 @@ class _Cursor:
         self._order: Order = order
         self._at = 0
         self._pairs = Spilled.concat([])
-        self._keys = _keys(self._pairs, order)
+        self._keys = order_keys(self._pairs, order)
 
     @property
     def alive(self) -> bool:
@@ -332,7 +276,7 @@ class _Cursor:
                 held.append(read_group(self._file, self._path, self._next))
                 self._next += 1
             self._pairs, self._at = Spilled.concat(held), 0
-            self._keys = _keys(self._pairs, self._order)
+            self._keys = order_keys(self._pairs, self._order)
         place = self._at + step - 1
         if place >= len(self._pairs) - 1 and self._next == self._end:
             return None

@@ -20,15 +20,8 @@ from pprl.linkage.decision.estimate import Estimate
 from pprl.linkage.job.config import JobMatching
 from pprl.linkage.job.fitted import Model
 from pprl.linkage.job.plan import Plan
-from pprl.linkage.job.spill import (
-    Order,
-    RunWriter,
-    Spilled,
-    merged,
-    opened,
-    read_group,
-    sorted_part,
-)
+from pprl.linkage.job.spill import RunWriter, merged, opened, read_group, sorted_part
+from pprl.linkage.job.spilled import Order, Spilled
 from pprl.linkage.model.margin import Rivals
 
 
