@@ -411,7 +411,7 @@ def _decided(pool: Pool, found: Decision, compared: _Compared) -> _Choice:
     if found.repeating:
         warnings.warn(
             f"files that are taken to be deduplicated seem to have several records of some people: "
-            f"{', '.join(map(repr, found.repeating))}. These were not taken for strangers. "
+            f"{', '.join(map(repr, found.repeating))}. These were not taken for non-matches. "
             f"If they may repeat people, say so (deduplicated=, --deduplicated)",
             PprlWarning,
             stacklevel=4,
