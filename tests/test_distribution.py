@@ -44,12 +44,14 @@ def test_every_extra_that_is_named_exists() -> None:
     assert named
     assert named <= extras, named - extras
     table = (ROOT / "docs/how-to/install.md").read_text(encoding="utf-8")
-    assert set(re.findall(r"^\| `(\w+)` \|", table, re.M)) == extras
+    assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == extras
 
 
 def test_one_name_everywhere() -> None:
     assert PROJECT["name"] == DISTRIBUTION
-    code = "import pprl, importlib.metadata as m; print(pprl.__version__, m.version('pprl-linkage'))"
+    code = (
+        "import pprl, importlib.metadata as m\nprint(pprl.__version__, m.version('pprl-linkage'))"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == [PROJECT["version"]] * 2
     citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from pprl.cli.console import AsJson, Folder, Identity, app, out, progress_bar
+from pprl.cli.console import AsJson, Folder, Identity, app, out
 from pprl.cli.jobs import (
     Allow,
     DryRun,
@@ -17,11 +17,12 @@ from pprl.cli.jobs import (
     Resume,
     Scheduler,
     Set,
-    ShowProgress,
     end_uncompared,
     job_of,
     run_from_command_line,
 )
+from pprl.cli.logs import LOGS
+from pprl.cli.progress import Show, ShowProgress, progress_of
 from pprl.errors import UsageError
 from pprl.linkage.options import Matching, RuleChoice
 
@@ -189,13 +190,15 @@ def link(
             max_pairs,
             allow,
             identity,
+            show,
             as_json,
         )
         return
+    LOGS.keep(output)
     links_file = output / "links.parquet"
     with output_folder(output, LINK_FILES) as staged:
         left, right = (Encodings.load(file, identity=identity) for file in paths)
-        with progress_bar("comparing") as progress:
+        with progress_of("comparing", show) as progress:
             result = link_encodings(
                 left,
                 right,
@@ -260,6 +263,7 @@ def dedupe(
     max_pairs: MaxPairs = 100_000_000,
     allow: Allow = False,
     identity: Identity = None,
+    show: ShowProgress = None,
     as_json: AsJson = False,
 ) -> None:
     """Find one person's records within one file of encodings."""
@@ -275,6 +279,7 @@ def dedupe(
         max_pairs,
         allow,
         identity,
+        show,
         as_json,
     )
 
@@ -291,6 +296,7 @@ def _cluster(
     max_pairs: int,
     allow: bool,
     identity: Path | None,
+    show: Show | None,
     as_json: bool,
 ) -> None:
     from pprl.exchange.atomic import output_folder
@@ -300,6 +306,7 @@ def _cluster(
     from pprl.linkage.model.scoring import Criterion
     from pprl.linkage.resolution.deliveries import load_previous
 
+    LOGS.keep(output)
     clusters_file = output / "clusters.parquet"
     with output_folder(output, CLUSTER_FILES) as staged:
         cut: float | Literal["auto"] | Criterion = threshold_of(threshold)
@@ -310,7 +317,7 @@ def _cluster(
             if cut == "auto" and earlier.criterion is not None:
                 cut = earlier.criterion
                 rule = earlier.rule if rule == "auto" else rule
-        with progress_bar("comparing") as progress:
+        with progress_of("comparing", show) as progress:
             result = cluster(
                 *files,
                 threshold=cut,
@@ -373,6 +380,7 @@ def pseudonyms(
             f"{folder} has links; pseudonyms are of clusters. 'pprl link A B --deduplicated all' "
             f"makes these of two files, too."
         )
+    LOGS.keep(folder)
     made = pseudonymise(
         Clusters.load(clusters),
         PseudonymKey.load(key),
