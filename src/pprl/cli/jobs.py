@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pprl.cli.console import out, say_error
-from pprl.cli.logs import LOGS
+from pprl.cli.outputs import Format, Output
 from pprl.cli.progress import Show, duration, job_progress
 from pprl.errors import UsageError
 from pprl.run_log import note
@@ -101,6 +101,8 @@ def run_from_command_line(
     scheduler: str | None,
     show: Show | None,
     allow: bool,
+    kind: Format | None,
+    excel: bool,
     as_json: bool,
 ) -> None:
     """Run or plan a job, and print what came of it."""
@@ -110,7 +112,12 @@ def run_from_command_line(
     if dry_run:
         _print_plan(job, plan_job(job), as_json)
         return
-    LOGS.keep(Path(job.output.folder))
+    place = Output.of(Path(job.output.folder), kind, excel)
+    if place.alone:
+        raise UsageError(
+            f"a job needs a folder, not the file {place.path.name}. --format writes the links in "
+            f"another format into the folder, too."
+        )
     try:
         with _ending_cleanly(), job_progress(show) as progress:
             engine = None if scheduler is None else DaskEngine.connect(scheduler)
@@ -121,6 +128,10 @@ def run_from_command_line(
         note("job stopped")
         sys.stdout.flush()
         os._exit(130 if isinstance(stop, KeyboardInterrupt) else 143)
+    links = result.folder / "links.parquet"
+    # Of a job that had ended before, the copy may be there already.
+    if kind and not links.with_suffix(f".{kind}").exists():
+        place.copy(links)
     _print_result(result, as_json)
     end_uncompared(result.facts["blocking"], allow=allow)
 
