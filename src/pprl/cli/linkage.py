@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -22,7 +23,7 @@ from pprl.cli.jobs import (
     run_from_command_line,
 )
 from pprl.cli.logs import LOGS
-from pprl.cli.outputs import ExcelSafe, Format, FormatChoice, Output
+from pprl.cli.outputs import ExcelSafe, Format, FormatChoice, KeepUntil, Output, day_of
 from pprl.cli.progress import Show, ShowProgress, progress_of
 from pprl.errors import UsageError
 from pprl.linkage.options import Matching, RuleChoice
@@ -130,6 +131,7 @@ def link(
     show: ShowProgress = None,
     kind: FormatChoice = None,
     excel: ExcelSafe = False,
+    until: KeepUntil = None,
     as_json: AsJson = False,
 ) -> None:
     """Link encodings: two files into links, more into clusters.
@@ -151,6 +153,7 @@ def link(
         "linkage.max_pairs": max_pairs,
         "blocking.method": blocking,
         "output.folder": output,
+        "output.keep_until": day_of(until).get("keep_until"),
         "resources.memory": memory,
         "resources.workers": workers,
     }
@@ -199,6 +202,7 @@ def link(
             allow,
             identity,
             show,
+            until,
             as_json,
         )
         return
@@ -231,7 +235,7 @@ def link(
                     max_pairs=max_pairs,
                     progress=progress,
                 )
-        facts = result.facts(left.info, right.info)
+        facts = result.facts(left.info, right.info) | day_of(until)
         if staged is None:
             write_as(result.links.table, output, place.kind, excel=excel)
         else:
@@ -285,6 +289,7 @@ def dedupe(
     show: ShowProgress = None,
     kind: FormatChoice = None,
     excel: ExcelSafe = False,
+    until: KeepUntil = None,
     as_json: AsJson = False,
 ) -> None:
     """Find one person's records within one file of encodings."""
@@ -301,6 +306,7 @@ def dedupe(
         allow,
         identity,
         show,
+        until,
         as_json,
     )
 
@@ -318,6 +324,7 @@ def _cluster(
     allow: bool,
     identity: Path | None,
     show: Show | None,
+    until: datetime | None,
     as_json: bool,
 ) -> None:
     from pprl.exchange.encodings import Encodings, check_compatible
@@ -349,7 +356,7 @@ def _cluster(
                 max_pairs=max_pairs,
                 progress=progress,
             )
-        facts = result.facts(*(one.info for one in files))
+        facts = result.facts(*(one.info for one in files)) | day_of(until)
         if staged is None:
             write_as(result.clusters.table, place.path, place.kind, excel=place.excel)
         else:

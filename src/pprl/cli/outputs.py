@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -23,6 +24,21 @@ ExcelSafe = Annotated[
     bool,
     typer.Option("--excel-safe", help="CSV: texts that Excel would change or run are marked."),
 ]
+
+KeepUntil = Annotated[
+    datetime | None,
+    typer.Option(
+        "--keep-until",
+        metavar="DATE",
+        formats=["%Y-%m-%d"],
+        help="Day until which the run may be held.",
+    ),
+]
+
+
+def day_of(until: datetime | None) -> dict[str, str]:
+    """Return what ``linkage.json`` says of the day until which a run may be held."""
+    return {} if until is None else {"keep_until": until.date().isoformat()}
 
 
 @dataclass(frozen=True)
@@ -88,4 +104,4 @@ class Output:
 
 _OTHERS: tuple[Literal["csv", "arrow"], ...] = ("csv", "arrow")
 
-__all__ = ["ExcelSafe", "Format", "FormatChoice", "Output"]
+__all__ = ["ExcelSafe", "Format", "FormatChoice", "KeepUntil", "Output", "day_of"]

@@ -349,6 +349,8 @@ def _finish(
         "blocking": report,
         "links": decided["found"],
     }
+    if job.output.keep_until is not None:
+        facts["keep_until"] = job.output.keep_until.isoformat()
     with output_folder(folder, OUTPUTS) as staged:
         save_links(chosen, files, plan.batch, staged / "links.parquet")
         if auto:
