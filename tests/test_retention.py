@@ -14,10 +14,11 @@ from typer.testing import CliRunner
 from conftest import encodings_of
 from pprl.cli import app
 from pprl.errors import JobLocked, UnreadableFile, UnwritableFile, UsageError
+from pprl.linkage.held import holdings, runs_in
 from pprl.linkage.job.config import Job
 from pprl.linkage.job.lock import owned
 from pprl.linkage.job.run import run_job
-from pprl.linkage.retention import holdings, purge, runs_in, to_delete
+from pprl.linkage.purge import purge, to_delete
 
 
 @pytest.fixture
@@ -124,9 +125,16 @@ def test_scratch_goes_and_links_are_not_followed(tmp_path: Path, run: Path) -> N
     other = tmp_path / "scratch" / "pprl-of-another"
     other.mkdir()
     (run / "copy.clk.parquet").symlink_to(tmp_path / "left.clk.parquet")
+    (run / "dangling.clk.parquet").symlink_to(tmp_path / "nowhere")
     gone = {one.path for one in to_delete(run, "links")}
     assert scratch / "rows" / "left.parquet" in gone
-    purge(run, "links")
+    files = {one["name"]: one for one in purge(run, "links")["files"]}
+    assert files["copy.clk.parquet"] == {
+        "name": "copy.clk.parquet",
+        "kind": "encodings",
+        "link": True,
+    }
+    assert not (run / "dangling.clk.parquet").is_symlink()
     assert not scratch.exists()
     assert other.is_dir()
     assert not (run / "copy.clk.parquet").is_symlink()

@@ -21,7 +21,7 @@ def status(
     as_json: AsJson = False,
 ) -> None:
     """Say what is still held of each run, and until when it may be (linkage unit)."""
-    from pprl.linkage.retention import holdings, runs_in
+    from pprl.linkage.held import holdings, runs_in
 
     today = datetime.now(UTC).date()
     found = [holdings(one) for one in runs_in(folder)]
@@ -68,8 +68,8 @@ def purge(
     For the linkage unit: encodings and a job's parts always; with --keep pseudonyms also what names
     records; with --keep report also the pseudonyms. The record is deleted.json.
     """
-    from pprl.linkage.retention import purge as delete
-    from pprl.linkage.retention import to_delete
+    from pprl.linkage.purge import purge as delete
+    from pprl.linkage.purge import to_delete
 
     if dry_run:
         gone = to_delete(run, keep, encodings or ())
