@@ -171,7 +171,7 @@ def threshold_sensitivity(
         lower.set_ylim(bottom=0)
         lower.yaxis.set_major_formatter(whole)
         lower.set_title("links at or above the threshold")
-        lower.set_xlabel("Dice similarity" if measured else "score: similarity less the rival's")
+        lower.set_xlabel("Dice similarity" if measured else "score, without a unit")
         if chosen is not None:
             for axes in (upper, lower):
                 axes.axvline(chosen, color=INK, linewidth=1, linestyle=(0, (4, 2)))

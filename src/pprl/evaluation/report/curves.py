@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from pprl.evaluation.quality import wilson
 from pprl.evaluation.report.model import Bin, Cut, Figure, Similarities
-from pprl.evaluation.report.suppression import coarsen
+from pprl.evaluation.report.suppression import coarsen, is_small
 
 ROWS = 40
 """About how many thresholds are reported."""
@@ -93,7 +93,8 @@ def pair_cuts(similarities: pa.Table, least: int) -> list[Cut]:
 def bins(similarities: pa.Table, least: int) -> Similarities | None:
     """Merge bins of similarity until none has few pairs, of links and of others each.
 
-    Returns None where all of either are few.
+    Where all other pairs together are few, only links are shown; see `few_others`. Returns None
+    where all links are few.
     """
     order = np.argsort(similarities["similarity"].to_numpy())
     low, pairs, links = (
@@ -103,7 +104,7 @@ def bins(similarities: pa.Table, least: int) -> Similarities | None:
     found = {}
     for name, counts in (("links", links), ("others", pairs - links)):
         parts = coarsen(counts[:, np.newaxis], least)
-        if counts.any() and not parts:
+        if name == "links" and counts.any() and not parts:
             return None
         found[name] = [
             Bin(
@@ -115,6 +116,14 @@ def bins(similarities: pa.Table, least: int) -> Similarities | None:
             if counts[part].any()
         ]
     return Similarities(**found)
+
+
+def few_others(similarities: pa.Table | None, least: int) -> bool:
+    """Tell whether pairs that are no links are so few that their number is withheld."""
+    if similarities is None:
+        return False
+    pairs, links = (int(similarities[name].to_numpy().sum()) for name in ("pairs", "links"))
+    return is_small(pairs - links, least)
 
 
 def figure(successes: int, trials: int) -> Figure:

@@ -242,8 +242,8 @@ class Sensitivity(_Part):
     """Results at other thresholds; cuts stand far enough apart to hide few people."""
 
     chosen: float | None = Field(
-        description="The cut that was used, on the scale of ``estimated`` (a score: similarity "
-        "less that of the nearest rival); null where it is not known."
+        description="Score of the cut that was used, on the scale of ``estimated``, which is not "
+        "that of similarities; null where it is not known."
     )
     estimated: list[Cut] | None
     against_truth: list[Cut] | None
