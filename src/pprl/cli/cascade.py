@@ -8,7 +8,17 @@ from typing import Annotated
 
 import typer
 
-from pprl.cli.console import AsJson, Folder, Identity, app, out, pair, progress_bar, schema_app
+from pprl.cli.console import (
+    AsJson,
+    Folder,
+    Identity,
+    SignedBy,
+    app,
+    out,
+    pair,
+    progress_bar,
+    schema_app,
+)
 from pprl.cli.linkage import BlockBy, MaxPairs, Threshold, Workers, blocking_of, threshold_of
 
 
@@ -49,6 +59,7 @@ def cascade(
     workers: Workers = None,
     max_pairs: MaxPairs = 100_000_000,
     identity: Identity = None,
+    signed_by: SignedBy = None,
     as_json: AsJson = False,
 ) -> None:
     """Link two files on exact keys first, the rest by CLKs."""
@@ -60,7 +71,9 @@ def cascade(
 
     links_file = output / "links.parquet"
     with output_folder(output, ["links.parquet", "made_by.parquet", "linkage.json"]) as staged:
-        left, right = (Encodings.load(file, identity=identity) for file in (a, b))
+        left, right = (
+            Encodings.load(file, identity=identity, signed_by=signed_by) for file in (a, b)
+        )
         passes = exact.split(",")
         if only:
             result = exact_pass_links(left, right, passes)

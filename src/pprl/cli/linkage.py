@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from pprl.cli.console import AsJson, Folder, Identity, app, out, progress_bar
+from pprl.cli.console import AsJson, Folder, Identity, SignedBy, app, out, progress_bar
 from pprl.cli.jobs import (
     Allow,
     DryRun,
@@ -116,6 +116,7 @@ def link(
     ] = None,
     allow: Allow = False,
     identity: Identity = None,
+    signed_by: SignedBy = None,
     job: JobFile = None,
     changes: Set = None,
     resume: Resume = False,
@@ -149,6 +150,7 @@ def link(
     }
     others = {
         "--identity": identity,
+        "--signed-by": signed_by,
         "--ambiguous": ambiguous,
         "--against": against,
         "--deduplicated": deduplicated,
@@ -189,12 +191,15 @@ def link(
             max_pairs,
             allow,
             identity,
+            signed_by,
             as_json,
         )
         return
     links_file = output / "links.parquet"
     with output_folder(output, LINK_FILES) as staged:
-        left, right = (Encodings.load(file, identity=identity) for file in paths)
+        left, right = (
+            Encodings.load(file, identity=identity, signed_by=signed_by) for file in paths
+        )
         with progress_bar("comparing") as progress:
             result = link_encodings(
                 left,
@@ -260,6 +265,7 @@ def dedupe(
     max_pairs: MaxPairs = 100_000_000,
     allow: Allow = False,
     identity: Identity = None,
+    signed_by: SignedBy = None,
     as_json: AsJson = False,
 ) -> None:
     """Find one person's records within one file of encodings."""
@@ -275,6 +281,7 @@ def dedupe(
         max_pairs,
         allow,
         identity,
+        signed_by,
         as_json,
     )
 
@@ -291,6 +298,7 @@ def _cluster(
     max_pairs: int,
     allow: bool,
     identity: Path | None,
+    signed_by: Path | None,
     as_json: bool,
 ) -> None:
     from pprl.exchange.atomic import output_folder
@@ -304,7 +312,9 @@ def _cluster(
     with output_folder(output, CLUSTER_FILES) as staged:
         cut: float | Literal["auto"] | Criterion = threshold_of(threshold)
         earlier = None if against is None else load_previous(against)
-        files: list[Encodings] = [Encodings.load(path, identity=identity) for path in paths]
+        files: list[Encodings] = [
+            Encodings.load(path, identity=identity, signed_by=signed_by) for path in paths
+        ]
         if earlier is not None:
             check_compatible([*earlier.inputs, *(one.info for one in files)])
             if cut == "auto" and earlier.criterion is not None:
@@ -450,9 +460,11 @@ def unseal(
     file: Annotated[Path, typer.Argument(help="Sealed file.")],
     identity: Annotated[Path, typer.Option("--identity", help="age identity file.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="File to write.")],
+    signed_by: SignedBy = None,
 ) -> None:
     """Decrypt a sealed file (age). 'pprl link' opens sealed files itself, in memory."""
     from pprl.exchange.sealing import unseal as unseal_file
 
-    unseal_file(file, output, identity)
-    out.print(f"{output}: unsealed, authentic to its last byte", soft_wrap=True)
+    signer = unseal_file(file, output, identity, signed_by=signed_by)
+    who = "" if signer is None else f", signed by {signer}"
+    out.print(f"{output}: unsealed, authentic to its last byte{who}", soft_wrap=True)
