@@ -20,6 +20,7 @@ import os
 import random
 import resource
 import shutil
+import subprocess
 import sys
 import tempfile
 import warnings
@@ -40,6 +41,9 @@ import pprl
 from pprl.exchange.files import write_table
 from pprl.exchange.links import CLUSTERS_SCHEMA, Clusters, Links
 from pprl.exchange.untrusted.documents import load_toml, read_json
+
+ROOMY = 256 << 20
+"""Bytes of a disk with room enough."""
 
 WORDS = {"right": "right", "refused": "refused", "silent": "wrong", "traceback": "wrong"}
 
@@ -195,26 +199,30 @@ def prepared(folder: Path) -> dict[str, list[str]]:
 
     practice(folder / "data", persons=900, seed=3)
     here = {name: str(folder / name) for name in (
-        *("k.key", "u.key", "unit.txt", "s.toml", "a.clk.parquet", "b.clk.parquet", "a.age"),
-        *("run", "clusters", "facts.toml", "review.csv", "data/hospital.csv"),
+        *("k.key", "u.key", "unit.txt", "sign", "s.toml", "a.clk.parquet", "b.clk.parquet"),
+        *("c.clk.parquet", "a.age", "facts.toml", "job.toml"),
+        *("run", "clusters", "review.csv", "data/hospital.csv"),
         *("data/registry.csv", "data/truth.csv"),
     )}  # fmt: skip
     at = {name: f"@{name}" for name in ("o", "o.parquet", "o.csv", "o.toml")}
     hospital, truth = here["data/hospital.csv"], here["data/truth.csv"]
     keys = ["-s", here["s.toml"], "-k", here["k.key"], "--id-column", "patient_id"]
-    a, b = here["a.clk.parquet"], here["b.clk.parquet"]
+    a, b, c = (here[f"{name}.clk.parquet"] for name in "abc")
     with open(hospital) as file:
         keys[-1] = file.readline().split(",")[0].strip('"\n')
     for arguments in (
         ["keygen", here["k.key"]],
         ["keygen", here["u.key"], "--pseudonyms"],
         ["keygen", here["unit.txt"], "--identity"],
+        ["keygen", here["sign"], "--signing", "hospital"],
         ["schema", "suggest", hospital, "-o", here["s.toml"], "--hardening", "none"],
         ["encode", hospital, *keys, "-o", a, "--holder", "hospital"],
         ["encode", hospital, *keys, "-o", b, "--holder", "registry"],
+        ["encode", hospital, *keys, "-o", c, "--holder", "school"],
         ["link", a, b, "-o", here["run"], "--threshold", "0.8"],
         ["dedupe", a, "-o", here["clusters"], "--threshold", "0.95"],
         ["review", "sample", here["run"], a, b, "-o", here["review.csv"], "-n", "30"],
+        ["facts", here["run"], "-o", here["facts.toml"]],
     ):  # fmt: skip
         ended = command(arguments, None)
         assert ended[0] == 0, (arguments, ended)
@@ -230,18 +238,24 @@ def prepared(folder: Path) -> dict[str, list[str]]:
         "keygen": ["keygen", at["o"]],
         "keygen --pseudonyms": ["keygen", at["o"], "--pseudonyms"],
         "keygen --identity": ["keygen", at["o"], "--identity"],
+        "keygen --signing": ["keygen", at["o"], "--signing", "hospital"],
         "schema suggest": ["schema", "suggest", hospital, "-o", at["o.toml"]],
         "encode": ["encode", hospital, *keys, "-o", at["o.parquet"], "--rejects", at["o.csv"]],
         "encode --seal-to": ["encode", hospital, *keys, "-o", at["o"], "--seal-to", recipient],
         "seal": ["seal", a, "--to", recipient, "-o", at["o"]],
+        "seal --sign-key": ["seal", a, "--to", recipient, "-o", at["o"], "--sign-key",
+                            here["sign"]],
+        "encode --sign-key": ["encode", hospital, *keys, "-o", at["o"], "--seal-to", recipient,
+                              "--sign-key", here["sign"], "--rejects", at["o.csv"]],
         "unseal": ["unseal", here["a.age"], "--identity", here["unit.txt"], "-o", at["o"]],
         "link": ["link", a, b, "-o", at["o"]],
-        "link, three files": ["link", a, b, a, "-o", at["o"], "--threshold", "0.9"],
+        "link, three files": ["link", a, b, c, "-o", at["o"], "--threshold", "0.9"],
         "link, a job": ["link", a, b, "-o", at["o"], "--threshold", "0.9", "--memory", "1GiB",
                         "--resume"],
         "dedupe": ["dedupe", a, "-o", at["o"], "--threshold", "0.95"],
         "evaluate": ["evaluate", "@run", "--truth", truth, "--errors", at["o.csv"]],
         "report": ["report", "@run"],
+        "describe": ["describe", here["run"], "--facts", here["facts.toml"], "-o", at["o"]],
         "facts": ["facts", here["run"], "-o", at["o.toml"]],
         "changes": ["changes", here["run"], here["run"], "-o", at["o.csv"]],
         "review sample": ["review", "sample", here["run"], a, b, "-o", at["o.csv"], "-n", "30"],
@@ -287,16 +301,25 @@ def placed(arguments: list[str], folder: Path, run: Path) -> list[str]:
     return [str(folder / one[1:]) if one.startswith("@") else one for one in arguments]
 
 
-def outcome(first: tuple[int, str], arguments: list[str], folder: Path, expected: set[str]) -> str:
+def outcome(
+    first: tuple[int, str], arguments: list[str], folder: Path, expected: set[str], kills: bool
+) -> str:
     """Judge a disturbed command, and run it again."""
     code, errors = first
     if code == 0:
-        return "right"
-    if "internal error" in errors or "Traceback" in errors or code not in (2, 3, -9, 9):
+        return "right" if files_of(folder) == expected else "wrong: files are missing"
+    if kills and code not in (-9, 9):
         return f"wrong: {code} {errors[-300:]}"
+    if not kills and (code != 3 or "the disk that holds" not in errors):
+        return f"wrong: {code} {errors[-300:]}"
+    left = {one for one in files_of(folder) if one in expected and not one.startswith("run/")}
+    if not kills and left:
+        return f"wrong: left {sorted(left)}"
     again = command(arguments, None)
     if again[0] == 0:
-        return "right" if code in (-9, 9) else "refused"
+        if files_of(folder) != expected:
+            return f"wrong: files differ {sorted(files_of(folder) ^ expected)}"
+        return "right" if kills else "refused"
     if files_of(folder) == expected and "exists" in again[1]:
         return "right"
     return f"wrong: rerun {again[0]} {again[1][-300:]}"
@@ -311,32 +334,84 @@ def files_of(folder: Path) -> set[str]:
 
 
 def disturbed(
-    folder: Path, ways: Callable[[int], Callable[[], None] | None], most: int
+    folder: Path, ways: Callable[[int], Callable[[], None] | None], most: int, *, kills: bool
 ) -> Counter[str]:
     """Disturb every command at its first, second, ... step, until it is not met any more."""
+    counted: Counter[str] = Counter()
+    for name, arguments, expected, run in commands_in(folder):
+        for kth in range(1, most + 1):
+            place = folder / f"{name}-{kth}"
+            place.mkdir()
+            own = placed(arguments, place, run)
+            first = command(own, ways(kth))
+            note(counted, f"{name} {kth}", outcome(first, own, place, expected, kills))
+            shutil.rmtree(place)
+            if first[0] == 0:
+                break
+    return counted
+
+
+def commands_in(folder: Path) -> Iterator[tuple[str, list[str], set[str], Path]]:
+    """Yield each command: its name, its arguments, the files it writes, and the run it takes."""
     # Once here, in place of once in each process of a trial.
     for name in ("cli", "linkage.link", "linkage.job.run", "linkage.cluster", "evaluation.report",
                  "evaluation.audit", "holder.encode", "kernels.tiles", "synthetic"):  # fmt: skip
         importlib.import_module(f"pprl.{name}")
-    commands = prepared(folder / "prepared")
-    counted: Counter[str] = Counter()
-    for name, arguments in commands.items():
+    run = folder / "prepared" / "run"
+    for name, arguments in prepared(folder / "prepared").items():
         undisturbed = folder / f"{name}-whole"
         undisturbed.mkdir()
-        own = placed(arguments, undisturbed, folder / "prepared" / "run")
-        assert command(own, None)[0] == 0, name
-        expected = files_of(undisturbed)
-        for kth in range(1, most + 1):
-            before = ways(kth)
-            place = folder / f"{name}-{kth}"
-            place.mkdir()
-            own = placed(arguments, place, folder / "prepared" / "run")
-            first = command(own, before)
-            ended = outcome(first, own, place, expected)
-            counted[ended.partition(":")[0]] += 1
-            if ended.startswith("wrong"):
-                print(name, kth, ended, flush=True)
-            shutil.rmtree(place)
+        ended = command(placed(arguments, undisturbed, run), None)
+        assert ended[0] == 0, (name, ended)
+        yield name, arguments, files_of(undisturbed), run
+        shutil.rmtree(undisturbed)
+
+
+def note(counted: Counter[str], trial: str, ended: str) -> None:
+    """Count how a trial ended; print what must not be."""
+    counted[ended.partition(":")[0]] += 1
+    if ended.startswith("wrong"):
+        print(trial, ended, file=sys.stderr, flush=True)
+
+
+def on_a_small_disk(folder: Path) -> Counter[str]:
+    """Run every command on a file system of its own: read-only, and with ever more room left.
+
+    It takes Linux and the right to mount (root); without them there are no trials.
+    """
+    counted: Counter[str] = Counter()
+    disk = folder / "disk"
+    disk.mkdir()
+
+    def mount(options: str) -> bool:
+        made = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(disk)]
+        return subprocess.run(made, check=False, capture_output=True).returncode == 0
+
+    if not mount(f"size={ROOMY}"):
+        print("nothing can be mounted here", file=sys.stderr)
+        return counted
+    subprocess.run(["umount", str(disk)], check=True)
+    for name, arguments, expected, run in commands_in(folder):
+        for pages in (
+            None,
+            *range(1, 9),
+            *range(10, 33, 2),
+            *range(36, 129, 4),
+            *range(136, 700, 8),
+        ):
+            mount(f"size={ROOMY}")
+            try:
+                own = placed(arguments, disk, run)
+                used = sum(4096 * -(-one.stat().st_size // 4096) for one in disk.rglob("*")
+                           if one.is_file())  # fmt: skip
+                room = "ro" if pages is None else f"rw,size={used + 4096 * pages}"
+                mount(f"remount,{room}")
+                first = command(own, None)
+                mount(f"remount,rw,size={ROOMY}")
+                ended = outcome(first, own, disk, expected, kills=False)
+                note(counted, f"{name} {pages} pages", ended)
+            finally:
+                subprocess.run(["umount", str(disk)], check=True)
             if first[0] == 0:
                 break
     return counted
@@ -435,9 +510,16 @@ def tests(trials: int) -> dict[str, Callable[[Path], Counter[str]]]:
         "parts, ledger or manifest of a job altered, then resumed": lambda f: tampered_jobs(
             f, trials * 2 // 5
         ),
-        "disk full at the k-th step of every command": lambda f: disturbed(f, full_at, 40),
-        "files that may not grow, every command": lambda f: disturbed(f, no_larger_than, 10),
-        "killed at the k-th change of a name, every command": lambda f: disturbed(f, killed_at, 60),
+        "disk full at the k-th step of every command": lambda f: disturbed(
+            f, full_at, 40, kills=False
+        ),
+        "a real disk with 4 KiB of room, 8 KiB, ..., or read-only, every command": on_a_small_disk,
+        "files that may not grow, every command": lambda f: disturbed(
+            f, no_larger_than, 10, kills=False
+        ),
+        "killed at the k-th change of a name, every command": lambda f: disturbed(
+            f, killed_at, 60, kills=True
+        ),
     }
 
 
@@ -469,8 +551,16 @@ def write_docs(rows: list[tuple[Any, ...]]) -> None:
         "<!-- faults: written by benchmarks/bench_faults.py --docs -->",
         "<!-- end faults -->",
     )
+    kept = {
+        line.split(" | ")[0].strip("| "): line
+        for line in text.partition(start)[2].partition(end)[0].splitlines()[4:]
+        if line.startswith("| ")
+    }
+    for name, *counts in rows:
+        kept[name] = f"| {name} | " + " | ".join(f"{n:,}" for n in counts) + " |"
+    order = [*tests(0)]
     lines = ["| test | trials | right | refused | wrong | crash |", "|---|---|---|---|---|---|"]
-    lines += [f"| {row[0]} | " + " | ".join(f"{n:,}" for n in row[1:]) + " |" for row in rows]
+    lines += [kept[name] for name in order if name in kept]
     head, _, rest = text.partition(start)
     made = f"{head}{start}\n\n" + "\n".join(lines) + f"\n\n{end}{rest.partition(end)[2]}"
     page.write_text(made, encoding="utf-8")

@@ -17,9 +17,11 @@ from pprl.errors import PprlWarning, UsageError
 from pprl.exchange.encodings import EncodingInfo, check_compatible, warn_absent_fields
 from pprl.exchange.links import Clusters
 from pprl.exchange.opening import Encoded, opened
-from pprl.linkage.advice import FEW, VAGUE
+from pprl.linkage.advice import FEW, VAGUE, about_crowded, about_filters, give
 from pprl.linkage.candidates.blocking import Blocking, BlockingReport
+from pprl.linkage.candidates.crowding import crowded_by_file
 from pprl.linkage.candidates.exhaustive import MAX_PAIRS, Progress, check_threshold, scored_pairs
+from pprl.linkage.candidates.implausible import without_implausible
 from pprl.linkage.candidates.in_blocks import blocked_pairs
 from pprl.linkage.candidates.pairs import Pairs, by_similarity
 from pprl.linkage.candidates.pool import Pool
@@ -223,7 +225,9 @@ def cluster(
     check_compatible(infos)
     warn_absent_fields(infos)
     start = time.perf_counter()
-    pool = Pool.of(files)
+    kept, odd = without_implausible(files)
+    give(about_filters(odd), stacklevel=2)
+    pool = Pool.of(tuple(kept))
     groups = pool.groups(deduplicated)
     previous = None if against is None else Previous.of(against, pool)
 
@@ -243,6 +247,8 @@ def cluster(
     used = choose_rule(choice.precision, low=low) if rule == "auto" else rule
     found = choice.candidates or compare(criterion.floor, previous, criterion.rivals)
     linked = criterion.linked(pool, found.pairs)
+    many = crowded_by_file(linked, pool.file, pool.names)[1]
+    give(about_crowded(many), stacklevel=2)
     if previous is not None:
         new = previous.cluster < 0
         linked = linked.take(new[linked.left] | new[linked.right])
