@@ -15,6 +15,8 @@ from conftest import encodings_of
 from pprl.cli import app
 from pprl.errors import PprlWarning
 from pprl.linkage.candidates.implausible import all_alike, implausible
+from pprl.linkage.decision.cut import Cut
+from pprl.linkage.decision.estimate import Estimate
 
 DIFFUSED = {"method": "diffusion", "t": 10, "filter_bits": 1024}
 
@@ -133,7 +135,7 @@ def test_records_near_everybody_are_told() -> None:
     with pytest.warns(PprlWarning, match=r"as a link needs \(b: 11\)"):
         pprl.link(a, b, threshold=0.86)
     with pytest.warns(PprlWarning, match=r"as a link needs \(b: 11\)"):
-        pprl.cluster(a, b, threshold=0.86)
+        pprl.cluster(a, b, threshold=0.86, deduplicated=["a"])
     # Nobody is told of where nobody is so; nor of a person who is there forty times.
     a, b = plain(*registers(1))
     pprl.link(a, b, threshold=0.86)
@@ -174,7 +176,9 @@ def test_an_estimate_never_says_one_of_a_poisoned_file(kind: str) -> None:
         together = pprl.cluster(*plain(clks, made))
     for estimate in (found.estimate, together.estimate):
         assert estimate is not None
-        if estimate.precision is not None:
+        assert estimate.precision is not None
+        # Those near all are not alike enough to take a link, so they harm no estimate either.
+        if kind == "ones":
             assert estimate.precision.high < 1
             assert estimate.false_links >= 1
     # The honest lose nothing: the links are those without these records.
@@ -182,6 +186,18 @@ def test_an_estimate_never_says_one_of_a_poisoned_file(kind: str) -> None:
     pairs = set(zip(unpoisoned["left_id"], unpoisoned["right_id"], strict=True))
     now = found.links.to_pandas()
     took = {f"b{at}" for at in range(300, 311)}
-    assert {one for one in pairs if one[1] not in took} <= set(
-        zip(now["left_id"], now["right_id"], strict=True)
-    )
+    still = set(zip(now["left_id"], now["right_id"], strict=True))
+    assert {one for one in pairs if one[1] not in took} <= still
+    assert not {one[1] for one in still} & took
+
+
+def test_links_of_crowded_records_count_as_false() -> None:
+    none = np.empty(0)
+    cut = Cut(100, 0.5, none, none, (100, 100))
+    made = [Estimate.of(cut), Estimate.of(cut, poisoned=True), Estimate.of(cut, 7, poisoned=True)]
+    assert [one.false_links for one in made] == [0.5, 1.0, 7.5]
+    highs = [one.precision.high for one in made if one.precision]
+    assert highs[0] == 1.0
+    assert highs[1] == 0.99
+    assert highs[2] <= 0.99
+    assert Estimate.of(cut, 500).false_links == 100
