@@ -113,9 +113,10 @@ def about_crowded(crowded: Mapping[str, int]) -> list[str]:
         return []
     counts = ", ".join(f"{name}: {count:,}" for name, count in crowded.items())
     told = (
-        f"records that are as alike to more than {LEAST} people as a link needs ({counts}). No "
-        f"person's record is: these filters were made up, or hardly a field of theirs is filled. "
-        f"They may take links from others; do not rely on their links, nor on an estimate. Ask "
-        f"the holder how they were made."
+        f"records that are like improbably many others ({counts}): to more than {LEAST} people as "
+        f"much as a link needs, or nearly as much to a quarter of the other files. No person's "
+        f"record is: these filters were made up, or hardly a field of theirs is filled. They may "
+        f"take links from others; do not rely on their links, nor on an estimate. Ask the holder "
+        f"how they were made."
     )
     return [told]

@@ -19,7 +19,7 @@ from pprl.linkage.advice import about_crowded, about_filters, about_links, give
 from pprl.linkage.assignment import check_matching, match, one_to_one
 from pprl.linkage.candidates.blocking import Blocking, BlockingReport
 from pprl.linkage.candidates.crowding import between as side_by_side
-from pprl.linkage.candidates.crowding import crowded_by_file
+from pprl.linkage.candidates.crowding import by_file, crowded
 from pprl.linkage.candidates.exhaustive import MAX_PAIRS, Progress, check_threshold, scored_pairs
 from pprl.linkage.candidates.floor import find_floor
 from pprl.linkage.candidates.implausible import without_implausible
@@ -268,8 +268,8 @@ def link(
         cut = np.inf if found is None else found
         linked = pairs.take(pairs.similarity >= cut)
     names = [one.info.holder or f"file {at}" for at, one in enumerate((a, b), start=1)]
-    _, many = crowded_by_file(side_by_side(linked, n_a), files, names)
-    give(about_crowded(many), stacklevel=2)
+    many = crowded(side_by_side(linked, n_a), len(files))
+    give(about_crowded(by_file(many, files, names)), stacklevel=2)
     chosen = match(linked, n_a, n_b, matching)
     return LinkResult(
         links=chosen.to_links(a, b),

@@ -18,6 +18,7 @@ from pprl.linkage.candidates.pairs import Pairs
 LEAST = 20
 """Partners, and persons among them, that a record may have. In made-up registers of 400 to 1,500
 people, unhardened and hardened, no record had more than 14, at thresholds down to 0.52."""
+_QUARTER = 0.25
 _TIMES = 20
 """Times as many partners as half of the records that have any."""
 
@@ -63,21 +64,29 @@ def too_many(counts: NDArray[np.int64]) -> NDArray[np.bool_]:
     return marked
 
 
+def near_everybody(pairs: Pairs, files: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Mark records that are near a quarter of the other files' records: (records,) bool.
+
+    Near is what pairs are looked at for, well below a link. In the same registers no record was
+    near more than a fifth of the others, nor near more than twelve times as many as the median.
+
+    Args:
+        pairs: All pairs between files that were looked at.
+        files: (records,) the file of each record.
+    """
+    counts = np.bincount(np.concatenate([pairs.left, pairs.right]), minlength=len(files))
+    others = len(files) - np.bincount(files)[files]
+    return too_many(counts) & (counts > _QUARTER * others)
+
+
 def between(pairs: Pairs, left: int) -> Pairs:
     """Number the records of two files in one row: the right file's come behind the left one's."""
     return Pairs(pairs.left, left + pairs.right, pairs.similarity)
 
 
-def crowded_by_file(
-    pairs: Pairs, files: NDArray[np.int64], names: Sequence[str]
-) -> tuple[NDArray[np.bool_], dict[str, int]]:
-    """Mark crowded records, and count them by file.
-
-    Args:
-        pairs: Pairs at or above a threshold; both sides number the records of all files.
-        files: (records,) the file of each record.
-        names: The files' names.
-    """
-    marked = crowded(pairs, len(files))
+def by_file(
+    marked: NDArray[np.bool_], files: NDArray[np.int64], names: Sequence[str]
+) -> dict[str, int]:
+    """Count marked records by file, those files only that have some."""
     counts = np.bincount(files[marked], minlength=len(names))
-    return marked, {name: int(n) for name, n in zip(names, counts, strict=True) if n}
+    return {name: int(n) for name, n in zip(names, counts, strict=True) if n}

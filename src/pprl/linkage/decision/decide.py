@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from pprl.linkage.assignment import one_to_one
 from pprl.linkage.candidates.blocking import BlockingReport
-from pprl.linkage.candidates.crowding import crowded_by_file
+from pprl.linkage.candidates.crowding import by_file, crowded, near_everybody
 from pprl.linkage.candidates.pairs import Pairs
 from pprl.linkage.decision.cut import Cut, find_cut
 from pprl.linkage.decision.design import Design
@@ -169,7 +169,8 @@ class Decision:
             set_aside: Whether there were filters that no record can have.
         """
         reached = pairs.take(pairs.similarity >= self.nearly_least)
-        marked, counts = crowded_by_file(reached, files, names)
+        marked = crowded(reached, len(files)) | near_everybody(pairs, files)
+        counts = by_file(marked, files, names)
         taken = int((marked[links.left] | marked[links.right]).sum())
         poisoned = set_aside or bool(counts)
         return replace(self, crowded=counts, taken=taken, poisoned=poisoned)
