@@ -36,6 +36,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+import dirty
 import faults
 import pprl
 from pprl.exchange.files import write_table
@@ -129,8 +130,8 @@ def documents(folder: Path) -> Counter[str]:
     return batches((lambda k=kind, t=text: trial(k, t)) for kind, text in faults.deep_documents())
 
 
-def tampered_jobs(folder: Path, n: int) -> Counter[str]:
-    """Edit, cut or swap the parts, the ledger or the manifest of a stopped job, and resume it."""
+def stopped_job(folder: Path) -> Callable[[str], Any]:
+    """Do a job whole, in "whole", and half, in "out"; returns what makes such jobs."""
     from pprl.linkage.engine import LocalEngine
     from pprl.linkage.job.config import Job
     from pprl.linkage.job.run import run_job
@@ -162,6 +163,93 @@ def tampered_jobs(folder: Path, n: int) -> Counter[str]:
         return "wrong"
 
     assert forked(begin) == "right"
+    return job
+
+
+def damaged_parts(folder: Path, n: int) -> Counter[str]:
+    """Damage parts of a stopped job, and ask its ledger, as a resumed job does, what is done."""
+    from pprl.linkage.job.ledger import Ledger
+    from pprl.linkage.job.manifest import Manifest
+
+    stopped_job(folder)
+    own, rng = folder / "out" / "job", random.Random(12)
+    manifest = Manifest.load(own / "manifest.json")
+    ledger = Ledger(own, manifest.id)
+    parts = {
+        path: (part, path.read_bytes())
+        for path in sorted(own.rglob("*.parquet"))
+        if (part := str(path.relative_to(own).with_suffix(""))) in ledger.entries
+    }
+    assert len(parts) >= 4, sorted(ledger.entries)
+
+    def trial(path: Path, made: bytes) -> str:
+        part, whole = parts[path]
+        path.write_bytes(made)
+        held = ledger.holds(part, path)
+        path.write_bytes(whole)
+        return ("right" if made == whole else "wrong") if held else "refused"
+
+    chosen = [rng.choice([*parts]) for _ in range(n)]
+    made = [(path, faults.mutated(parts[path][1], rng)) for path in chosen]
+    return batches((lambda p=path, m=one: trial(p, m)) for path, one in made)
+
+
+def damaged_manifests(folder: Path, n: int) -> Counter[str]:
+    """Read damaged manifests; the ledger's lines too: one that is damaged counts as missing."""
+    from pprl.linkage.job.ledger import Ledger
+    from pprl.linkage.job.manifest import Manifest
+
+    stopped_job(folder)
+    own, rng = folder / "out" / "job", random.Random(13)
+    path, lines = own / "manifest.json", own / "done.jsonl"
+    whole, done = path.read_bytes(), lines.read_bytes()
+    right = Manifest.load(path)
+    entries = Ledger(own, right.id).entries
+
+    def manifest(made: bytes) -> str:
+        path.write_bytes(made)
+        ended = WORDS[faults.tried(lambda: Manifest.load(path).model_dump(), right.model_dump())]
+        path.write_bytes(whole)
+        return ended
+
+    def ledger(made: bytes) -> str:
+        lines.write_bytes(made)
+        found: dict[str, Any] = {}
+        ended = faults.tried(lambda: found.update(Ledger(own, right.id).entries), None)
+        kept = all(entries.get(name) == one for name, one in found.items())
+        if ended == "right" and not kept:
+            return "wrong"
+        return "refused" if len(found) < len(entries) and ended == "right" else WORDS[ended]
+
+    made = [faults.mutated(done if at % 4 == 3 else whole, rng) for at in range(n)]
+    return batches(
+        (lambda a=at, m=one: ledger(m) if a % 4 == 3 else manifest(m))
+        for at, one in enumerate(made)
+    )
+
+
+def dirty_columns(folder: Path) -> Counter[str]:
+    """Encode 300 tables, each with one dirty column, in two ways."""
+    (folder / "dirty.toml").write_text(dirty.SCHEMA)
+    key = pprl.LinkageKey.generate()
+    words = {"right": "right", "refused": "refused"}
+
+    def trial(table: Any, on_invalid: str) -> str:
+        ended = dirty.encoded(table, folder / "dirty.toml", key, on_invalid)
+        return words.get(ended, "wrong")
+
+    return batches(
+        (lambda t=table, w=way: trial(t, w))
+        for table in dirty.dirty_tables()
+        for way in ("error", "skip")
+    )
+
+
+def tampered_jobs(folder: Path, n: int) -> Counter[str]:
+    """Edit, cut or swap the parts, the ledger or the manifest of a stopped job, and resume it."""
+    from pprl.linkage.job.run import run_job
+
+    job = stopped_job(folder)
     shutil.copytree(folder / "out", folder / "kept")
     whole = Links.load(folder / "whole" / "links.parquet").table
     rng = random.Random(11)
@@ -507,6 +595,9 @@ def tests(trials: int) -> dict[str, Callable[[Path], Counter[str]]]:
             f, f / "a.clk.parquet", faults.records_lies(header(f)), 99
         ),
         "deep or huge JSON and TOML": documents,
+        "damaged parts of jobs": lambda f: damaged_parts(f, trials),
+        "damaged manifests and ledgers of jobs": lambda f: damaged_manifests(f, trials),
+        "300 dirty columns, encoded in two ways": dirty_columns,
         "parts, ledger or manifest of a job altered, then resumed": lambda f: tampered_jobs(
             f, trials * 2 // 5
         ),
