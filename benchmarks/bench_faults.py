@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import errno
 import importlib
+import io
 import json
 import os
 import random
@@ -26,6 +27,7 @@ import tempfile
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -286,40 +288,46 @@ def prepared(folder: Path) -> dict[str, list[str]]:
     from pprl.synthetic import practice
 
     practice(folder / "data", persons=900, seed=3)
-    here = {name: str(folder / name) for name in (
+    at_home = {name: str(folder / name) for name in (
         *("k.key", "u.key", "unit.txt", "sign", "s.toml", "a.clk.parquet", "b.clk.parquet"),
         *("c.clk.parquet", "a.age", "facts.toml", "job.toml"),
         *("run", "clusters", "review.csv", "data/hospital.csv"),
         *("data/registry.csv", "data/truth.csv"),
     )}  # fmt: skip
     at = {name: f"@{name}" for name in ("o", "o.parquet", "o.csv", "o.toml")}
-    hospital, truth = here["data/hospital.csv"], here["data/truth.csv"]
-    keys = ["-s", here["s.toml"], "-k", here["k.key"], "--id-column", "patient_id"]
-    a, b, c = (here[f"{name}.clk.parquet"] for name in "abc")
+    hospital, truth = at_home["data/hospital.csv"], at_home["data/truth.csv"]
+    keys = ["-s", at_home["s.toml"], "-k", at_home["k.key"], "--id-column", "patient_id"]
+    a, b, c = (at_home[f"{name}.clk.parquet"] for name in "abc")
     with open(hospital) as file:
         keys[-1] = file.readline().split(",")[0].strip('"\n')
     for arguments in (
-        ["keygen", here["k.key"]],
-        ["keygen", here["u.key"], "--pseudonyms"],
-        ["keygen", here["unit.txt"], "--identity"],
-        ["keygen", here["sign"], "--signing", "hospital"],
-        ["schema", "suggest", hospital, "-o", here["s.toml"], "--hardening", "none"],
+        ["keygen", at_home["k.key"]],
+        ["keygen", at_home["u.key"], "--pseudonyms"],
+        ["keygen", at_home["unit.txt"], "--identity"],
+        ["keygen", at_home["sign"], "--signing", "hospital"],
+        ["schema", "suggest", hospital, "-o", at_home["s.toml"], "--hardening", "none"],
         ["encode", hospital, *keys, "-o", a, "--holder", "hospital"],
         ["encode", hospital, *keys, "-o", b, "--holder", "registry"],
         ["encode", hospital, *keys, "-o", c, "--holder", "school"],
-        ["link", a, b, "-o", here["run"], "--threshold", "0.8"],
-        ["dedupe", a, "-o", here["clusters"], "--threshold", "0.95"],
-        ["review", "sample", here["run"], a, b, "-o", here["review.csv"], "-n", "30"],
-        ["facts", here["run"], "-o", here["facts.toml"]],
+        ["link", a, b, "-o", at_home["run"], "--threshold", "0.8"],
+        ["dedupe", a, "-o", at_home["clusters"], "--threshold", "0.95"],
+        ["review", "sample", at_home["run"], a, b, "-o", at_home["review.csv"], "-n", "30"],
+        ["facts", at_home["run"], "-o", at_home["facts.toml"]],
     ):  # fmt: skip
         ended = command(arguments, None)
         assert ended[0] == 0, (arguments, ended)
     recipient = next(
-        line.split()[-1] for line in Path(here["unit.txt"]).read_text().splitlines()
+        line.split()[-1] for line in Path(at_home["unit.txt"]).read_text().splitlines()
         if line.startswith("# public key")
     )  # fmt: skip
-    assert command(["seal", a, "--to", recipient, "-o", here["a.age"]], None)[0] == 0
-    sheet = Path(here["review.csv"])
+    assert command(["seal", a, "--to", recipient, "-o", at_home["a.age"]], None)[0] == 0
+    facts = Path(at_home["facts.toml"])
+    lines = []
+    for line in facts.read_text().splitlines():
+        value = "a@example.org" if line.startswith("email") else "https://example.org/a"
+        lines.append(line.replace('""', f'"{value}"'))
+    facts.write_text("\n".join(lines) + "\n")
+    sheet = Path(at_home["review.csv"])
     lines = sheet.read_text().splitlines()
     sheet.write_text("\n".join([lines[0], *(f"{line}yes" for line in lines[1:])]) + "\n")
     return {
@@ -332,10 +340,10 @@ def prepared(folder: Path) -> dict[str, list[str]]:
         "encode --seal-to": ["encode", hospital, *keys, "-o", at["o"], "--seal-to", recipient],
         "seal": ["seal", a, "--to", recipient, "-o", at["o"]],
         "seal --sign-key": ["seal", a, "--to", recipient, "-o", at["o"], "--sign-key",
-                            here["sign"]],
+                            at_home["sign"]],
         "encode --sign-key": ["encode", hospital, *keys, "-o", at["o"], "--seal-to", recipient,
-                              "--sign-key", here["sign"], "--rejects", at["o.csv"]],
-        "unseal": ["unseal", here["a.age"], "--identity", here["unit.txt"], "-o", at["o"]],
+                              "--sign-key", at_home["sign"], "--rejects", at["o.csv"]],
+        "unseal": ["unseal", at_home["a.age"], "--identity", at_home["unit.txt"], "-o", at["o"]],
         "link": ["link", a, b, "-o", at["o"]],
         "link, three files": ["link", a, b, c, "-o", at["o"], "--threshold", "0.9"],
         "link, a job": ["link", a, b, "-o", at["o"], "--threshold", "0.9", "--memory", "1GiB",
@@ -343,12 +351,12 @@ def prepared(folder: Path) -> dict[str, list[str]]:
         "dedupe": ["dedupe", a, "-o", at["o"], "--threshold", "0.95"],
         "evaluate": ["evaluate", "@run", "--truth", truth, "--errors", at["o.csv"]],
         "report": ["report", "@run"],
-        "describe": ["describe", here["run"], "--facts", here["facts.toml"], "-o", at["o"]],
-        "facts": ["facts", here["run"], "-o", at["o.toml"]],
-        "changes": ["changes", here["run"], here["run"], "-o", at["o.csv"]],
-        "review sample": ["review", "sample", here["run"], a, b, "-o", at["o.csv"], "-n", "30"],
-        "review estimate": ["review", "estimate", here["review.csv"], "-o", at["o"]],
-        "pseudonyms": ["pseudonyms", here["clusters"], "-k", here["u.key"], "--project", "p",
+        "describe": ["describe", at_home["run"], "--facts", at_home["facts.toml"], "-o", at["o"]],
+        "facts": ["facts", at_home["run"], "-o", at["o.toml"]],
+        "changes": ["changes", at_home["run"], at_home["run"], "-o", at["o.csv"]],
+        "review sample": ["review", "sample", at_home["run"], a, b, "-o", at["o.csv"], "-n", "30"],
+        "review estimate": ["review", "estimate", at_home["review.csv"], "-o", at["o"]],
+        "pseudonyms": ["pseudonyms", at_home["clusters"], "-k", at_home["u.key"], "--project", "p",
                        "-o", at["o"]],
         "audit": ["audit", a, "-o", at["o"], "--victims", "20"],
         "practice": ["practice", "-o", at["o"], "--persons", "300"],
@@ -380,6 +388,21 @@ def command(arguments: list[str], before: Callable[[], None] | None) -> tuple[in
         said = errors.read()
     _, status = os.waitpid(child, 0)
     return os.waitstatus_to_exitcode(status), said
+
+
+def here(arguments: list[str]) -> int:
+    """Run a command in this process; its exit code."""
+    from pprl.cli import main
+
+    before, sys.argv = sys.argv, ["pprl", *arguments]
+    try:
+        with redirect_stdout(io.StringIO()):
+            main()
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 1
+    finally:
+        sys.argv = before
+    return 0
 
 
 def placed(arguments: list[str], folder: Path, run: Path) -> list[str]:
@@ -427,7 +450,8 @@ def disturbed(
     """Disturb every command at its first, second, ... step, until it is not met any more."""
     counted: Counter[str] = Counter()
     for name, arguments, expected, run in commands_in(folder):
-        for kth in range(1, most + 1):
+        # Each of the first twelve steps, and every third after them.
+        for kth in (*range(1, min(most, 12) + 1), *range(13, most + 1, 3)):
             place = folder / f"{name}-{kth}"
             place.mkdir()
             own = placed(arguments, place, run)
@@ -449,8 +473,8 @@ def commands_in(folder: Path) -> Iterator[tuple[str, list[str], set[str], Path]]
     for name, arguments in prepared(folder / "prepared").items():
         undisturbed = folder / f"{name}-whole"
         undisturbed.mkdir()
-        ended = command(placed(arguments, undisturbed, run), None)
-        assert ended[0] == 0, (name, ended)
+        # In this process, so that the processes of the trials find compiled loops in memory.
+        assert here(placed(arguments, undisturbed, run)) == 0, name
         yield name, arguments, files_of(undisturbed), run
         shutil.rmtree(undisturbed)
 
