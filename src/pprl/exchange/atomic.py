@@ -263,7 +263,7 @@ def new_folder(folder: str | PathLike[str], files: Sequence[Path]) -> None:
     except FileExistsError:
         raise OutputExists(f"{folder} is a file. Choose another name.") from None
     except OSError as error:
-        raise UnwritableFile(f"cannot make {folder}: {error.strerror}.") from None
+        raise unwritable(folder, error) from None
 
 
 def sync_folder(folder: Path) -> None:

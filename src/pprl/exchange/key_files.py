@@ -23,6 +23,8 @@ _KINDS = {
     b"age-encryption.org/": "a sealed file",
     b"PAR1": "a Parquet file",
     b"PK\x03\x04": "a spreadsheet or another zip file",
+    b"-----BEGIN OPENSSH PRIVATE KEY": "a signing key",
+    b"-----BEGIN SSH SIGNATURE": "a signature",
     b"-----BEGIN": "a key or a certificate in PEM",
     b"ssh-": "a public key for SSH",
     b"{": "a JSON document",

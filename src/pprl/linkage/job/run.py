@@ -19,7 +19,7 @@ from pprl.exchange.links import Links
 from pprl.exchange.rows import EncodingsFile
 from pprl.exchange.threads import threads
 from pprl.exchange.untrusted.documents import read_json_object
-from pprl.linkage.advice import about_links, give
+from pprl.linkage.advice import about_crowded, about_links, give
 from pprl.linkage.decision.estimate import Figure
 from pprl.linkage.engine import Engine, LocalEngine
 from pprl.linkage.job.config import InputFile, Job
@@ -318,10 +318,15 @@ def _finish(
                 None if precision is None else Figure(**precision),
                 decided.get("repeating", []),
                 decided.get("implausible", {}),
+                decided.get("crowded", {}),
                 untold=decided.get("untold", False),
             ),
             stacklevel=4,
         )
+    elif "crowded" in decided:
+        names = [file.info.holder or f"file {at}" for at, file in enumerate(files, start=1)]
+        many = dict(zip(names, decided["crowded"], strict=True))
+        give(about_crowded({name: n for name, n in many.items() if n}), stacklevel=4)
     counted = [read_facts(part_path(parts, name)) for name in plan.pair_parts()]
     compared = sum(part["compared"] for part in counted)
     report = None
