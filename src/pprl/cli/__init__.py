@@ -26,6 +26,7 @@ from pprl.cli import (
     report,
     review,
     secure,
+    tokens,
 )
 from pprl.cli.console import app, say_error, show_warning
 from pprl.errors import PprlError
@@ -44,6 +45,7 @@ __all__ = [
     "report",
     "review",
     "secure",
+    "tokens",
 ]
 
 

@@ -33,7 +33,7 @@ from pprl.holder.salting import Pieces, salted, salts_of
 from pprl.holder.schema import ClkhashKeys, Field, Schema, StringFormat
 from pprl.holder.selftest import fictitious_people
 from pprl.holder.tokens import codes_below, number_distinct, tokenise
-from pprl.holder.values import Texts, distinct_texts
+from pprl.holder.values import Texts, as_text, distinct_texts
 from pprl.kernels.bits import merge_row_runs, merge_rows, merge_runs, set_bits, share_out
 
 _KEPT = 1 << 29
@@ -119,7 +119,7 @@ class Encoder:
         """Encode a batch.
 
         Args:
-            batch: Holds a column for every field that is not ignored.
+            batch: Holds a column for every field that is not ignored, and those of tokens.
             columns: The column of a field, where it is not the field's own name.
             validate: Check the rules of each field's format.
             out: (n, total bits / 8), where to put the CLKs; new memory if not given.
@@ -152,7 +152,16 @@ class Encoder:
             # Without hardening this is the same memory, and NumPy copies nothing.
             room[:] = one.harden(filters.view(np.uint8)[:, : one.part.filter_bits // 8])
         keys = block_keys(
-            self.schema.blocking, texts, self._key, self.schema.fingerprint, batch.num_rows
+            self.schema.blocking,
+            texts,
+            self._key,
+            self.schema.fingerprint,
+            batch.num_rows,
+            {
+                name: as_text(batch.column(name))
+                for name in self.schema.token_columns
+                if name in batch.schema.names
+            },
         )
         dropped = tuple(
             (name, rows, reason) for name, one in texts.items() for rows, reason in one.dropped
