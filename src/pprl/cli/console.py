@@ -13,6 +13,7 @@ from rich.table import Table
 
 from pprl.errors import PprlWarning, UsageError
 from pprl.exchange.untrusted.text import shown
+from pprl.version import library_version
 
 app = typer.Typer(
     help="Privacy-preserving record linkage: encode at the holders, link without names, evaluate.",
@@ -22,6 +23,24 @@ app = typer.Typer(
 )
 schema_app = typer.Typer(help="Linkage schemas.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(schema_app, name="schema")
+
+
+def _say_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"pprl {library_version()}")
+        raise typer.Exit
+
+
+@app.callback()
+def _every_command(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_say_version, is_eager=True, help="Print the version and stop."
+        ),
+    ] = False,
+) -> None:
+    """Privacy-preserving record linkage: encode at the holders, link without names, evaluate."""
 
 
 class SafeConsole(Console):
