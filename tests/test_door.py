@@ -862,7 +862,8 @@ PATIENT = {
 ROW = {
     "id": "p1", "surname": "Vos", "given_name": "Anna Maria", "birth_surname": "Bos",
     "birth_date": "1961-03-01", "sex": "f", "street": "Kerkstraat 1 bis", "postcode": "1234 AB",
-    "city": "Hier", "phone": "020 1234567", "email": "a@example.org",
+    "city": "Hier", "phone": "020 1234567", "email": "a@example.org", "house_number": None,
+    "bsn": None,
 }  # fmt: skip
 
 
@@ -889,7 +890,7 @@ def test_fhir_patients(form: str, tmp_path: Path) -> None:
     rows = fhir_patients(str(tmp_path / "p.json")).to_pylist()
     assert rows[0] == ROW
     if form != "one":
-        assert rows[1] == dict.fromkeys(ROW) | {"id": "p2"}
+        assert rows[1] == dict.fromkeys(ROW) | {"id": "p2", "sex": "unknown"}
     (tmp_path / "bad.json").write_text(json.dumps(PATIENT) + "\n{cut")
     with pytest.raises(UnreadableFile, match="line 2 is not JSON"):
         fhir_patients(str(tmp_path / "bad.json"))

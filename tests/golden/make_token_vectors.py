@@ -39,7 +39,21 @@ LAST = (
     "Brown 2nd", "Đorđević", "Gutierrez", "Schmidt", "McDonald", "Test16", "ß", "D'Arcy",
 )  # fmt: skip
 GENDER = (
-    "F", "f", "Female", "M", "male", " m ", "W", "girl", "boy", "X", "", None, "vrouw", "ﬁ", "other",
+    "F",
+    "f",
+    "Female",
+    "M",
+    "male",
+    " m ",
+    "W",
+    "girl",
+    "boy",
+    "X",
+    "",
+    None,
+    "vrouw",
+    "ﬁ",
+    "other",
 )
 BORN = (
     "1970-01-02", "1999-12-31", "1909-12-31", "1910-01-01", "2099-01-01", "1952-02-29",
@@ -48,7 +62,14 @@ BORN = (
 )  # fmt: skip
 EMAIL = ("A.B@Example.com", " a.b@example.com ", "", None, "İ@example.com", "x")
 PHONE = (
-    "(650) 253-0000", "+31 6 12345678", "6502530000", "12", "x", None, "", "650-253-0000 ext 4",
+    "(650) 253-0000",
+    "+31 6 12345678",
+    "6502530000",
+    "12",
+    "x",
+    None,
+    "",
+    "650-253-0000 ext 4",
 )
 SSN = (
     "078-05-1120", "078051120", "123-45-6789", "123456789", "900-12-3456", "666-12-3456",
@@ -107,9 +128,7 @@ def open_link(rows: list[dict[str, str | None]]) -> dict[str, list[str | None]]:
     from openlinktoken.tokens.token_generator import TokenGenerator
     from openlinktoken.tokentransformer.hash_token_transformer import HashTokenTransformer
 
-    generator = TokenGenerator.from_transformers(
-        TokenDefinition(), [HashTokenTransformer(SECRET)]
-    )
+    generator = TokenGenerator.from_transformers(TokenDefinition(), [HashTokenTransformer(SECRET)])
     fields = {
         "FirstName": "first_name", "LastName": "last_name", "Sex": "gender",
         "BirthDate": "birth_date", "PostalCode": "postal_code", "SocialSecurityNumber": "ssn",
@@ -147,10 +166,13 @@ def main() -> None:
         "people": [[row[name] for name in PARTS] for row in rows],
         "parts": PARTS,
         "tokens": {
-            name: short(made) for name, made in (opprl(rows, key.encode()) | open_link(rows)).items()
+            name: short(made)
+            for name, made in (opprl(rows, key.encode()) | open_link(rows)).items()
         },
     }
-    OUT.write_text(json.dumps(content, ensure_ascii=False, separators=(",", ":")) + "\n", encoding="utf-8")
+    OUT.write_text(
+        json.dumps(content, ensure_ascii=False, separators=(",", ":")) + "\n", encoding="utf-8"
+    )
 
 
 if __name__ == "__main__":

@@ -96,9 +96,7 @@ def _codes(part: KeyPart, texts: Texts) -> tuple[NDArray[np.int64], list[str]]:
     return np.array([*numbers, -1], np.int64)[texts.rows], list(distinct)
 
 
-def _tokens(
-    column: pa.StringArray | None, records: int
-) -> tuple[NDArray[np.int64], list[str]]:
+def _tokens(column: pa.StringArray | None, records: int) -> tuple[NDArray[np.int64], list[str]]:
     """Number the distinct tokens of a column; a blank one is missing."""
     if column is None:
         return np.full(records, -1, np.int64), []

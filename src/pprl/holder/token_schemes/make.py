@@ -112,9 +112,7 @@ def _secret(given: Secret, *, exact: bool) -> bytes:
     if isinstance(given, bytes):
         return given
     if not isinstance(given, str | PathLike):
-        raise UsageError(
-            f"secret= takes bytes or the path of a file, not {type(given).__name__}."
-        )
+        raise UsageError(f"secret= takes bytes or the path of a file, not {type(given).__name__}.")
     return read_key_file(given, strip=not exact)
 
 
@@ -147,9 +145,7 @@ def _chosen(
         return chosen
     for name in wanted:
         if name not in offered:
-            raise UsageError(
-                f"the scheme has no token {name!r}; it has {', '.join(offered)}."
-            )
+            raise UsageError(f"the scheme has no token {name!r}; it has {', '.join(offered)}.")
         if lacking := sorted(needs[name] - set(there)):
             raise MissingColumn(
                 f"token {name!r} is made of {', '.join(map(repr, lacking))}, and the table has no "

@@ -98,9 +98,9 @@ def signer(version: str, private_key: bytes) -> Sign:
         secret = hashlib.shake_256(private_key).digest(_AES_BYTES)
     else:
         canonical = key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
-        secret = HKDF(
-            SHA256(), _AES_BYTES, salt=None, info=f"opprl.{version}.aes".encode()
-        ).derive(private_key if version == "v1" else canonical)
+        secret = HKDF(SHA256(), _AES_BYTES, salt=None, info=f"opprl.{version}.aes".encode()).derive(
+            private_key if version == "v1" else canonical
+        )
     try:
         cipher = AESGCMSIV(secret)
     except UnsupportedAlgorithm:
