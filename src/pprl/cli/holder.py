@@ -380,7 +380,7 @@ def people(data: str, source: Source | None, location: str | None) -> Any:
         return data
     from pprl.tables.health import fhir_patients, omop_people
 
-    return fhir_patients(data) if source == "fhir" else omoppeople(data, location)
+    return fhir_patients(data) if source == "fhir" else omop_people(data, location)
 
 
 def _columns(given: Sequence[str]) -> dict[str, str | list[str]]:

@@ -61,6 +61,7 @@ class EncodedBatch:
         problems: Values that break a rule, by row of the batch; they set no bits.
         dropped: Values that are there and were taken for missing: the field, the rows of
             the batch, and why.
+        moved: For each field how many times of the evening were taken for the next day.
     """
 
     clks: NDArray[np.uint8]
@@ -69,6 +70,7 @@ class EncodedBatch:
     block_keys: NDArray[np.uint64]
     problems: tuple[Problem, ...]
     dropped: tuple[tuple[str, NDArray[np.int64], str], ...]
+    moved: Mapping[str, int]
 
 
 @dataclass(frozen=True)
@@ -166,7 +168,8 @@ class Encoder:
         dropped = tuple(
             (name, rows, reason) for name, one in texts.items() for rows, reason in one.dropped
         )
-        return EncodedBatch(clks, present, inserted, keys, tuple(problems), dropped)
+        moved = {name: one.moved for name, one in texts.items() if one.moved}
+        return EncodedBatch(clks, present, inserted, keys, tuple(problems), dropped, moved)
 
     def self_test(self) -> str:
         """Encode twenty built-in fictitious people; return a keyed digest of the result.

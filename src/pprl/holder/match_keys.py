@@ -97,7 +97,8 @@ PRACTICE_KEYS: Mapping[str, MatchKey] = {
     ),
     "bsn": _key("the citizen service number, where the law allows it", "bsn"),
 }
-"""Keys that are made of the schema's fields, by name. Their parts stand for fields: ``surname`` (by birth), ``first_names``,
+"""Keys that are made of the schema's fields, by name. Their parts stand for fields:
+``surname`` (by birth), ``first_names``,
 ``birth_date``, ``sex``, ``postcode``, ``house_number``, ``bsn``."""
 
 TOKEN_KEYS: Mapping[str, MatchKey] = _tokens()

@@ -9,13 +9,15 @@ OMOP CDM 5: the table ``PERSON`` and, where it is there, ``LOCATION``.
 | ``surname`` | ``name.family``: official, then usual, then the first that is no old one | - |
 | ``given_name`` | ``name.given``, joined with blanks | - |
 | ``birth_surname`` | ``name.family`` of use ``maiden`` | - |
-| ``birth_date`` | ``birthDate``; 00 for a month or day that is not there | ``year``, ``month``, ``day_of_birth``, or else ``birth_datetime`` |
-| ``sex`` | ``gender``; m for male, f for female, others as given | ``gender_concept_id``; m for 8507, f for 8532, others as given |
+| ``birth_date`` | ``birthDate``, 00 for what is not there | ``year_of_birth`` and so on |
+| ``sex`` | ``gender``: m, f, or as given | ``gender_concept_id``: m, f, or as given |
 | ``street`` | ``address.line``, joined with blanks: home, no old one | ``address_1`` |
 | ``house_number`` | of the line: the extension ``iso21090-ADXP-houseNumber`` | - |
 | ``postcode``, ``city`` | ``address.postalCode``, ``city`` | ``zip``, ``city`` |
 | ``phone``, ``email`` | ``telecom.value`` of that system, no old one | - |
 | ``bsn`` | ``identifier.value`` of the Dutch citizen service number | - |
+
+Where OMOP's month or day is null, ``birth_datetime`` of the same year is taken.
 
 A name, address or number is an old one if its use is ``old``, or its period has ended.
 """

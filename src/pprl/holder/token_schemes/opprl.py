@@ -129,7 +129,7 @@ def attributes() -> dict[str, Callable[[Mapping[str, Value]], Value]]:
         "gender": lambda row: _gender(row["gender"]),
         "birth_date": lambda row: _date(row["birth_date"]),
         "email": lambda row: _email(row["email"]),
-        "email.sha2": lambda row: _hashed_email(row),
+        "email.sha2": _hashed_email,
         "phone": lambda row: _part(_phone(), row["phone"]),
         "ssn": lambda row: _ssn(row["ssn"]),
         "group_number": lambda row: _code(row["group_number"]),
