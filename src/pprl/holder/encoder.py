@@ -97,7 +97,7 @@ class Encoder:
         self.schema = schema
         self._key = key
         self.parts = schema.parts
-        self.key_check = key.check_value(schema.fingerprint)
+        self.key_check = key.check_value()
         self._filters = [
             _Filter(
                 part,

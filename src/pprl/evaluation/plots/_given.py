@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from os import PathLike
-from typing import TypeAlias
+from typing import TypeAlias, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,16 +15,17 @@ from pprl.exchange.links import Links
 from pprl.linkage.cluster import ClusterResult
 from pprl.linkage.link import LinkResult
 
-Run: TypeAlias = "LinkageReport | LinkResult | ClusterResult | str | PathLike[str]"
+_Result: TypeAlias = "LinkResult | ClusterResult | str | PathLike[str]"
+Run: TypeAlias = "LinkageReport | _Result"
 """A report; what `pprl.link`, `pprl.cluster` or `pprl.dedupe` returned; or a run's folder."""
 
 
-def is_run(given: object) -> bool:
+def is_run(given: object) -> TypeGuard[Run]:
     """Say whether a report is given, or what one is made of."""
     return isinstance(given, LinkageReport | LinkResult | ClusterResult | str | PathLike)
 
 
-def as_report(given: Run) -> LinkageReport:
+def as_report(given: object) -> LinkageReport:
     """Return the report itself, or make one of a result or of a run's folder.
 
     Raises:
@@ -33,7 +34,7 @@ def as_report(given: Run) -> LinkageReport:
     """
     if isinstance(given, LinkageReport):
         return given
-    if not is_run(given):
+    if not isinstance(given, LinkResult | ClusterResult | str | PathLike):
         raise UsageError(
             f"a picture takes a report, a result of link, cluster or dedupe, or the folder of a "
             f"run, not {type(given).__name__}."

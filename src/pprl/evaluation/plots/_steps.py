@@ -88,7 +88,7 @@ def blocking_funnel(report: Run) -> Figure:
         figure, (axes,) = picture(2.0)
         most = max([10, *shown.values()])
         for at, (name, value) in enumerate(reversed(shown.items())):
-            colour = LINKS if name == report.flow.kind else FAINT
+            colour = LINKS if name == counts.kind else FAINT
             axes.barh(at, value, left=1, color=colour, height=0.62)
             axes.text(1.15, at, f"{value:,}", va="center", color=_on(colour))
         axes.set_yticks(range(len(shown)), list(reversed(shown)))
