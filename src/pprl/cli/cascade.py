@@ -18,7 +18,11 @@ from pprl.cli.progress import ShowProgress, progress_of
 def schema_match_keys(
     schema: Annotated[Path, typer.Argument(help="A linkage schema.")],
     names: Annotated[
-        list[str], typer.Argument(help="palga4, palga8, pht_address, pc4, slk581, bsn.")
+        list[str],
+        typer.Argument(
+            help="palga4, palga8, pht_address, pc4, slk581, bsn; or a token of another scheme, "
+            "such as opprl_token_1v2 or openlinktoken_t1."
+        ),
     ],
     field: Annotated[
         list[str] | None,

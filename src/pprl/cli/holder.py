@@ -215,7 +215,7 @@ def schema_suggest(
     refuse_existing(output)
     chosen = [one.strip() for one in fields.split(",")] if fields else None
     made = suggest(
-        _people(data, source, location),
+        people(data, source, location),
         name=output.stem,
         hardening=hardening,
         withstand=withstand or None,
@@ -328,7 +328,7 @@ def encode(
             count(done, None)
 
         info = encode_file(
-            _people(data, source, location),
+            people(data, source, location),
             Schema.load(schema),
             read_key(key),
             output,
@@ -400,7 +400,7 @@ def read_key(source: str) -> Any:
     return LinkageKey.load(source)
 
 
-def _people(data: str, source: Source | None, location: str | None) -> Any:
+def people(data: str, source: Source | None, location: str | None) -> Any:
     """Return what is encoded: the file itself, or the table that is made of it."""
     if location is not None and source != "omop":
         raise UsageError("--location goes with --from omop.")

@@ -32,12 +32,15 @@ _KINDS = {
 }
 
 
-def read_key_file(path: str | PathLike[str], *, warn_readable: bool = True) -> bytes:
+def read_key_file(
+    path: str | PathLike[str], *, warn_readable: bool = True, strip: bool = True
+) -> bytes:
     """Read a file that should hold a secret, without the white space around it.
 
     Args:
         path: The file.
         warn_readable: Warn if other users of the machine can read it.
+        strip: Take off the white space; without, every byte is kept.
 
     Raises:
         UnreadableFile: It cannot be read. The name of a file that is not there is not repeated:
@@ -70,7 +73,7 @@ def read_key_file(path: str | PathLike[str], *, warn_readable: bool = True) -> b
             PprlWarning,
             stacklevel=3,
         )
-    return content.strip()
+    return content.strip() if strip else content
 
 
 def kind_of_key(content: bytes) -> str | None:

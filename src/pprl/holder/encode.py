@@ -8,7 +8,7 @@ import logging
 import os
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -328,6 +328,7 @@ class _Batch:
     inserted: NDArray[np.int64]
     met: tuple[NDArray[np.int64], NDArray[np.int64]]
     dropped: Sequence[Dropped]
+    moved: Mapping[str, int]
     patterns: dict[int, int]
     problems: Rejected
 
@@ -397,6 +398,7 @@ class _Run:
                 broken += len(encoded.problems)
                 reject(encoded.problems)
                 self._told.add(encoded.dropped)
+                self._told.add_moved(encoded.moved)
                 if options.rejects is not None:
                     for name, rows, reason in encoded.dropped:
                         reject([(row, name, f"{reason}; missing") for row in rows.tolist()])
@@ -471,6 +473,7 @@ class _Run:
             inserted=encoded[0].inserted[kept].sum(axis=0),
             met=met,
             dropped=[(name, rows[at], reason) for name, at, reason in _each_once(encoded)],
+            moved=encoded[0].moved,
             patterns=pattern_counts(part.mask[part.variants == 0]) if part.mask.size else {},
             problems=problems,
         )
