@@ -130,8 +130,7 @@ def _with(column: str, kind: Any) -> Any:
         return pd.DataFrame({**clean, column: kind})
     values: list[Any] = list(clean[column])
     values[5] = kind
-    frame = pd.DataFrame({**clean, column: pd.Series(values, dtype=object)})
-    return frame
+    return pd.DataFrame({**clean, column: pd.Series(values, dtype=object)})
 
 
 def encoded(table: Any, schema: Path, key: pprl.LinkageKey, on_invalid: Any) -> str:
@@ -145,4 +144,3 @@ def encoded(table: Any, schema: Path, key: pprl.LinkageKey, on_invalid: Any) -> 
         except Exception as error:  # noqa: BLE001 - what a trial is to find
             return f"traceback {type(error).__name__}"
     return "right"
-

@@ -1,4 +1,4 @@
-"""Dirty columns of a holder's table: encoded or refused, with no foreign error and no value told."""
+"""Dirty columns of a holder's table: encoded or refused, by no foreign error, no value told."""
 
 from __future__ import annotations
 

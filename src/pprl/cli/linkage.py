@@ -134,6 +134,7 @@ def link(
     from pprl.exchange.atomic import output_folder
     from pprl.exchange.encodings import Encodings
     from pprl.exchange.files import write_json, write_table
+    from pprl.exchange.opening import refuse_other_fields
     from pprl.linkage.link import link as link_encodings
     from pprl.linkage.resolution.ambiguity import ambiguous as list_ambiguous
 
@@ -196,6 +197,7 @@ def link(
         )
         return
     links_file = output / "links.parquet"
+    refuse_other_fields(paths)
     with output_folder(output, LINK_FILES) as staged:
         left, right = (
             Encodings.load(file, identity=identity, signed_by=signed_by) for file in paths
@@ -304,11 +306,13 @@ def _cluster(
     from pprl.exchange.atomic import output_folder
     from pprl.exchange.encodings import Encodings, check_compatible
     from pprl.exchange.files import write_json, write_table
+    from pprl.exchange.opening import refuse_other_fields
     from pprl.linkage.cluster import cluster
     from pprl.linkage.model.scoring import Criterion
     from pprl.linkage.resolution.deliveries import load_previous
 
     clusters_file = output / "clusters.parquet"
+    refuse_other_fields(paths)
     with output_folder(output, CLUSTER_FILES) as staged:
         cut: float | Literal["auto"] | Criterion = threshold_of(threshold)
         earlier = None if against is None else load_previous(against)

@@ -12,7 +12,6 @@ import pyarrow as pa
 from pprl.errors import InvalidValues, UnreadableFile, UsageError
 from pprl.tables.columns import require_columns
 
-
 NOT_TEXT = (ArithmeticError, ValueError, TypeError, RecursionError, pa.ArrowException)
 """What writing a value as text may raise: numbers beyond all bounds, and values of odd classes."""
 
