@@ -35,6 +35,7 @@ from pprl.linkage.options import Rule, RuleChoice
 from pprl.linkage.resolution.agglomerative import SLACK, check_rule, choose_rule, join
 from pprl.linkage.resolution.conflicts import find_conflicts
 from pprl.linkage.resolution.deliveries import Previous, name_clusters
+from pprl.run_log import note
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -226,6 +227,7 @@ def cluster(
     check_compatible(infos)
     warn_absent_fields(infos)
     start = time.perf_counter()
+    note("clustering begins", files=len(files), records=sum(one.records for one in infos))
     kept, odd = without_implausible(files)
     give(about_filters(odd), stacklevel=2)
     pool = Pool.of(tuple(kept))
@@ -263,7 +265,7 @@ def cluster(
         labels = previous.untouched(joined, labels)
     ids, events = name_clusters(pool, labels, previous)
     names = pa.array(pool.names).take(pa.array(pool.file))
-    return ClusterResult(
+    made = ClusterResult(
         clusters=Clusters(
             pa.table(
                 [ids.take(pa.array(labels)), names, pool.record_ids],
@@ -291,6 +293,14 @@ def cluster(
         seconds=time.perf_counter() - start,
         inputs=tuple(infos),
     )
+    note(
+        "clustering ends",
+        compared=made.pairs_compared,
+        candidates=made.pairs_above,
+        clusters=len(made.clusters),
+        seconds=made.seconds,
+    )
+    return made
 
 
 def dedupe(
@@ -420,7 +430,7 @@ def _decided(pool: Pool, found: Decision, compared: _Compared) -> _Choice:
     if found.repeating:
         warnings.warn(
             f"files that are taken to be deduplicated seem to have several records of some people: "
-            f"{', '.join(map(repr, found.repeating))}. These were not taken for strangers. "
+            f"{', '.join(map(repr, found.repeating))}. These were not taken for non-matches. "
             f"If they may repeat people, say so (deduplicated=, --deduplicated)",
             PprlWarning,
             stacklevel=4,
