@@ -1,4 +1,4 @@
-"""Dirty columns of a holder's table: encoded or refused, without a foreign error or a value."""
+"""Dirty columns of a holder's table: encoded or refused, by no foreign error, no value told."""
 
 from __future__ import annotations
 

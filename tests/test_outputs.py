@@ -282,3 +282,5 @@ def test_a_key_pasted_where_its_path_belongs_is_not_repeated(
         assert secret.removeprefix("env:") not in str(done.exception) + done.output
     with pytest.raises(UsageError, match="is itself a key"):
         pprl.LinkageKey.generate().save(tmp_path / KEY)
+    with pytest.raises(UsageError, match="is itself a key"), whole_file(tmp_path / KEY):
+        pass

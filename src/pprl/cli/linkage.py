@@ -143,6 +143,7 @@ def link(
     from pprl.exchange.encodings import Encodings
     from pprl.exchange.files import write_json, write_table
     from pprl.exchange.formats import write_as
+    from pprl.exchange.opening import refuse_other_fields
     from pprl.linkage.link import link as link_encodings
     from pprl.linkage.resolution.ambiguity import ambiguous as list_ambiguous
 
@@ -213,6 +214,7 @@ def link(
     if place.alone and ambiguous is not None:
         raise UsageError("--ambiguous writes a second table: name a folder (-o).")
     links_file = output if place.alone else output / "links.parquet"
+    refuse_other_fields(paths)
     with place.staged(LINK_FILES) as staged:
         left, right = (
             Encodings.load(file, identity=identity, signed_by=signed_by) for file in paths
@@ -338,11 +340,13 @@ def _cluster(
     from pprl.exchange.encodings import Encodings, check_compatible
     from pprl.exchange.files import write_json, write_table
     from pprl.exchange.formats import write_as
+    from pprl.exchange.opening import refuse_other_fields
     from pprl.linkage.cluster import cluster
     from pprl.linkage.model.scoring import Criterion
     from pprl.linkage.resolution.deliveries import load_previous
 
     clusters_file = place.path if place.alone else place.path / "clusters.parquet"
+    refuse_other_fields(paths)
     with place.staged(CLUSTER_FILES) as staged:
         cut: float | Literal["auto"] | Criterion = threshold_of(threshold)
         earlier = None if against is None else load_previous(against)

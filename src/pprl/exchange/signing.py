@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from pprl.errors import BadSignature, UnreadableFile, UsageError
 from pprl.exchange.atomic import whole_file, whole_files
 from pprl.exchange.key_files import kind_of_key, read_key_file
-from pprl.exchange.untrusted.text import is_clean, shown
+from pprl.exchange.untrusted.text import is_clean
 
 _MAGIC = b"SSHSIG"
 _NAMESPACE = b"file"
@@ -69,8 +69,6 @@ def new_signing_key(path: str | PathLike[str], name: str) -> str:
     if not name.strip() or not is_clean(name, _LONGEST_NAME):
         raise UsageError(f"the holder's name must be one line of 1 to {_LONGEST_NAME} characters.")
     target = Path(path)
-    if shown(target.name) != target.name:
-        raise UsageError("the name of the file to write is itself a key. Name a file.")
     key = Ed25519PrivateKey.generate()
     line = f"{_openssh(key.public_key())} {name.strip()}"
     with whole_files(target, _public_path(target), private=True) as (secret, public):

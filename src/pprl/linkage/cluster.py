@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pprl.errors import PprlWarning, UsageError
 from pprl.exchange.encodings import EncodingInfo, check_compatible, warn_absent_fields
 from pprl.exchange.links import Clusters
-from pprl.exchange.opening import Encoded, opened
+from pprl.exchange.opening import Encoded, opened, refuse_other_fields
 from pprl.linkage.advice import FEW, VAGUE, about_crowded, about_filters, give
 from pprl.linkage.candidates.blocking import Blocking, BlockingReport
 from pprl.linkage.candidates.crowding import by_file, crowded
@@ -216,6 +216,7 @@ def cluster(
         IncompatibleEncodings: Different schemas, keys or lengths.
         TooManyPairs: More than ``max_pairs`` pairs reach the threshold.
     """
+    refuse_other_fields(given)
     files = tuple(opened(one) for one in given)
     check_rule(rule)
     if threshold != "auto" and not isinstance(threshold, Criterion):

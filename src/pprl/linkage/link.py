@@ -14,7 +14,7 @@ import pyarrow as pa
 from pprl.errors import PprlWarning, UsageError
 from pprl.exchange.encodings import EncodingInfo, Encodings, check_compatible, warn_absent_fields
 from pprl.exchange.links import Links
-from pprl.exchange.opening import Encoded, opened
+from pprl.exchange.opening import Encoded, opened, refuse_other_fields
 from pprl.linkage.advice import about_crowded, about_filters, about_links, give
 from pprl.linkage.assignment import check_matching, match, one_to_one
 from pprl.linkage.candidates.blocking import Blocking, BlockingReport
@@ -212,6 +212,7 @@ def link(
         IncompatibleEncodings: Different schemas, keys or lengths.
         TooManyPairs: More than ``max_pairs`` pairs reach the threshold.
     """
+    refuse_other_fields((a, b, *more))
     a, b, more = opened(a), opened(b), tuple(opened(one) for one in more)
     check_matching(matching)
     check_precision(precision, threshold)

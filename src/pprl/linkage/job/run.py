@@ -16,6 +16,7 @@ from pprl.exchange.atomic import new_folder, output_folder, refuse_existing, wri
 from pprl.exchange.encodings import check_compatible, warn_absent_fields
 from pprl.exchange.files import write_json
 from pprl.exchange.links import Links
+from pprl.exchange.opening import refuse_other_fields
 from pprl.exchange.rows import EncodingsFile
 from pprl.exchange.threads import threads
 from pprl.exchange.untrusted.documents import read_json_object
@@ -127,6 +128,7 @@ def run_job(
 
 def _inputs(job: Job) -> tuple[EncodingsFile, EncodingsFile]:
     made = []
+    refuse_other_fields((job.inputs.left.path, job.inputs.right.path))
     for side in ("left", "right"):
         wanted: InputFile = getattr(job.inputs, side)
         file = EncodingsFile.open(wanted.path)
