@@ -78,25 +78,30 @@ def people_of(data: Path, name: str) -> pd.DataFrame:
     return table.drop(columns=NOT_FIELDS, errors="ignore")
 
 
-def calibrated(data: Path, names: list[str], known: list[int]) -> Iterator[dict[str, Any]]:
+def calibrated(
+    data: Path, names: list[str], known: list[int], limits: list[float]
+) -> Iterator[dict[str, Any]]:
     for name in names:
         people = people_of(data, name)
         study = study_columns(people)
-        for pairs in known:
+        of_pairs = {50: 0.02, 200: 0.1 if study.families else 0.05}
+        asked = [(0, limit) for limit in limits if 0 in known]
+        asked += [(pairs, limit) for pairs, limit in of_pairs.items() if pairs in known]
+        for pairs, limit in asked:
             drawn = people_of_dwellings(people, study, CALIBRATED_ON, 1)
             if pairs > len(drawn) // 2:
                 continue
             start = time.process_time()
             usual = hardening_of("default", study)
             assert isinstance(usual, Setting)
-            limit = {0: 0.01, 50: 0.02, 200: 0.1 if study.families else 0.05}[pairs]
             found = calibrate(study, drawn, usual, withstand=limit, known_pairs=pairs)
             trials = [
                 [one.setting.t, one.setting.bits, one.named, one.spread] for one in found.trials
             ]
             yield {
-                "part": "calibrate", "set": name, "pairs": pairs, "records": study.records,
-                "families": study.families, "t": found.setting.t, "bits": found.setting.bits,
+                "part": "calibrate", "set": name, "pairs": pairs, "limit": limit,
+                "records": study.records, "families": study.families,
+                "t": found.setting.t, "bits": found.setting.bits,
                 "withstood": found.withstood, "seconds": time.process_time() - start,
                 "trials": trials,
             }  # fmt: skip
@@ -229,13 +234,14 @@ def run() -> None:
     parser.add_argument("--steps", nargs="*", default=list(STEPS))
     parser.add_argument("--sizes", type=int, nargs="*", default=list(SIZES))
     parser.add_argument("--pairs", type=int, nargs="*", default=[0, 50, 200])
+    parser.add_argument("--limits", type=float, nargs="*", default=[0.01, 0.05, 0.1])
     parser.add_argument("--docs", type=Path)
     given = parser.parse_args()
     rows: list[dict[str, Any]] = json.loads(given.out.read_text()) if given.out.exists() else []
     for part in given.parts:
         linked = [name for name in given.sets if name != HOUSEHOLDS]
         made = {
-            "calibrate": lambda: calibrated(given.data, given.sets, given.pairs),
+            "calibrate": lambda: calibrated(given.data, given.sets, given.pairs, given.limits),
             "links": lambda linked=linked: links(given.data, linked, given.steps),
             "attacks": lambda: attacks(given.data, given.sets, given.steps, given.sizes),
             "pairs": lambda: pairs(given.data, given.sets, given.steps, given.sizes),

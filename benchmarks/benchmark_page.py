@@ -91,7 +91,9 @@ def speed_everywhere(found: Findings, before: str) -> list[Report]:
 
 def page(found: Findings, quick: bool, minutes: float, speed: list[Report]) -> str:
     """What stands between the markers of the page."""
-    own = {name: version(name) for name in ("pprl", "numpy", "numba", "pyarrow", "pandas")}
+    own = {"pprl": version("pprl-linkage")} | {
+        name: version(name) for name in ("numpy", "numba", "pyarrow", "pandas")
+    }
     facts = ", ".join(f"{name} {number}" for name, number in (own | found.versions).items())
     lines = [
         "",

@@ -27,6 +27,7 @@ def write(rows: Rows, page: Path) -> None:
     """Write every table for which there are results, and the picture beside the page."""
     made = {
         "calibrated": _calibrated,
+        "price": _price,
         "links": _links,
         "attacks": _attacks,
         "pairs": _pairs,
@@ -55,9 +56,29 @@ def _table(head: Sequence[str], body: Iterator[Sequence[str]]) -> Iterator[str]:
         yield "| " + " | ".join(row) + " |"
 
 
-def chosen(rows: Rows, pairs: int = 0) -> dict[str, dict[str, Any]]:
-    """Return what was calibrated for each set."""
-    return {row["set"]: row for row in rows if row["part"] == "calibrate" and row["pairs"] == pairs}
+def chosen(rows: Rows, pairs: int = 0, limit: float = 0.01) -> dict[str, dict[str, Any]]:
+    """Return what was calibrated for each set; ``limit`` is of calibrations without known pairs."""
+    return {
+        row["set"]: row
+        for row in rows
+        if row["part"] == "calibrate" and row["pairs"] == pairs and (pairs or row["limit"] == limit)
+    }
+
+
+def _price(rows: Rows) -> Iterator[str]:
+    f1 = {(row["set"], row["setting"]): row["f1"] for row in rows if row["part"] == "links"}
+    by_limit = {limit: chosen(rows, limit=limit) for limit in (0.01, 0.05, 0.1)}
+
+    def body() -> Iterator[Sequence[str]]:
+        for name in by_limit[0.05]:
+            cells = [NAMES[name]]
+            for found in by_limit.values():
+                row = found[name]
+                lost = f1[name, "none"] - f1[name, f"{row['t']}:{row['bits']}"]
+                cells.append(f"t = {row['t']}, {row['bits']:,}: {100 * lost:.1f}")
+            yield cells
+
+    yield from _table(("file", *(f"at most {limit:.0%} named" for limit in by_limit)), body())
 
 
 def _calibrated(rows: Rows) -> Iterator[str]:
@@ -144,22 +165,29 @@ def _draw(rows: Rows, file: Path) -> None:
     mpl.rcParams["svg.hashsalt"] = "pprl"
     f1 = {(row["set"], row["setting"]): row["f1"] for row in rows if row["part"] == "links"}
     found = [row for row in rows if row["part"] == "attacks" and row["list"] == "exact"]
+    # What calibration tried is attacked in the same way, with up to 3,000 people.
+    found += [
+        {"set": row["set"], "size": 3_000, "n": 3_000, "t": t, "bits": bits, "named": named}
+        for row in rows
+        if row["part"] == "calibrate" and not row["pairs"] and row["limit"] == 0.01
+        for t, bits, named, _ in row["trials"]
+    ]
     figure, axes = plt.subplots(figsize=(8, 5), layout="constrained")
     for name in dict.fromkeys(row["set"] for row in found):
         # The size at which most settings were attacked.
         size = Counter(row["size"] for row in found if row["set"] == name).most_common(1)[0][0]
         points = sorted(
-            (row["t"], 100 * max(row["named"], 1 / row["n"]), 100 * f1[name, key])
+            (100 * max(row["named"], 1 / row["n"]), 100 * f1[name, key], key)
             for row in found
             if row["set"] == name and row["size"] == size
             and (name, key := f"{row['t']}:{row['bits']}") in f1
         )  # fmt: skip
         if not points:
             continue
-        (line,) = axes.plot([p[1] for p in points], [p[2] for p in points], "o-", label=NAMES[name])
-        for t, x, y in points:
-            axes.annotate(str(t), (x, y), textcoords="offset points", xytext=(4, 4),
-                          color=line.get_color(), fontsize=9)  # fmt: skip
+        (line,) = axes.plot([p[0] for p in points], [p[1] for p in points], "o-", label=NAMES[name])
+        for x, y, setting in points:
+            axes.annotate(setting, (x, y), textcoords="offset points", xytext=(4, 4),
+                          color=line.get_color(), fontsize=7)  # fmt: skip
     axes.axvline(1, color="0.6", linestyle="--")
     axes.set_xscale("log")
     axes.set_xlabel("people named without key and known pairs, exact list (%)")

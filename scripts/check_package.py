@@ -25,7 +25,7 @@ from pprl import synthetic
 
 home = pathlib.Path(pprl.__file__).resolve()
 assert home.is_relative_to(pathlib.Path(sys.prefix).resolve()), home
-assert pprl.__version__ == importlib.metadata.version("pprl")
+assert pprl.__version__ == importlib.metadata.version("pprl-linkage")
 assert (home.parent / "py.typed").is_file()
 synthetic.practice("people", persons=4000)
 schema = pprl.Schema.load("schema.toml")
@@ -66,7 +66,7 @@ def build(folder: Path) -> tuple[Path, Path]:
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
     missing = [name for name in NEEDED if name not in names]
-    foreign = [name for name in names if not name.startswith(("pprl/", "pprl-"))]
+    foreign = [name for name in names if not name.startswith(("pprl/", "pprl_linkage-"))]
     with tarfile.open(sdist) as archive:
         inside = {name.partition("/")[2] for name in archive.getnames()}
     missing += [name for name in ("pyproject.toml", "LICENSE", "README.md") if name not in inside]
@@ -87,6 +87,7 @@ def main() -> None:
         clean = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
         clean["PATH"] = f"{binaries}{os.pathsep}{clean['PATH']}"
         steps = (
+            ("pprl", "--version"),
             ("pprl", "--help"),
             ("pprl", "practice", "-o", "practice", "--persons", "4000"),
             ("pprl", "keygen", "project.key"),

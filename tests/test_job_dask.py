@@ -109,5 +109,5 @@ def test_no_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(DataError, match="no Dask scheduler at nonsense://1"):
         DaskEngine.connect("nonsense://1")
     monkeypatch.setitem(sys.modules, "distributed", None)
-    with pytest.raises(MissingDependency, match=r"pprl\[dask\]"):
+    with pytest.raises(MissingDependency, match=r"pprl-linkage\[dask\]"):
         DaskEngine.connect("tcp://127.0.0.1:1")

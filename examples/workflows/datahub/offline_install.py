@@ -32,7 +32,8 @@ def install(wheels: Path, environment: Path, *, whole: bool) -> Path:
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(environment)], check=True)
     python = environment / "bin" / "python"
     offline = ["--python", str(python), "install", "--quiet", "--no-index"]
-    _pip([*offline, "--find-links", str(wheels), "pprl[fair]", *([] if whole else ["--no-deps"])])
+    only = [] if whole else ["--no-deps"]
+    _pip([*offline, "--find-links", str(wheels), "pprl-linkage[fair]", *only])
     if not whole:
         code = "import sysconfig; print(sysconfig.get_path('purelib'))"
         done = subprocess.run([str(python), "-c", code], capture_output=True, text=True, check=True)

@@ -24,6 +24,7 @@ from pprl.cli import (
     planning,
     practice,
     report,
+    retention,
     review,
     secure,
 )
@@ -42,6 +43,7 @@ __all__ = [
     "planning",
     "practice",
     "report",
+    "retention",
     "review",
     "secure",
 ]

@@ -15,11 +15,11 @@ from pprl.cli.console import (
     app,
     out,
     pair,
-    progress_bar,
     say_error,
     say_progress,
     schema_app,
 )
+from pprl.cli.progress import ShowProgress, progress_of
 from pprl.errors import UsageError
 from pprl.holder.choices import Attacker, OnInvalid, SuggestHardening
 
@@ -288,6 +288,7 @@ def encode(
         int,
         typer.Option("--shared-by", help="Records that must share a pattern of filled fields."),
     ] = 10,
+    show: ShowProgress = None,
     as_json: AsJson = False,
 ) -> None:
     """Encode people's records into a file of CLKs (data holder)."""
@@ -296,11 +297,11 @@ def encode(
     from pprl.holder.schema import Schema
 
     read = [0]
-    with progress_bar("encoding") as show:
+    with progress_of("encoding", show) as count:
 
         def progress(done: int) -> None:
             read[0] = done
-            show(done, None)
+            count(done, None)
 
         info = encode_file(
             _people(data, source, location),

@@ -120,9 +120,7 @@ def to_turtle(node: Node) -> str:
     try:
         from rdflib import Graph
     except ImportError:
-        raise MissingDependency(
-            "Turtle is written by the package rdflib. Install it: pip install 'pprl[fair]'"
-        ) from None
+        raise MissingDependency.of("Turtle needs the package rdflib", "fair") from None
     graph = Graph()
     with warnings.catch_warnings():
         # rdflib's own JSON-LD parser uses what rdflib deprecates.

@@ -162,9 +162,7 @@ def _crate(facts: Facts, name: str, published: str) -> ROCrate:
     try:
         from rocrate.rocrate import ROCrate
     except ImportError:
-        raise MissingDependency(
-            "crates are written by the package rocrate. Install it: pip install 'pprl[fair]'"
-        ) from None
+        raise MissingDependency.of("crates need the package rocrate", "fair") from None
     # The library's own default is a later version, which the profile does not build on.
     crate = ROCrate(version="1.1")
     crate.metadata.extra_contexts.append(_RUN_TERMS)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -26,6 +25,7 @@ from pprl.errors import (
 from pprl.exchange.bits import as_words, count_bits, count_columns
 from pprl.exchange.columns import to_binary
 from pprl.exchange.exposure import Exposure
+from pprl.version import library_version
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -92,7 +92,7 @@ class EncodingInfo(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     format: Literal[1] = FORMAT_VERSION
-    library: str = Field(default_factory=lambda: f"pprl {version('pprl')}")
+    library: str = Field(default_factory=lambda: f"pprl {library_version()}")
     holder: str = ""
     schema_name: str
     schema_fingerprint: str

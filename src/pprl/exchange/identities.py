@@ -27,9 +27,7 @@ def new_identity(path: str | PathLike[str]) -> str:
     try:
         import pyrage
     except ImportError:
-        raise MissingDependency(
-            "an identity needs the package pyrage. Install it: pip install 'pprl[sealing]'"
-        ) from None
+        raise MissingDependency.of("an identity needs the package pyrage", "sealing") from None
     identity = pyrage.x25519.Identity.generate()
     recipient = str(identity.to_public())
     held = [f"# public key: {recipient}\n{identity}\n"]

@@ -245,9 +245,7 @@ def _bytes(path: str) -> Iterator[IO[bytes]]:
         try:
             import fsspec
         except ImportError:
-            raise MissingDependency(
-                f"reading {path} needs the package fsspec. Install it: pip install 'pprl[dask]'"
-            ) from None
+            raise MissingDependency.of(f"reading {path} needs the package fsspec", "dask") from None
         opened = fsspec.open(path, "rb")
     else:
         opened = None

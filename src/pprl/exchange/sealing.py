@@ -321,7 +321,5 @@ def _pyrage() -> Any:
     try:
         import pyrage
     except ImportError:
-        raise MissingDependency(
-            "sealing needs the package pyrage. Install it: pip install 'pprl[sealing]'"
-        ) from None
+        raise MissingDependency.of("sealing needs the package pyrage", "sealing") from None
     return pyrage

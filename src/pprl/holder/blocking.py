@@ -93,8 +93,8 @@ def _phonetic(code: PhoneticCode) -> Callable[[str], str]:
     try:
         import jellyfish
     except ImportError:
-        raise MissingDependency(
-            f"the blocking code {code!r} needs the package jellyfish: pip install 'pprl[phonetic]'."
+        raise MissingDependency.of(
+            f"the blocking code {code!r} needs the package jellyfish", "phonetic"
         ) from None
     function: Callable[[str], str] = getattr(jellyfish, code)
     return function

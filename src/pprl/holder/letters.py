@@ -103,9 +103,7 @@ def to_latin(values: pa.StringArray) -> pa.StringArray:
     try:
         from anyascii import anyascii
     except ImportError:
-        raise MissingDependency(
-            "to_latin needs the package anyascii: pip install 'pprl[scripts]'"
-        ) from None
+        raise MissingDependency.of("to_latin needs the package anyascii", "scripts") from None
     return of_some(values, anyascii)
 
 

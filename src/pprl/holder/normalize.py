@@ -159,8 +159,8 @@ def phone(values: pa.StringArray, region: str) -> pa.StringArray:
     try:
         import phonenumbers
     except ImportError:
-        raise MissingDependency(
-            "telephone numbers need the package phonenumbers: pip install 'pprl[phone]'"
+        raise MissingDependency.of(
+            "telephone numbers need the package phonenumbers", "phone"
         ) from None
 
     def one(text: str | None) -> str | None:

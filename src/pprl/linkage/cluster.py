@@ -33,6 +33,7 @@ from pprl.linkage.options import Rule, RuleChoice
 from pprl.linkage.resolution.agglomerative import SLACK, check_rule, choose_rule, join
 from pprl.linkage.resolution.conflicts import find_conflicts
 from pprl.linkage.resolution.deliveries import Previous, name_clusters
+from pprl.run_log import note
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -223,6 +224,7 @@ def cluster(
     check_compatible(infos)
     warn_absent_fields(infos)
     start = time.perf_counter()
+    note("clustering begins", files=len(files), records=sum(one.records for one in infos))
     pool = Pool.of(files)
     groups = pool.groups(deduplicated)
     previous = None if against is None else Previous.of(against, pool)
@@ -255,7 +257,7 @@ def cluster(
         labels = previous.untouched(joined, labels)
     ids, events = name_clusters(pool, labels, previous)
     names = pa.array(pool.names).take(pa.array(pool.file))
-    return ClusterResult(
+    made = ClusterResult(
         clusters=Clusters(
             pa.table(
                 [ids.take(pa.array(labels)), names, pool.record_ids],
@@ -283,6 +285,14 @@ def cluster(
         seconds=time.perf_counter() - start,
         inputs=tuple(infos),
     )
+    note(
+        "clustering ends",
+        compared=made.pairs_compared,
+        candidates=made.pairs_above,
+        clusters=len(made.clusters),
+        seconds=made.seconds,
+    )
+    return made
 
 
 def dedupe(
@@ -411,7 +421,7 @@ def _decided(pool: Pool, found: Decision, compared: _Compared) -> _Choice:
     if found.repeating:
         warnings.warn(
             f"files that are taken to be deduplicated seem to have several records of some people: "
-            f"{', '.join(map(repr, found.repeating))}. These were not taken for strangers. "
+            f"{', '.join(map(repr, found.repeating))}. These were not taken for non-matches. "
             f"If they may repeat people, say so (deduplicated=, --deduplicated)",
             PprlWarning,
             stacklevel=4,

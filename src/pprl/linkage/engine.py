@@ -83,9 +83,8 @@ class DaskEngine:
         try:
             distributed = import_module("distributed")
         except ImportError:
-            raise MissingDependency(
-                "a scheduler needs the packages dask and distributed. Install them: "
-                "pip install 'pprl[dask]'"
+            raise MissingDependency.of(
+                "a scheduler needs the packages dask and distributed", "dask"
             ) from None
         try:
             return cls(distributed.Client(address, timeout="20s", set_as_default=False))

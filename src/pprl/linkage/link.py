@@ -27,6 +27,7 @@ from pprl.linkage.decision.estimate import Estimate, check_precision
 from pprl.linkage.decision.gather import decide_two_files
 from pprl.linkage.decision.gaussian_mixture import find_mixture_threshold
 from pprl.linkage.options import Matching
+from pprl.run_log import note
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -242,8 +243,9 @@ def link(
         check_threshold(threshold)
     check_compatible([a.info, b.info])
     warn_absent_fields([a.info, b.info])
+    note("linking begins", left=a.info.records, right=b.info.records)
     if threshold == "auto":
-        return _link_by_itself(a, b, precision, blocking, workers, progress)
+        return _noted(_link_by_itself(a, b, precision, blocking, workers, progress))
     if threshold == "mixture":
         warnings.warn(_MIXTURES_FAIL, PprlWarning, stacklevel=2)
     else:
@@ -262,7 +264,7 @@ def link(
         cut = np.inf if found is None else found
         linked = pairs.take(pairs.similarity >= cut)
     chosen = match(linked, n_a, n_b, matching)
-    return LinkResult(
+    made = LinkResult(
         links=chosen.to_links(a, b),
         threshold=None if cut == np.inf else cut,
         rule="mixture" if threshold == "mixture" else "fixed",
@@ -277,6 +279,19 @@ def link(
         seconds=time.perf_counter() - start,
         inputs=(a.info, b.info),
     )
+    return _noted(made)
+
+
+def _noted(made: LinkResult) -> LinkResult:
+    note(
+        "linking ends",
+        compared=made.pairs_compared,
+        candidates=made.pairs_above,
+        links=len(made.links),
+        threshold=made.threshold,
+        seconds=made.seconds,
+    )
+    return made
 
 
 def _warn_unlikely(info: EncodingInfo, threshold: float) -> None:

@@ -62,8 +62,8 @@ def _rows(source: Source, sheet: str | None) -> tuple[list[str], list[list[Any]]
     try:
         import python_calamine as calamine
     except ImportError:
-        raise MissingDependency(
-            f"{source.name}: sheets need the package python-calamine: pip install 'pprl[excel]'"
+        raise MissingDependency.of(
+            f"{source.name}: sheets need the package python-calamine", "excel"
         ) from None
     try:
         with source.open() as file:

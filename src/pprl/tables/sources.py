@@ -61,8 +61,8 @@ class Source:
         try:
             import fsspec
         except ImportError:
-            raise MissingDependency(
-                f"{self.name}: a URL needs the package fsspec: pip install 'pprl[files]'"
+            raise MissingDependency.of(
+                f"{self.name}: a URL needs the package fsspec", "files"
             ) from None
         try:
             return cast("BinaryIO", fsspec.open(self.where, "rb").open())

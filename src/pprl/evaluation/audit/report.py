@@ -25,9 +25,8 @@ def page(audit: Audit) -> str:
         from jinja2 import Environment, StrictUndefined
         from markupsafe import Markup
     except ImportError as error:
-        raise MissingDependency(
-            f"the audit's page needs the package {error.name}. "
-            f"Install it: pip install 'pprl[report]'"
+        raise MissingDependency.of(
+            f"the audit's page needs the package {error.name}", "report"
         ) from None
     text = (files("pprl.evaluation.audit") / "audit.html.j2").read_text(encoding="utf-8")
     template = Environment(autoescape=True, undefined=StrictUndefined).from_string(text)

@@ -1,7 +1,7 @@
 """The pictures of the linkage report, as functions that return matplotlib figures.
 
 Each takes a report, as `pprl.report` returns it, and so shows nothing that the report withholds;
-those that say so take plain arrays or encodings as well. They need ``pip install 'pprl[report]'``.
+those that say so take plain arrays or encodings as well. They need the extra ``report``.
 """
 
 from __future__ import annotations

@@ -70,9 +70,7 @@ def style(salt: str = "") -> Iterator[None]:
     try:
         from matplotlib import rc_context
     except ImportError:
-        raise MissingDependency(
-            "pictures are drawn with matplotlib. Install it: pip install 'pprl[report]'"
-        ) from None
+        raise MissingDependency.of("pictures need the package matplotlib", "report") from None
     with rc_context({**_STYLE, "svg.hashsalt": salt or None}):
         yield
 

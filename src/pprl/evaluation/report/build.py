@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import platform
 from datetime import UTC, datetime
-from importlib.metadata import version
 from typing import Any, get_args
 
 import pandas as pd
@@ -39,6 +38,7 @@ from pprl.evaluation.report.model import (
 from pprl.evaluation.report.run import Run
 from pprl.evaluation.report.suppression import SMALLEST
 from pprl.evaluation.report.truths import Judged
+from pprl.version import library_version
 
 
 def build(
@@ -115,7 +115,7 @@ def build(
         ),
         software=Software(
             linked_with=str(run.facts.get("library", "unknown")),
-            reported_with=f"pprl {version('pprl')}",
+            reported_with=f"pprl {library_version()}",
             python=platform.python_version(),
             platform=f"{platform.system()} {platform.machine()}",
             seconds=run.facts.get("seconds"),

@@ -30,9 +30,8 @@ def render(report: LinkageReport) -> str:
     try:
         from jinja2 import Environment, StrictUndefined
     except ImportError:
-        raise MissingDependency(
-            "report.html is made with jinja2 and matplotlib. "
-            "Install them: pip install 'pprl[report]'"
+        raise MissingDependency.of(
+            "report.html needs the packages jinja2 and matplotlib", "report"
         ) from None
     home = files("pprl.evaluation.report")
     environment = Environment(

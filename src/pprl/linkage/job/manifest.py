@@ -21,12 +21,16 @@ from pprl.exchange.rows import EncodingsFile, digest_of, state_of
 from pprl.exchange.untrusted.documents import read_json_object
 from pprl.linkage.job.config import Job
 from pprl.linkage.job.plan import Plan, Side
+from pprl.version import library_version
 
 OWNER = "job"
 """The file in a scratch folder's part that says which job it belongs to."""
 
 # Where files lie and how fast the work goes may change; the result is the same.
-_FREE = {"inputs.left.path", "inputs.right.path", "output.folder", "resources.scratch"}
+_FREE = {
+    *("inputs.left.path", "inputs.right.path", "output.folder", "output.keep_until"),
+    "resources.scratch",
+}
 _BOUNDED = {"resources.memory", "resources.workers"}
 
 
@@ -203,8 +207,8 @@ def owns(manifest: Manifest, parts: Path) -> bool:
 
 def versions() -> dict[str, str]:
     """Name the libraries on which results depend to the last byte."""
-    names = ("pprl", "numpy", "pyarrow")
-    return {"python": platform.python_version()} | {name: version(name) for name in names}
+    own = {"python": platform.python_version(), "pprl": library_version()}
+    return own | {name: version(name) for name in ("numpy", "pyarrow")}
 
 
 def check_unchanged(old: Manifest, job: Job, inputs: Mapping[Side, InputState]) -> None:

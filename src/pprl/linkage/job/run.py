@@ -39,7 +39,7 @@ from pprl.linkage.job.manifest import (
 from pprl.linkage.job.output import save_links
 from pprl.linkage.job.parts import FLOOR, LINKS, part_path, run_part
 from pprl.linkage.job.plan import SIDES, Plan, make_plan
-from pprl.linkage.job.progress import Progress, Watch, costs
+from pprl.linkage.job.progress import WRITING, Progress, Watch, costs
 from pprl.linkage.job.sampled_null import null_parts
 from pprl.linkage.job.spill import read_facts
 
@@ -117,8 +117,12 @@ def run_job(
         start = time.perf_counter()
         # More threads than planned for would need more memory.
         workers = min(threads(job.resources.workers), manifest.plan.workers)
-        _do_parts(manifest, own, parts, engine or LocalEngine(workers), progress)
-        return _finish(manifest, files, folder, parts, time.perf_counter() - start + begun)
+        watch = _do_parts(manifest, own, parts, engine or LocalEngine(workers), progress)
+        watch.begin("writing links", [], 1)
+        result = _finish(manifest, files, folder, parts, time.perf_counter() - start + begun)
+        watch.done(WRITING, {})
+        watch.end()
+        return result
 
 
 def _inputs(job: Job) -> tuple[EncodingsFile, EncodingsFile]:
@@ -224,7 +228,7 @@ def _kept(ledger: Ledger, parts: Path, names: Sequence[str]) -> dict[str, bool]:
 
 def _do_parts(
     manifest: Manifest, own: Path, parts: Path, engine: Engine, progress: Progress | None
-) -> None:
+) -> Watch:
     plan = manifest.plan
     auto = manifest.job.linkage.threshold == "auto"
     stages = {
@@ -236,7 +240,8 @@ def _do_parts(
         "choosing links": [LINKS],
     }
     expected = costs(plan)
-    watch = Watch(progress, {name: expected[name] for names in stages.values() for name in names})
+    counted = [WRITING, *(name for names in stages.values() for name in names)]
+    watch = Watch(progress, {name: expected[name] for name in counted})
     counter = _PairCounter(manifest)
     ledger = Ledger(own, manifest.id)
     done = _kept(ledger, parts, [name for names in stages.values() for name in names])
@@ -260,6 +265,7 @@ def _do_parts(
                 counter.add(facts)
 
         engine.run(run_part, str((own / "manifest.json").absolute()), missing, note)
+    return watch
 
 
 class _PairCounter:
@@ -343,6 +349,8 @@ def _finish(
         "blocking": report,
         "links": decided["found"],
     }
+    if job.output.keep_until is not None:
+        facts["keep_until"] = job.output.keep_until.isoformat()
     with output_folder(folder, OUTPUTS) as staged:
         save_links(chosen, files, plan.batch, staged / "links.parquet")
         if auto:

@@ -107,7 +107,7 @@ def write_null(
 
 
 def _every(paths: Sequence[Path], at: int, bucket: int, step: int) -> Rows:
-    """Take every so manieth row of a bucket, by the order of the file, in the order of keys."""
+    """Take rows of a bucket at equal distances, by the order of the file, in the order of keys."""
     picked = []
     before = 0
     for rows in bucket_rows(paths, at, bucket):
