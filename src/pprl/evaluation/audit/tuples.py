@@ -92,7 +92,7 @@ def _meetings(codes: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.i
     return one, two
 
 
-def _deviations(differ: Floats, bits: int) -> Floats:
+def _deviations(differ: Floats | NDArray[np.int64], bits: int) -> Floats:
     """Say by how many standard deviations counts of bits are fewer than half of the bits."""
     fewer: Floats = (bits / 2 - differ) / (bits**0.5 / 2)
     return fewer
