@@ -251,21 +251,18 @@ def _sensitivity(run: Run, outcome: Outcome, judged: Judged | None, least: int) 
     estimated: list[Cut] | None = None
     against: list[Cut] | None = None
     pairs: list[Cut] | None = None
-    missed = chosen = None
+    chosen = None
     if run.curve is not None and not outcome.hidden:
         count = len(run.found.table)
-        estimated, missed = estimated_cuts(run.curve, count, least)
+        estimated = estimated_cuts(run.curve, count, least)
         chosen = next((cut.threshold for cut in estimated if cut.links == count), None)
     if judged is not None and not outcome.hidden and judged.hit is not None:
         similarity = run.found.table["similarity"].to_numpy()
         against = true_cuts(similarity, judged.hit, judged.true_pairs, least)
     if estimated is None and run.similarities is not None and not outcome.hidden:
         pairs = pair_cuts(run.similarities, least)
-    if chosen is None and run.facts.get("threshold") is not None:
-        chosen = round(float(run.facts["threshold"]), 4)
     return Sensitivity(
         chosen=chosen,
-        missed=missed,
         estimated=estimated or None,
         against_truth=against or None,
         pairs=pairs or None,

@@ -22,7 +22,7 @@ from pprl.linkage.candidates.pairs import Pairs
 from pprl.linkage.decision.cut import Cut, find_cut
 from pprl.linkage.decision.design import Design
 from pprl.linkage.decision.duplicates import repeat_people
-from pprl.linkage.decision.estimate import Estimate, unless_all_false
+from pprl.linkage.decision.estimate import Estimate, false_links_within, unless_all_false
 from pprl.linkage.decision.missingness import Kinds, Odds
 from pprl.linkage.decision.null_pairs import NullPairs, Within, scored
 from pprl.linkage.model.compared_pairs import ComparedPairs
@@ -120,19 +120,31 @@ class Decision:
 
     @property
     def curve(self) -> pa.Table:
-        """What other cuts would give: at most 512 rows, the score falling.
+        """What other cuts would give: at most 513 rows, the score falling.
+
+        The cut that was decided is one of the rows, so that it can be found in the curve.
 
         Columns: ``score`` of the cut, ``similarity`` of the link there, ``links`` at or
-        above, and how many of these are expected to be false (``expected_false``).
+        above, how many of these are expected to be false (``expected_false``), and the
+        interval of that number (``false_low``, ``false_high``), as of `Estimate`.
         """
         m = len(self.scores)
-        ranks = np.unique(np.linspace(0, m - 1, min(m, _CURVE)).astype(np.int64))
+        ranks = np.linspace(0, m - 1, min(m, _CURVE)).astype(np.int64)
+        ranks = np.union1d(ranks, [self.cut.links - 1] if self.cut.links else []).astype(np.int64)
+        expected = self.cut.expected[ranks]
+        within = [
+            false_links_within(float(false), int(rank) + 1, self.cut.weight)
+            for false, rank in zip(expected, ranks, strict=True)
+        ]
+        low, high = np.array(within, np.float64).reshape(-1, 2).T
         return pa.table(
             {
                 "score": self.scores[ranks],
                 "similarity": self.ranked.similarity[ranks],
                 "links": ranks + 1,
-                "expected_false": self.cut.expected[ranks],
+                "expected_false": expected,
+                "false_low": low,
+                "false_high": high,
             }
         )
 

@@ -52,9 +52,7 @@ class Estimate:
         links, false = cut.links, min(cut.false_links + taken, cut.links)
         if not links:
             return cls(None, 0.0)
-        chance = 2 * math.sqrt(false * cut.weight)
-        high = min(false * _MODEL_ERROR + chance + 2 * cut.weight, links)
-        low = max(false / _MODEL_ERROR - chance, 0.0)
+        low, high = false_links_within(false, links, cut.weight)
         if poisoned:
             false, high, low = max(false, 1.0), max(high, 1.0), max(low, 1.0)
         return cls(Figure(1 - false / links, 1 - high / links, 1 - low / links), false)
@@ -62,6 +60,19 @@ class Estimate:
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, for ``estimate.json``."""
         return asdict(self)
+
+
+def false_links_within(false: float, links: int, weight: float) -> tuple[float, float]:
+    """Return the least and the greatest number of false links that an estimate leaves open.
+
+    Args:
+        false: Expected number of false links.
+        links: Number of links among which they are.
+        weight: How many false links a null pair counts for; 1 at least.
+    """
+    chance = 2 * math.sqrt(false * weight)
+    high = min(false * _MODEL_ERROR + chance + 2 * weight, float(links))
+    return max(false / _MODEL_ERROR - chance, 0.0), high
 
 
 def unless_all_false(cut: Cut) -> Cut:
