@@ -162,13 +162,16 @@ def test_progress_in_memory_never_stands_at_100(capfd: pytest.CaptureFixture[str
         for total in (100, 100, 50):
             count(total // 2, total)
             count(total, total)
+        # A file that is small is counted in one go.
+        count(70, 70)
     lines = [json.loads(line) for line in capfd.readouterr().err.splitlines()]
     assert [line["stage"] for line in lines] == [
         *("comparing", "after comparing"),
         *("comparing, step 2", "after comparing, step 2"),
         *("comparing, step 3", "after comparing, step 3"),
+        "after comparing, step 4",
     ]
-    assert [line["share"] for line in lines] == [0.5, None] * 3
+    assert [line["share"] for line in lines] == [0.5, None] * 3 + [None]
     assert all(re.fullmatch("[0-9a-f]{12}", line["run"]) for line in lines)
 
 

@@ -27,6 +27,7 @@ from pprl.cli import (
     retention,
     review,
     secure,
+    tokens,
 )
 from pprl.cli.console import app, say_error, show_warning
 from pprl.errors import PprlError
@@ -46,6 +47,7 @@ __all__ = [
     "retention",
     "review",
     "secure",
+    "tokens",
 ]
 
 

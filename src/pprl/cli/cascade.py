@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from pprl.cli.console import AsJson, Folder, Identity, app, out, pair, schema_app
+from pprl.cli.console import AsJson, Folder, Identity, SignedBy, app, out, pair, schema_app
 from pprl.cli.linkage import BlockBy, MaxPairs, Threshold, Workers, blocking_of, threshold_of
 from pprl.cli.logs import LOGS
 from pprl.cli.progress import ShowProgress, progress_of
@@ -18,7 +18,11 @@ from pprl.cli.progress import ShowProgress, progress_of
 def schema_match_keys(
     schema: Annotated[Path, typer.Argument(help="A linkage schema.")],
     names: Annotated[
-        list[str], typer.Argument(help="palga4, palga8, pht_address, pc4, slk581, bsn.")
+        list[str],
+        typer.Argument(
+            help="palga4, palga8, pht_address, pc4, slk581, bsn; or a token of another scheme, "
+            "such as opprl_token_1v2 or openlinktoken_t1."
+        ),
     ],
     field: Annotated[
         list[str] | None,
@@ -52,6 +56,7 @@ def cascade(
     max_pairs: MaxPairs = 100_000_000,
     identity: Identity = None,
     show: ShowProgress = None,
+    signed_by: SignedBy = None,
     as_json: AsJson = False,
 ) -> None:
     """Link two files on exact keys first, the rest by CLKs."""
@@ -64,7 +69,9 @@ def cascade(
     LOGS.keep(output)
     links_file = output / "links.parquet"
     with output_folder(output, ["links.parquet", "made_by.parquet", "linkage.json"]) as staged:
-        left, right = (Encodings.load(file, identity=identity) for file in (a, b))
+        left, right = (
+            Encodings.load(file, identity=identity, signed_by=signed_by) for file in (a, b)
+        )
         passes = exact.split(",")
         if only:
             result = exact_pass_links(left, right, passes)

@@ -67,6 +67,14 @@ Identity = Annotated[
     Path | None, typer.Option("--identity", help="age identity file, to open sealed files.")
 ]
 
+SignedBy = Annotated[
+    Path | None,
+    typer.Option(
+        "--signed-by",
+        help="Public keys, one a line: open a sealed file only if one of them signed it.",
+    ),
+]
+
 
 def say_error(kind: str, text: str) -> None:
     """Say what went wrong, on standard error, never as markup."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from pprl.cli.console import AsJson, Identity, app, out
+from pprl.cli.console import AsJson, Identity, SignedBy, app, out
 from pprl.cli.jobs import (
     Allow,
     DryRun,
@@ -122,6 +122,7 @@ def link(
     ] = None,
     allow: Allow = False,
     identity: Identity = None,
+    signed_by: SignedBy = None,
     job: JobFile = None,
     changes: Set = None,
     resume: Resume = False,
@@ -142,6 +143,7 @@ def link(
     from pprl.exchange.encodings import Encodings
     from pprl.exchange.files import write_json, write_table
     from pprl.exchange.formats import write_as
+    from pprl.exchange.opening import refuse_other_fields
     from pprl.linkage.link import link as link_encodings
     from pprl.linkage.resolution.ambiguity import ambiguous as list_ambiguous
 
@@ -159,6 +161,7 @@ def link(
     }
     others = {
         "--identity": identity,
+        "--signed-by": signed_by,
         "--ambiguous": ambiguous,
         "--against": against,
         "--deduplicated": deduplicated,
@@ -201,6 +204,7 @@ def link(
             max_pairs,
             allow,
             identity,
+            signed_by,
             show,
             until,
             as_json,
@@ -210,8 +214,11 @@ def link(
     if place.alone and ambiguous is not None:
         raise UsageError("--ambiguous writes a second table: name a folder (-o).")
     links_file = output if place.alone else output / "links.parquet"
+    refuse_other_fields(paths)
     with place.staged(LINK_FILES) as staged:
-        left, right = (Encodings.load(file, identity=identity) for file in paths)
+        left, right = (
+            Encodings.load(file, identity=identity, signed_by=signed_by) for file in paths
+        )
         with progress_of("comparing", show) as progress:
             result = link_encodings(
                 left,
@@ -286,6 +293,7 @@ def dedupe(
     max_pairs: MaxPairs = 100_000_000,
     allow: Allow = False,
     identity: Identity = None,
+    signed_by: SignedBy = None,
     show: ShowProgress = None,
     kind: FormatChoice = None,
     excel: ExcelSafe = False,
@@ -305,6 +313,7 @@ def dedupe(
         max_pairs,
         allow,
         identity,
+        signed_by,
         show,
         until,
         as_json,
@@ -323,6 +332,7 @@ def _cluster(
     max_pairs: int,
     allow: bool,
     identity: Path | None,
+    signed_by: Path | None,
     show: Show | None,
     until: datetime | None,
     as_json: bool,
@@ -330,15 +340,19 @@ def _cluster(
     from pprl.exchange.encodings import Encodings, check_compatible
     from pprl.exchange.files import write_json, write_table
     from pprl.exchange.formats import write_as
+    from pprl.exchange.opening import refuse_other_fields
     from pprl.linkage.cluster import cluster
     from pprl.linkage.model.scoring import Criterion
     from pprl.linkage.resolution.deliveries import load_previous
 
     clusters_file = place.path if place.alone else place.path / "clusters.parquet"
+    refuse_other_fields(paths)
     with place.staged(CLUSTER_FILES) as staged:
         cut: float | Literal["auto"] | Criterion = threshold_of(threshold)
         earlier = None if against is None else load_previous(against)
-        files: list[Encodings] = [Encodings.load(path, identity=identity) for path in paths]
+        files: list[Encodings] = [
+            Encodings.load(path, identity=identity, signed_by=signed_by) for path in paths
+        ]
         if earlier is not None:
             check_compatible([*earlier.inputs, *(one.info for one in files)])
             if cut == "auto" and earlier.criterion is not None:
@@ -493,9 +507,11 @@ def unseal(
     file: Annotated[Path, typer.Argument(help="Sealed file.")],
     identity: Annotated[Path, typer.Option("--identity", help="age identity file.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="File to write.")],
+    signed_by: SignedBy = None,
 ) -> None:
     """Decrypt a sealed file (age). 'pprl link' opens sealed files itself, in memory."""
     from pprl.exchange.sealing import unseal as unseal_file
 
-    unseal_file(file, output, identity)
-    out.print(f"{output}: unsealed, authentic to its last byte", soft_wrap=True)
+    signer = unseal_file(file, output, identity, signed_by=signed_by)
+    who = "" if signer is None else f", signed by {signer}"
+    out.print(f"{output}: unsealed, authentic to its last byte{who}", soft_wrap=True)

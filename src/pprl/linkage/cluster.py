@@ -16,10 +16,12 @@ from numpy.typing import NDArray
 from pprl.errors import PprlWarning, UsageError
 from pprl.exchange.encodings import EncodingInfo, check_compatible, warn_absent_fields
 from pprl.exchange.links import Clusters
-from pprl.exchange.opening import Encoded, opened
-from pprl.linkage.advice import FEW, VAGUE
+from pprl.exchange.opening import Encoded, opened, refuse_other_fields
+from pprl.linkage.advice import FEW, VAGUE, about_crowded, about_filters, give
 from pprl.linkage.candidates.blocking import Blocking, BlockingReport
+from pprl.linkage.candidates.crowding import by_file, crowded
 from pprl.linkage.candidates.exhaustive import MAX_PAIRS, Progress, check_threshold, scored_pairs
+from pprl.linkage.candidates.implausible import without_implausible
 from pprl.linkage.candidates.in_blocks import blocked_pairs
 from pprl.linkage.candidates.pairs import Pairs, by_similarity
 from pprl.linkage.candidates.pool import Pool
@@ -214,6 +216,7 @@ def cluster(
         IncompatibleEncodings: Different schemas, keys or lengths.
         TooManyPairs: More than ``max_pairs`` pairs reach the threshold.
     """
+    refuse_other_fields(given)
     files = tuple(opened(one) for one in given)
     check_rule(rule)
     if threshold != "auto" and not isinstance(threshold, Criterion):
@@ -225,7 +228,9 @@ def cluster(
     warn_absent_fields(infos)
     start = time.perf_counter()
     note("clustering begins", files=len(files), records=sum(one.records for one in infos))
-    pool = Pool.of(files)
+    kept, odd = without_implausible(files)
+    give(about_filters(odd), stacklevel=2)
+    pool = Pool.of(tuple(kept))
     groups = pool.groups(deduplicated)
     previous = None if against is None else Previous.of(against, pool)
 
@@ -245,6 +250,9 @@ def cluster(
     used = choose_rule(choice.precision, low=low) if rule == "auto" else rule
     found = choice.candidates or compare(criterion.floor, previous, criterion.rivals)
     linked = criterion.linked(pool, found.pairs)
+    if choice.estimate is None:
+        many = crowded(linked, len(pool))
+        give(about_crowded(by_file(many, pool.file, pool.names)), stacklevel=2)
     if previous is not None:
         new = previous.cluster < 0
         linked = linked.take(new[linked.left] | new[linked.right])
@@ -418,6 +426,7 @@ def _least_similar(linked: Pairs) -> float:
 def _decided(pool: Pool, found: Decision, compared: _Compared) -> _Choice:
     """Take what was decided for files without duplicates, with a warning where it is doubtful."""
     precision = found.estimate.precision
+    give(about_crowded(found.crowded), stacklevel=4)
     if found.repeating:
         warnings.warn(
             f"files that are taken to be deduplicated seem to have several records of some people: "

@@ -14,12 +14,15 @@ import pyarrow as pa
 from pprl.errors import PprlWarning, UsageError
 from pprl.exchange.encodings import EncodingInfo, Encodings, check_compatible, warn_absent_fields
 from pprl.exchange.links import Links
-from pprl.exchange.opening import Encoded, opened
-from pprl.linkage.advice import about_links, give
+from pprl.exchange.opening import Encoded, opened, refuse_other_fields
+from pprl.linkage.advice import about_crowded, about_filters, about_links, give
 from pprl.linkage.assignment import check_matching, match, one_to_one
 from pprl.linkage.candidates.blocking import Blocking, BlockingReport
+from pprl.linkage.candidates.crowding import between as side_by_side
+from pprl.linkage.candidates.crowding import by_file, crowded
 from pprl.linkage.candidates.exhaustive import MAX_PAIRS, Progress, check_threshold, scored_pairs
 from pprl.linkage.candidates.floor import find_floor
+from pprl.linkage.candidates.implausible import without_implausible
 from pprl.linkage.candidates.in_blocks import blocked_pairs
 from pprl.linkage.candidates.pairs import by_similarity
 from pprl.linkage.cluster import ClusterResult, cluster
@@ -209,6 +212,7 @@ def link(
         IncompatibleEncodings: Different schemas, keys or lengths.
         TooManyPairs: More than ``max_pairs`` pairs reach the threshold.
     """
+    refuse_other_fields((a, b, *more))
     a, b, more = opened(a), opened(b), tuple(opened(one) for one in more)
     check_matching(matching)
     check_precision(precision, threshold)
@@ -251,6 +255,8 @@ def link(
     else:
         _warn_unlikely(a.info, threshold)
     start = time.perf_counter()
+    (a, b), odd = without_implausible([a, b])
+    give(about_filters(odd), stacklevel=2)
     least = find_floor(a, b) if threshold == "mixture" else threshold
     report = None
     if blocking is None:
@@ -259,10 +265,14 @@ def link(
         pairs, report = blocked_pairs(a, b, least, blocking, workers=workers, max_pairs=max_pairs)
     n_a, n_b = a.info.records, b.info.records
     linked, cut = pairs, least
+    files = np.repeat([0, 1], [n_a, n_b])
     if threshold == "mixture":
         found = find_mixture_threshold(pairs.similarity[one_to_one(pairs, n_a, n_b)])
         cut = np.inf if found is None else found
         linked = pairs.take(pairs.similarity >= cut)
+    names = [one.info.holder or f"file {at}" for at, one in enumerate((a, b), start=1)]
+    many = crowded(side_by_side(linked, n_a), len(files))
+    give(about_crowded(by_file(many, files, names)), stacklevel=2)
     chosen = match(linked, n_a, n_b, matching)
     made = LinkResult(
         links=chosen.to_links(a, b),
@@ -339,6 +349,7 @@ def _link_by_itself(
             estimate.precision,
             decision.repeating,
             decision.implausible,
+            decision.crowded,
             untold=decision.untold,
         ),
         stacklevel=3,

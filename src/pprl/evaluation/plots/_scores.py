@@ -21,8 +21,10 @@ from pprl.evaluation.plots._drawing import (
     style,
     whole,
 )
+from pprl.evaluation.plots._given import Run, as_numbers, as_report, is_run
 from pprl.evaluation.report.curves import bins, true_cuts
 from pprl.evaluation.report.model import Cut, LinkageReport, Similarities
+from pprl.exchange.links import Links
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,7 +35,7 @@ _BIN = 0.005
 
 
 def similarity_distribution(
-    data: LinkageReport | ArrayLike,
+    data: Run | Links | ArrayLike,
     linked: ArrayLike | None = None,
     *,
     threshold: float | None = None,
@@ -41,7 +43,7 @@ def similarity_distribution(
     """Draw how many pairs, and how many links, there are at each similarity.
 
     Args:
-        data: A report; or (n,) similarities of pairs.
+        data: A report, a result, links, or a run's folder; or (n,) similarities of pairs.
         linked: (n,) true where a pair is a link.
         threshold: Where links begin; a report knows it.
 
@@ -49,14 +51,17 @@ def similarity_distribution(
         UsageError: The report has no similarities.
     """
     false = None
-    if isinstance(data, LinkageReport):
+    if is_run(data):
+        data = as_report(data)
         if data.results.similarities is None:
             raise UsageError("the report has no similarities.")
         found, threshold = data.results.similarities, data.matching.threshold
         estimate = next((one for one in data.error_rates if one.method == "estimate"), None)
         false = (estimate.counts or {}).get("false_links") if estimate else None
     else:
-        drawn = bins(_histogram(np.asarray(data, float), linked), 0)
+        numbers = as_numbers(data)
+        chosen = np.ones(len(numbers), bool) if isinstance(data, Links) else linked
+        drawn = bins(_histogram(numbers, chosen), 0)
         found = drawn or Similarities(links=[], others=[])
     with style():
         figure, (axes,) = picture(3.4)
@@ -93,18 +98,20 @@ def similarity_distribution(
 
 
 def precision_recall(
-    data: LinkageReport | ArrayLike, hit: ArrayLike | None = None, true_pairs: int | None = None
+    data: Run | Links | ArrayLike, hit: ArrayLike | None = None, true_pairs: int | None = None
 ) -> Figure:
     """Draw precision by recall, measured against a truth.
 
     Args:
-        data: A report; or (n,) similarities of links.
+        data: A report, a result or a run's folder; or links or (n,) their similarities.
         hit: (n,) true where a link is a true pair.
         true_pairs: Number of true pairs.
 
     Raises:
         UsageError: There is no truth.
     """
+    if is_run(data):
+        data = as_report(data)
     _, true = _curves(data, hit, true_pairs)
     if not true:
         raise UsageError("recall needs a truth, and the report has none.")
@@ -124,7 +131,7 @@ def precision_recall(
 
 
 def threshold_sensitivity(
-    data: LinkageReport | ArrayLike,
+    data: Run | Links | ArrayLike,
     hit: ArrayLike | None = None,
     true_pairs: int | None = None,
     *,
@@ -133,7 +140,7 @@ def threshold_sensitivity(
     """Draw the links, and their precision and recall, at other thresholds.
 
     Args:
-        data: A report; or (n,) similarities of links.
+        data: A report, a result or a run's folder; or links or (n,) their similarities.
         hit: (n,) true where a link is a true pair.
         true_pairs: Number of true pairs.
         against_truth: Draw the measured figures, not the estimated ones; by default only
@@ -142,6 +149,8 @@ def threshold_sensitivity(
     Raises:
         UsageError: There is no curve.
     """
+    if is_run(data):
+        data = as_report(data)
     estimated, true = _curves(data, hit, true_pairs)
     measured = not estimated if against_truth is None else against_truth
     cuts = true if measured else estimated
@@ -194,16 +203,17 @@ def _histogram(similarity: np.ndarray, linked: ArrayLike | None) -> pa.Table:
 
 
 def _curves(
-    data: LinkageReport | ArrayLike, hit: ArrayLike | None, true_pairs: int | None
+    data: object, hit: ArrayLike | None, true_pairs: int | None
 ) -> tuple[list[Cut], list[Cut]]:
     if isinstance(data, LinkageReport):
         found = data.sensitivity.estimated or [], data.sensitivity.against_truth or []
         if not any(found):
             raise UsageError("the report has no results at other thresholds.")
         return found
+    numbers = as_numbers(data)
     if hit is None or true_pairs is None:
         raise UsageError("similarities need hit and true_pairs beside them.")
-    return [], true_cuts(np.asarray(data, float), np.asarray(hit, bool), true_pairs, 0)
+    return [], true_cuts(numbers, np.asarray(hit, bool), true_pairs, 0)
 
 
 def _band(points: Sequence[tuple[float, Any]]) -> tuple[np.ndarray, ...]:

@@ -8,7 +8,7 @@ them is the `pprl.linkage.decision.design.Design`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from pprl.linkage.assignment import one_to_one
 from pprl.linkage.candidates.blocking import BlockingReport
+from pprl.linkage.candidates.crowding import by_file, crowded, near_everybody
 from pprl.linkage.candidates.pairs import Pairs
 from pprl.linkage.decision.cut import Cut, find_cut
 from pprl.linkage.decision.design import Design
@@ -31,6 +32,7 @@ from pprl.linkage.model.margin import with_margin
 from pprl.linkage.model.scoring import Criterion
 
 _CURVE = 512
+_FEW_BELOW = 0.02
 _DRAWN = 1.5
 """Where a null pair represents more pairs between files than this, the tail is drawn smoothly."""
 
@@ -74,6 +76,9 @@ class Decision:
         compared: Number of pairs of rows between files that were compared.
         repeating: The holders whose files seem to repeat people.
         implausible: Filters that no record can have, by holder; they were set aside.
+        crowded: Records that are like improbably many others, by holder.
+        taken: How many links are of such records.
+        poisoned: Whether there were records of either kind.
         untold: Whether there is nothing to tell matches from: all records are alike, or there
             is one in each file.
     """
@@ -88,6 +93,9 @@ class Decision:
     compared: int
     repeating: tuple[str, ...]
     implausible: Mapping[str, int] = field(default_factory=dict)
+    crowded: Mapping[str, int] = field(default_factory=dict)
+    taken: int = 0
+    poisoned: bool = False
     untold: bool = False
 
     @classmethod
@@ -143,7 +151,41 @@ class Decision:
     @property
     def estimate(self) -> Estimate:
         """What is estimated of the links."""
-        return Estimate.of(self.cut)
+        return Estimate.of(self.cut, self.taken, poisoned=self.poisoned)
+
+    @property
+    def nearly_least(self) -> float:
+        """The similarity that all but one in fifty of the links reach; 1 without links.
+
+        The score has more to it than the similarity, so that a few links may be much less alike.
+        """
+        kept = self.kept.similarity
+        return float(np.quantile(kept, _FEW_BELOW)) if len(kept) else 1.0
+
+    def with_crowded(
+        self,
+        pairs: Pairs,
+        links: Pairs,
+        files: NDArray[np.int64],
+        names: Sequence[str],
+        *,
+        set_aside: bool,
+    ) -> Decision:
+        """Find the records that are like improbably many others.
+
+        Args:
+            pairs: The pairs between files that were looked at, records of all files in one row.
+            links: The links, numbered in the same way.
+            files: (records,) the file of each record.
+            names: The files' names.
+            set_aside: Whether there were filters that no record can have.
+        """
+        reached = pairs.take(pairs.similarity >= self.nearly_least)
+        marked = crowded(reached, len(files)) | near_everybody(pairs, files)
+        counts = by_file(marked, files, names)
+        taken = int((marked[links.left] | marked[links.right]).sum())
+        poisoned = set_aside or bool(counts)
+        return replace(self, crowded=counts, taken=taken, poisoned=poisoned)
 
 
 @dataclass(frozen=True, eq=False)

@@ -44,12 +44,21 @@ class Estimate:
     false_links: float
 
     @classmethod
-    def of(cls, cut: Cut) -> Estimate:
-        """Estimate what a cut gives."""
-        links, false = cut.links, cut.false_links
+    def of(cls, cut: Cut, taken: int = 0, *, poisoned: bool = False) -> Estimate:
+        """Estimate what a cut gives.
+
+        Args:
+            cut: The links that are kept, and how many of them seem false.
+            taken: Links of records that are like improbably many others. They count as false.
+            poisoned: Whether there were filters that no person has. There may be more that
+                look honest, so that one link at least is taken for false.
+        """
+        links, false = cut.links, min(cut.false_links + taken, cut.links)
         if not links:
             return cls(None, 0.0)
         low, high = false_links_within(false, links, cut.weight)
+        if poisoned:
+            false, high, low = max(false, 1.0), max(high, 1.0), max(low, 1.0)
         return cls(Figure(1 - false / links, 1 - high / links, 1 - low / links), false)
 
     def to_dict(self) -> dict[str, Any]:

@@ -16,9 +16,15 @@ import numpy as np
 
 from pprl.exchange.encodings import Encodings
 from pprl.linkage.candidates.blocking import Blocking, BlockingReport
+from pprl.linkage.candidates.crowding import between as side_by_side
 from pprl.linkage.candidates.exhaustive import Progress, scored_pairs
 from pprl.linkage.candidates.floor import find_centre, find_floor
-from pprl.linkage.candidates.implausible import all_alike, implausible, set_aside
+from pprl.linkage.candidates.implausible import (
+    all_alike,
+    implausible,
+    set_aside,
+    was_set_aside,
+)
 from pprl.linkage.candidates.in_blocks import blocked_pairs
 from pprl.linkage.candidates.pairs import Pairs
 from pprl.linkage.candidates.pool import Pool, subset
@@ -54,6 +60,7 @@ def decide_two_files(
     if max(records) < 2 or (all_alike(a) and all_alike(b)):
         return Decision.nothing(untold=True)
     odd = [implausible(one) for one in (a, b)]
+    emptied = any(map(was_set_aside, (a, b)))
     a, b = (set_aside(one, rows) for one, rows in zip((a, b), odd, strict=True))
     design = TwoFiles(names, np.array(records, np.int64))
     kinds = kinds_of([a, b])
@@ -75,6 +82,13 @@ def decide_two_files(
     between = ComparedPairs.of(*sides, pairs)
     candidates = Candidates(floor, between, within, kinds, False, compared, report)
     decision = decide(candidates, design, precision=precision)
+    decision = decision.with_crowded(
+        side_by_side(between.pairs, records[0]),
+        side_by_side(decision.kept, records[0]),
+        np.repeat([0, 1], records),
+        names,
+        set_aside=emptied or any(rows.any() for rows in odd),
+    )
     counts = {name: int(rows.sum()) for name, rows in zip(names, odd, strict=True) if rows.any()}
     return replace(decision, implausible=counts)
 
@@ -148,7 +162,14 @@ def decide_pool(pool: Pool, pairs: Pairs, floor: float, compared: int) -> Decisi
         within.append(Within(number, 0, some, n, size, size - 1, False, 1, 1.0, centre))
     design = SeveralFiles(pool.names, sizes, pool.file)
     between = ComparedPairs.of(side, side, pairs.take(across))
-    return decide(Candidates(floor, between, tuple(within), kinds, True, compared), design)
+    decision = decide(Candidates(floor, between, tuple(within), kinds, True, compared), design)
+    return decision.with_crowded(
+        between.pairs,
+        decision.kept,
+        pool.file,
+        pool.names,
+        set_aside=was_set_aside(pool.encodings),
+    )
 
 
 def floor_of_pool(pool: Pool) -> float:

@@ -49,6 +49,7 @@ def write_decided(job: Job, plan: Plan, path: Path) -> dict[str, int]:
             "range": list(decision.cut.range),
             "repeating": list(decision.repeating),
             "implausible": dict(decision.implausible),
+            "crowded": dict(decision.crowded),
             "untold": decision.untold,
             "chances": _packed(decision.cut.probability[order]),
         }

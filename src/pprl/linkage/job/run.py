@@ -16,10 +16,11 @@ from pprl.exchange.atomic import new_folder, output_folder, refuse_existing, wri
 from pprl.exchange.encodings import check_compatible, warn_absent_fields
 from pprl.exchange.files import write_json
 from pprl.exchange.links import Links
+from pprl.exchange.opening import refuse_other_fields
 from pprl.exchange.rows import EncodingsFile
 from pprl.exchange.threads import threads
 from pprl.exchange.untrusted.documents import read_json_object
-from pprl.linkage.advice import about_links, give
+from pprl.linkage.advice import about_crowded, about_links, give
 from pprl.linkage.decision.estimate import Figure
 from pprl.linkage.engine import Engine, LocalEngine
 from pprl.linkage.job.config import InputFile, Job
@@ -127,6 +128,7 @@ def run_job(
 
 def _inputs(job: Job) -> tuple[EncodingsFile, EncodingsFile]:
     made = []
+    refuse_other_fields((job.inputs.left.path, job.inputs.right.path))
     for side in ("left", "right"):
         wanted: InputFile = getattr(job.inputs, side)
         file = EncodingsFile.open(wanted.path)
@@ -318,10 +320,15 @@ def _finish(
                 None if precision is None else Figure(**precision),
                 decided.get("repeating", []),
                 decided.get("implausible", {}),
+                decided.get("crowded", {}),
                 untold=decided.get("untold", False),
             ),
             stacklevel=4,
         )
+    elif "crowded" in decided:
+        names = [file.info.holder or f"file {at}" for at, file in enumerate(files, start=1)]
+        many = dict(zip(names, decided["crowded"], strict=True))
+        give(about_crowded({name: n for name, n in many.items() if n}), stacklevel=4)
     counted = [read_facts(part_path(parts, name)) for name in plan.pair_parts()]
     compared = sum(part["compared"] for part in counted)
     report = None

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from pprl.errors import UnreadableFile
 from pprl.kernels.assignment import greedy
+from pprl.linkage.candidates.crowding import too_many
 from pprl.linkage.candidates.pairs import Pairs
 from pprl.linkage.decision.cut import Cut
 from pprl.linkage.decision.estimate import Estimate
@@ -39,8 +40,11 @@ def write_links(
     The rule is that of `pprl.linkage.assignment.match`; a judge then keeps the best.
     """
     stream = _within(merged(parts, order_of(matching), spill), records)
+    partners = [np.zeros(n, np.int64) for n in records]
     if judge:
         stream = judge.watch(stream)
+    elif matching == "one-to-one":
+        stream = _counted(stream, partners)
     with RunWriter(path, "by-record", spill) as writer:
         if matching == "many-to-many":
             for pairs in _once(stream):
@@ -53,6 +57,8 @@ def write_links(
                 cut = judge.cut(links)
                 writer.facts |= _of_cut(cut, links)
                 links = links.take(np.arange(cut.links))
+            elif matching == "one-to-one":
+                writer.facts["crowded"] = [int(too_many(counts).sum()) for counts in partners]
             order = np.argsort(_by_both(links, records[1]), kind="stable")
             writer.append_sorted(links.take(order))
         writer.end_run()
@@ -118,6 +124,14 @@ def _first(record: NDArray[np.int64], taken: NDArray[np.bool_]) -> NDArray[np.bo
     keep[free[first]] = True
     taken[record[keep]] = True
     return keep
+
+
+def _counted(stream: Iterator[Pairs], partners: list[NDArray[np.int64]]) -> Iterator[Pairs]:
+    """Count each record's partners on the way."""
+    for pairs in stream:
+        for side, record in enumerate((pairs.left, pairs.right)):
+            partners[side] += np.bincount(record, minlength=len(partners[side]))
+        yield pairs
 
 
 def _once(stream: Iterator[Pairs]) -> Iterator[Pairs]:
