@@ -351,7 +351,6 @@ def prepared(folder: Path) -> dict[str, list[str]]:
         "dedupe": ["dedupe", a, "-o", at["o"], "--threshold", "0.95"],
         "evaluate": ["evaluate", "@run", "--truth", truth, "--errors", at["o.csv"]],
         "report": ["report", "@run"],
-        "describe": ["describe", at_home["run"], "--facts", at_home["facts.toml"], "-o", at["o"]],
         "facts": ["facts", at_home["run"], "-o", at["o.toml"]],
         "changes": ["changes", at_home["run"], at_home["run"], "-o", at["o.csv"]],
         "review sample": ["review", "sample", at_home["run"], a, b, "-o", at["o.csv"], "-n", "30"],
