@@ -20,7 +20,7 @@ def status(
     ] = Path(),
     as_json: AsJson = False,
 ) -> None:
-    """Say what is still held of each run, and until when it may be (linkage unit)."""
+    """Say what runs still hold, and until when (linkage unit)."""
     from pprl.linkage.held import holdings, runs_in
 
     today = datetime.now(UTC).date()

@@ -56,7 +56,7 @@ def tokens(
         str | None, typer.Option("--location", help="OMOP: the table LOCATION, for addresses.")
     ] = None,
 ) -> None:
-    """Make the tokens of another scheme, equal to its own software's (data holder)."""
+    """Make another scheme's own tokens, bit for bit (data holder)."""
     from pprl.exchange.files import refuse_existing, write_table, write_text
     from pprl.holder.token_schemes import make_tokens
     from pprl.tables.csv_files import CsvFormat

@@ -233,10 +233,8 @@ def _metaphone() -> Callable[[str], Value]:
     try:
         import jellyfish
     except ImportError:
-        raise MissingDependency(
-            "tokens of OPPRL with Metaphone need the package jellyfish: "
-            "pip install 'pprl[phonetic]'."
-        ) from None
+        what = "tokens of OPPRL with Metaphone need the package jellyfish"
+        raise MissingDependency.of(what, "phonetic") from None
     function: Callable[[str], str] = jellyfish.metaphone
     return function
 
@@ -245,10 +243,8 @@ def _phone() -> Callable[[str], Value]:
     try:
         import phonenumbers
     except ImportError:
-        raise MissingDependency(
-            "tokens of OPPRL with a telephone number need the package phonenumbers: "
-            "pip install 'pprl[phone]'."
-        ) from None
+        what = "tokens of OPPRL with a telephone number need the package phonenumbers"
+        raise MissingDependency.of(what, "phone") from None
 
     def e164(value: str) -> Value:
         try:
