@@ -337,7 +337,7 @@ def test_a_few_unmarked_duplicates_in_one_of_many_files(copies: int) -> None:
 
 def test_the_interval_knows_how_few_pairs_are_within() -> None:
     """With sixteen files, one pair within a file stands for fifteen false links."""
-    for false, high in ((0.0, 30.0), (10.0, 25.0 + 2 * np.sqrt(150.0) + 30.0)):
+    for false, high in ((0.0, 3.7 * 15.0), (10.0, 25.0 + 2 * np.sqrt(150.0) + 3.7 * 15.0)):
         cut = Cut(1_000, false, np.empty(0), np.empty(0), (1_000, 1_000), weight=15.0)
         figure = Estimate.of(cut).precision
         assert figure is not None

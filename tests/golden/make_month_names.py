@@ -11,8 +11,6 @@ import json
 from importlib.metadata import version
 from pathlib import Path
 
-from babel import Locale
-
 LANGUAGES = (
     *("bg", "ca", "cs", "da", "de", "el", "en", "es", "et", "fi", "fr", "ga", "hr", "hu", "it"),
     *("lb", "lt", "lv", "mt", "nb", "nl", "pl", "pt", "ro", "ru", "sk", "sl", "sv", "tr"),
@@ -21,6 +19,8 @@ LANGUAGES = (
 
 def main() -> None:
     """Write the names, as they stand in a date, in full and in short."""
+    from babel import Locale
+
     names = {
         language: [
             sorted(

@@ -49,7 +49,7 @@ def refuse_other_fields(given: Sequence[Encoded]) -> None:
     """
     seen: list[tuple[str | PathLike[str], list[str]]] = []
     for path in given:
-        if isinstance(path, Encodings) or is_sealed(path):
+        if not isinstance(path, str | PathLike) or is_sealed(path):
             continue
         try:
             with open_parquet(path) as file:

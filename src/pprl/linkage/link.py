@@ -15,14 +15,13 @@ from pprl.errors import PprlWarning, UsageError
 from pprl.exchange.encodings import EncodingInfo, Encodings, check_compatible, warn_absent_fields
 from pprl.exchange.links import Links
 from pprl.exchange.opening import Encoded, opened, refuse_other_fields
-from pprl.linkage.advice import about_crowded, about_filters, about_links, give
+from pprl.linkage.advice import about_crowded, about_links, give
 from pprl.linkage.assignment import check_matching, match, one_to_one
 from pprl.linkage.candidates.blocking import Blocking, BlockingReport
 from pprl.linkage.candidates.crowding import between as side_by_side
 from pprl.linkage.candidates.crowding import by_file, crowded
 from pprl.linkage.candidates.exhaustive import MAX_PAIRS, Progress, check_threshold, scored_pairs
 from pprl.linkage.candidates.floor import find_floor
-from pprl.linkage.candidates.implausible import without_implausible
 from pprl.linkage.candidates.in_blocks import blocked_pairs
 from pprl.linkage.candidates.pairs import by_similarity
 from pprl.linkage.cluster import ClusterResult, cluster
@@ -255,8 +254,6 @@ def link(
     else:
         _warn_unlikely(a.info, threshold)
     start = time.perf_counter()
-    (a, b), odd = without_implausible([a, b])
-    give(about_filters(odd), stacklevel=2)
     least = find_floor(a, b) if threshold == "mixture" else threshold
     report = None
     if blocking is None:
