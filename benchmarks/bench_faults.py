@@ -15,16 +15,19 @@ from __future__ import annotations
 import argparse
 import errno
 import importlib
+import io
 import json
 import os
 import random
 import resource
 import shutil
+import subprocess
 import sys
 import tempfile
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -35,11 +38,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+import dirty
 import faults
 import pprl
 from pprl.exchange.files import write_table
 from pprl.exchange.links import CLUSTERS_SCHEMA, Clusters, Links
 from pprl.exchange.untrusted.documents import load_toml, read_json
+
+ROOMY = 256 << 20
+"""Bytes of a disk with room enough."""
 
 WORDS = {"right": "right", "refused": "refused", "silent": "wrong", "traceback": "wrong"}
 
@@ -125,8 +132,8 @@ def documents(folder: Path) -> Counter[str]:
     return batches((lambda k=kind, t=text: trial(k, t)) for kind, text in faults.deep_documents())
 
 
-def tampered_jobs(folder: Path, n: int) -> Counter[str]:
-    """Edit, cut or swap the parts, the ledger or the manifest of a stopped job, and resume it."""
+def stopped_job(folder: Path) -> Callable[[str], Any]:
+    """Do a job whole, in "whole", and half, in "out"; returns what makes such jobs."""
     from pprl.linkage.engine import LocalEngine
     from pprl.linkage.job.config import Job
     from pprl.linkage.job.run import run_job
@@ -158,6 +165,93 @@ def tampered_jobs(folder: Path, n: int) -> Counter[str]:
         return "wrong"
 
     assert forked(begin) == "right"
+    return job
+
+
+def damaged_parts(folder: Path, n: int) -> Counter[str]:
+    """Damage parts of a stopped job, and ask its ledger, as a resumed job does, what is done."""
+    from pprl.linkage.job.ledger import Ledger
+    from pprl.linkage.job.manifest import Manifest
+
+    stopped_job(folder)
+    own, rng = folder / "out" / "job", random.Random(12)
+    manifest = Manifest.load(own / "manifest.json")
+    ledger = Ledger(own, manifest.id)
+    parts = {
+        path: (part, path.read_bytes())
+        for path in sorted(own.rglob("*.parquet"))
+        if (part := str(path.relative_to(own).with_suffix(""))) in ledger.entries
+    }
+    assert len(parts) >= 4, sorted(ledger.entries)
+
+    def trial(path: Path, made: bytes) -> str:
+        part, whole = parts[path]
+        path.write_bytes(made)
+        held = ledger.holds(part, path)
+        path.write_bytes(whole)
+        return ("right" if made == whole else "wrong") if held else "refused"
+
+    chosen = [rng.choice([*parts]) for _ in range(n)]
+    made = [(path, faults.mutated(parts[path][1], rng)) for path in chosen]
+    return batches((lambda p=path, m=one: trial(p, m)) for path, one in made)
+
+
+def damaged_manifests(folder: Path, n: int) -> Counter[str]:
+    """Read damaged manifests; the ledger's lines too: one that is damaged counts as missing."""
+    from pprl.linkage.job.ledger import Ledger
+    from pprl.linkage.job.manifest import Manifest
+
+    stopped_job(folder)
+    own, rng = folder / "out" / "job", random.Random(13)
+    path, lines = own / "manifest.json", own / "done.jsonl"
+    whole, done = path.read_bytes(), lines.read_bytes()
+    right = Manifest.load(path)
+    entries = Ledger(own, right.id).entries
+
+    def manifest(made: bytes) -> str:
+        path.write_bytes(made)
+        ended = WORDS[faults.tried(lambda: Manifest.load(path).model_dump(), right.model_dump())]
+        path.write_bytes(whole)
+        return ended
+
+    def ledger(made: bytes) -> str:
+        lines.write_bytes(made)
+        found: dict[str, Any] = {}
+        ended = faults.tried(lambda: found.update(Ledger(own, right.id).entries), None)
+        kept = all(entries.get(name) == one for name, one in found.items())
+        if ended == "right" and not kept:
+            return "wrong"
+        return "refused" if len(found) < len(entries) and ended == "right" else WORDS[ended]
+
+    made = [faults.mutated(done if at % 4 == 3 else whole, rng) for at in range(n)]
+    return batches(
+        (lambda a=at, m=one: ledger(m) if a % 4 == 3 else manifest(m))
+        for at, one in enumerate(made)
+    )
+
+
+def dirty_columns(folder: Path) -> Counter[str]:
+    """Encode 300 tables, each with one dirty column, in two ways."""
+    (folder / "dirty.toml").write_text(dirty.SCHEMA)
+    key = pprl.LinkageKey.generate()
+    words = {"right": "right", "refused": "refused"}
+
+    def trial(table: Any, on_invalid: str) -> str:
+        ended = dirty.encoded(table, folder / "dirty.toml", key, on_invalid)
+        return words.get(ended, "wrong")
+
+    return batches(
+        (lambda t=table, w=way: trial(t, w))
+        for table in dirty.dirty_tables()
+        for way in ("error", "skip")
+    )
+
+
+def tampered_jobs(folder: Path, n: int) -> Counter[str]:
+    """Edit, cut or swap the parts, the ledger or the manifest of a stopped job, and resume it."""
+    from pprl.linkage.job.run import run_job
+
+    job = stopped_job(folder)
     shutil.copytree(folder / "out", folder / "kept")
     whole = Links.load(folder / "whole" / "links.parquet").table
     rng = random.Random(11)
@@ -194,59 +288,74 @@ def prepared(folder: Path) -> dict[str, list[str]]:
     from pprl.synthetic import practice
 
     practice(folder / "data", persons=900, seed=3)
-    here = {name: str(folder / name) for name in (
-        *("k.key", "u.key", "unit.txt", "s.toml", "a.clk.parquet", "b.clk.parquet", "a.age"),
-        *("run", "clusters", "facts.toml", "review.csv", "data/hospital.csv"),
+    at_home = {name: str(folder / name) for name in (
+        *("k.key", "u.key", "unit.txt", "sign", "s.toml", "a.clk.parquet", "b.clk.parquet"),
+        *("c.clk.parquet", "a.age", "facts.toml", "job.toml"),
+        *("run", "clusters", "review.csv", "data/hospital.csv"),
         *("data/registry.csv", "data/truth.csv"),
     )}  # fmt: skip
     at = {name: f"@{name}" for name in ("o", "o.parquet", "o.csv", "o.toml")}
-    hospital, truth = here["data/hospital.csv"], here["data/truth.csv"]
-    keys = ["-s", here["s.toml"], "-k", here["k.key"], "--id-column", "patient_id"]
-    a, b = here["a.clk.parquet"], here["b.clk.parquet"]
+    hospital, truth = at_home["data/hospital.csv"], at_home["data/truth.csv"]
+    keys = ["-s", at_home["s.toml"], "-k", at_home["k.key"], "--id-column", "patient_id"]
+    a, b, c = (at_home[f"{name}.clk.parquet"] for name in "abc")
     with open(hospital) as file:
         keys[-1] = file.readline().split(",")[0].strip('"\n')
     for arguments in (
-        ["keygen", here["k.key"]],
-        ["keygen", here["u.key"], "--pseudonyms"],
-        ["keygen", here["unit.txt"], "--identity"],
-        ["schema", "suggest", hospital, "-o", here["s.toml"], "--hardening", "none"],
+        ["keygen", at_home["k.key"]],
+        ["keygen", at_home["u.key"], "--pseudonyms"],
+        ["keygen", at_home["unit.txt"], "--identity"],
+        ["keygen", at_home["sign"], "--signing", "hospital"],
+        ["schema", "suggest", hospital, "-o", at_home["s.toml"], "--hardening", "none"],
         ["encode", hospital, *keys, "-o", a, "--holder", "hospital"],
         ["encode", hospital, *keys, "-o", b, "--holder", "registry"],
-        ["link", a, b, "-o", here["run"], "--threshold", "0.8"],
-        ["dedupe", a, "-o", here["clusters"], "--threshold", "0.95"],
-        ["review", "sample", here["run"], a, b, "-o", here["review.csv"], "-n", "30"],
+        ["encode", hospital, *keys, "-o", c, "--holder", "school"],
+        ["link", a, b, "-o", at_home["run"], "--threshold", "0.8"],
+        ["dedupe", a, "-o", at_home["clusters"], "--threshold", "0.95"],
+        ["review", "sample", at_home["run"], a, b, "-o", at_home["review.csv"], "-n", "30"],
+        ["facts", at_home["run"], "-o", at_home["facts.toml"]],
     ):  # fmt: skip
         ended = command(arguments, None)
         assert ended[0] == 0, (arguments, ended)
     recipient = next(
-        line.split()[-1] for line in Path(here["unit.txt"]).read_text().splitlines()
+        line.split()[-1] for line in Path(at_home["unit.txt"]).read_text().splitlines()
         if line.startswith("# public key")
     )  # fmt: skip
-    assert command(["seal", a, "--to", recipient, "-o", here["a.age"]], None)[0] == 0
-    sheet = Path(here["review.csv"])
+    assert command(["seal", a, "--to", recipient, "-o", at_home["a.age"]], None)[0] == 0
+    facts = Path(at_home["facts.toml"])
+    lines = []
+    for line in facts.read_text().splitlines():
+        value = "a@example.org" if line.startswith("email") else "https://example.org/a"
+        lines.append(line.replace('""', f'"{value}"'))
+    facts.write_text("\n".join(lines) + "\n")
+    sheet = Path(at_home["review.csv"])
     lines = sheet.read_text().splitlines()
     sheet.write_text("\n".join([lines[0], *(f"{line}yes" for line in lines[1:])]) + "\n")
     return {
         "keygen": ["keygen", at["o"]],
         "keygen --pseudonyms": ["keygen", at["o"], "--pseudonyms"],
         "keygen --identity": ["keygen", at["o"], "--identity"],
+        "keygen --signing": ["keygen", at["o"], "--signing", "hospital"],
         "schema suggest": ["schema", "suggest", hospital, "-o", at["o.toml"]],
         "encode": ["encode", hospital, *keys, "-o", at["o.parquet"], "--rejects", at["o.csv"]],
         "encode --seal-to": ["encode", hospital, *keys, "-o", at["o"], "--seal-to", recipient],
         "seal": ["seal", a, "--to", recipient, "-o", at["o"]],
-        "unseal": ["unseal", here["a.age"], "--identity", here["unit.txt"], "-o", at["o"]],
+        "seal --sign-key": ["seal", a, "--to", recipient, "-o", at["o"], "--sign-key",
+                            at_home["sign"]],
+        "encode --sign-key": ["encode", hospital, *keys, "-o", at["o"], "--seal-to", recipient,
+                              "--sign-key", at_home["sign"], "--rejects", at["o.csv"]],
+        "unseal": ["unseal", at_home["a.age"], "--identity", at_home["unit.txt"], "-o", at["o"]],
         "link": ["link", a, b, "-o", at["o"]],
-        "link, three files": ["link", a, b, a, "-o", at["o"], "--threshold", "0.9"],
+        "link, three files": ["link", a, b, c, "-o", at["o"], "--threshold", "0.9"],
         "link, a job": ["link", a, b, "-o", at["o"], "--threshold", "0.9", "--memory", "1GiB",
                         "--resume"],
         "dedupe": ["dedupe", a, "-o", at["o"], "--threshold", "0.95"],
         "evaluate": ["evaluate", "@run", "--truth", truth, "--errors", at["o.csv"]],
         "report": ["report", "@run"],
-        "facts": ["facts", here["run"], "-o", at["o.toml"]],
-        "changes": ["changes", here["run"], here["run"], "-o", at["o.csv"]],
-        "review sample": ["review", "sample", here["run"], a, b, "-o", at["o.csv"], "-n", "30"],
-        "review estimate": ["review", "estimate", here["review.csv"], "-o", at["o"]],
-        "pseudonyms": ["pseudonyms", here["clusters"], "-k", here["u.key"], "--project", "p",
+        "facts": ["facts", at_home["run"], "-o", at["o.toml"]],
+        "changes": ["changes", at_home["run"], at_home["run"], "-o", at["o.csv"]],
+        "review sample": ["review", "sample", at_home["run"], a, b, "-o", at["o.csv"], "-n", "30"],
+        "review estimate": ["review", "estimate", at_home["review.csv"], "-o", at["o"]],
+        "pseudonyms": ["pseudonyms", at_home["clusters"], "-k", at_home["u.key"], "--project", "p",
                        "-o", at["o"]],
         "audit": ["audit", a, "-o", at["o"], "--victims", "20"],
         "practice": ["practice", "-o", at["o"], "--persons", "300"],
@@ -280,6 +389,21 @@ def command(arguments: list[str], before: Callable[[], None] | None) -> tuple[in
     return os.waitstatus_to_exitcode(status), said
 
 
+def here(arguments: list[str]) -> int:
+    """Run a command in this process; its exit code."""
+    from pprl.cli import main
+
+    before, sys.argv = sys.argv, ["pprl", *arguments]
+    try:
+        with redirect_stdout(io.StringIO()):
+            main()
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 1
+    finally:
+        sys.argv = before
+    return 0
+
+
 def placed(arguments: list[str], folder: Path, run: Path) -> list[str]:
     """Put a trial's own paths in place of those that begin with an @."""
     if "@run" in arguments:
@@ -287,16 +411,25 @@ def placed(arguments: list[str], folder: Path, run: Path) -> list[str]:
     return [str(folder / one[1:]) if one.startswith("@") else one for one in arguments]
 
 
-def outcome(first: tuple[int, str], arguments: list[str], folder: Path, expected: set[str]) -> str:
+def outcome(
+    first: tuple[int, str], arguments: list[str], folder: Path, expected: set[str], kills: bool
+) -> str:
     """Judge a disturbed command, and run it again."""
     code, errors = first
     if code == 0:
-        return "right"
-    if "internal error" in errors or "Traceback" in errors or code not in (2, 3, -9, 9):
+        return "right" if files_of(folder) == expected else "wrong: files are missing"
+    if kills and code not in (-9, 9):
         return f"wrong: {code} {errors[-300:]}"
+    if not kills and (code != 3 or "the disk that holds" not in errors):
+        return f"wrong: {code} {errors[-300:]}"
+    left = {one for one in files_of(folder) if one in expected and not one.startswith("run/")}
+    if not kills and left:
+        return f"wrong: left {sorted(left)}"
     again = command(arguments, None)
     if again[0] == 0:
-        return "right" if code in (-9, 9) else "refused"
+        if files_of(folder) != expected:
+            return f"wrong: files differ {sorted(files_of(folder) ^ expected)}"
+        return "right" if kills else "refused"
     if files_of(folder) == expected and "exists" in again[1]:
         return "right"
     return f"wrong: rerun {again[0]} {again[1][-300:]}"
@@ -311,32 +444,85 @@ def files_of(folder: Path) -> set[str]:
 
 
 def disturbed(
-    folder: Path, ways: Callable[[int], Callable[[], None] | None], most: int
+    folder: Path, ways: Callable[[int], Callable[[], None] | None], most: int, *, kills: bool
 ) -> Counter[str]:
     """Disturb every command at its first, second, ... step, until it is not met any more."""
+    counted: Counter[str] = Counter()
+    for name, arguments, expected, run in commands_in(folder):
+        # Each of the first twelve steps, and every third after them.
+        for kth in (*range(1, min(most, 12) + 1), *range(13, most + 1, 3)):
+            place = folder / f"{name}-{kth}"
+            place.mkdir()
+            own = placed(arguments, place, run)
+            first = command(own, ways(kth))
+            note(counted, f"{name} {kth}", outcome(first, own, place, expected, kills))
+            shutil.rmtree(place)
+            if first[0] == 0:
+                break
+    return counted
+
+
+def commands_in(folder: Path) -> Iterator[tuple[str, list[str], set[str], Path]]:
+    """Yield each command: its name, its arguments, the files it writes, and the run it takes."""
     # Once here, in place of once in each process of a trial.
     for name in ("cli", "linkage.link", "linkage.job.run", "linkage.cluster", "evaluation.report",
                  "evaluation.audit", "holder.encode", "kernels.tiles", "synthetic"):  # fmt: skip
         importlib.import_module(f"pprl.{name}")
-    commands = prepared(folder / "prepared")
-    counted: Counter[str] = Counter()
-    for name, arguments in commands.items():
+    run = folder / "prepared" / "run"
+    for name, arguments in prepared(folder / "prepared").items():
         undisturbed = folder / f"{name}-whole"
         undisturbed.mkdir()
-        own = placed(arguments, undisturbed, folder / "prepared" / "run")
-        assert command(own, None)[0] == 0, name
-        expected = files_of(undisturbed)
-        for kth in range(1, most + 1):
-            before = ways(kth)
-            place = folder / f"{name}-{kth}"
-            place.mkdir()
-            own = placed(arguments, place, folder / "prepared" / "run")
-            first = command(own, before)
-            ended = outcome(first, own, place, expected)
-            counted[ended.partition(":")[0]] += 1
-            if ended.startswith("wrong"):
-                print(name, kth, ended, flush=True)
-            shutil.rmtree(place)
+        # In this process, so that the processes of the trials find compiled loops in memory.
+        assert here(placed(arguments, undisturbed, run)) == 0, name
+        yield name, arguments, files_of(undisturbed), run
+        shutil.rmtree(undisturbed)
+
+
+def note(counted: Counter[str], trial: str, ended: str) -> None:
+    """Count how a trial ended; print what must not be."""
+    counted[ended.partition(":")[0]] += 1
+    if ended.startswith("wrong"):
+        print(trial, ended, file=sys.stderr, flush=True)
+
+
+def on_a_small_disk(folder: Path) -> Counter[str]:
+    """Run every command on a file system of its own: read-only, and with ever more room left.
+
+    It takes Linux and the right to mount (root); without them there are no trials.
+    """
+    counted: Counter[str] = Counter()
+    disk = folder / "disk"
+    disk.mkdir()
+
+    def mount(options: str) -> bool:
+        made = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(disk)]
+        return subprocess.run(made, check=False, capture_output=True).returncode == 0
+
+    if not mount(f"size={ROOMY}"):
+        print("nothing can be mounted here", file=sys.stderr)
+        return counted
+    subprocess.run(["umount", str(disk)], check=True)
+    for name, arguments, expected, run in commands_in(folder):
+        for pages in (
+            None,
+            *range(1, 9),
+            *range(10, 33, 2),
+            *range(36, 129, 4),
+            *range(136, 700, 8),
+        ):
+            mount(f"size={ROOMY}")
+            try:
+                own = placed(arguments, disk, run)
+                used = sum(4096 * -(-one.stat().st_size // 4096) for one in disk.rglob("*")
+                           if one.is_file())  # fmt: skip
+                room = "ro" if pages is None else f"rw,size={used + 4096 * pages}"
+                mount(f"remount,{room}")
+                first = command(own, None)
+                mount(f"remount,rw,size={ROOMY}")
+                ended = outcome(first, own, disk, expected, kills=False)
+                note(counted, f"{name} {pages} pages", ended)
+            finally:
+                subprocess.run(["umount", str(disk)], check=True)
             if first[0] == 0:
                 break
     return counted
@@ -432,12 +618,22 @@ def tests(trials: int) -> dict[str, Callable[[Path], Counter[str]]]:
             f, f / "a.clk.parquet", faults.records_lies(header(f)), 99
         ),
         "deep or huge JSON and TOML": documents,
+        "damaged parts of jobs": lambda f: damaged_parts(f, trials),
+        "damaged manifests and ledgers of jobs": lambda f: damaged_manifests(f, trials),
+        "300 dirty columns, encoded in two ways": dirty_columns,
         "parts, ledger or manifest of a job altered, then resumed": lambda f: tampered_jobs(
             f, trials * 2 // 5
         ),
-        "disk full at the k-th step of every command": lambda f: disturbed(f, full_at, 40),
-        "files that may not grow, every command": lambda f: disturbed(f, no_larger_than, 10),
-        "killed at the k-th change of a name, every command": lambda f: disturbed(f, killed_at, 60),
+        "disk full at the k-th step of every command": lambda f: disturbed(
+            f, full_at, 40, kills=False
+        ),
+        "a real disk with 4 KiB of room, 8 KiB, ..., or read-only, every command": on_a_small_disk,
+        "files that may not grow, every command": lambda f: disturbed(
+            f, no_larger_than, 10, kills=False
+        ),
+        "killed at the k-th change of a name, every command": lambda f: disturbed(
+            f, killed_at, 60, kills=True
+        ),
     }
 
 
@@ -469,8 +665,16 @@ def write_docs(rows: list[tuple[Any, ...]]) -> None:
         "<!-- faults: written by benchmarks/bench_faults.py --docs -->",
         "<!-- end faults -->",
     )
+    kept = {
+        line.split(" | ")[0].strip("| "): line
+        for line in text.partition(start)[2].partition(end)[0].splitlines()[4:]
+        if line.startswith("| ")
+    }
+    for name, *counts in rows:
+        kept[name] = f"| {name} | " + " | ".join(f"{n:,}" for n in counts) + " |"
+    order = [*tests(0)]
     lines = ["| test | trials | right | refused | wrong | crash |", "|---|---|---|---|---|---|"]
-    lines += [f"| {row[0]} | " + " | ".join(f"{n:,}" for n in row[1:]) + " |" for row in rows]
+    lines += [kept[name] for name in order if name in kept]
     head, _, rest = text.partition(start)
     made = f"{head}{start}\n\n" + "\n".join(lines) + f"\n\n{end}{rest.partition(end)[2]}"
     page.write_text(made, encoding="utf-8")

@@ -33,7 +33,6 @@ import pprl
 from benchmark_page import Findings, Report, headline, page, speed_everywhere
 from peak import peak_mib
 from pprl import demo
-from pprl.holder.suggest import suggest_schema
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
@@ -43,6 +42,12 @@ PAGE = ROOT / "docs" / "explanation" / "benchmarks.md"
 README = ROOT / "README.md"
 SECRET = "a secret for the benchmark"
 LIMIT = 900
+REGISTERS = {
+    "first_names": 100, "surname": 100, "birth_date": 100, "sex": 20, "street": 60,
+    "house_number": 30, "postcode": 60, "city": 40,
+}  # fmt: skip
+"""Columns of the made-up registers, and the bits that clkhash gives a value."""
+DIGITS = {"birth_date", "house_number", "postcode"}
 TITLES = {
     "anonlink": "clkhash + anonlink",
     "goldenmatch": "goldenmatch",
@@ -147,9 +152,7 @@ def own_quality(folder: Path, hardening: str) -> None:
     """Link a set as it comes, at automatic settings; runs in a process of its own."""
     schema_file = folder / f"{hardening}.toml"
     people = pd.read_csv(folder / "a.csv", dtype=str).drop(columns="id")
-    with tempfile.TemporaryDirectory() as place:
-        people.to_csv(Path(place) / "people.csv", index=False)
-        text = suggest_schema(Path(place) / "people.csv", name="set", hardening=hardening)  # type: ignore[arg-type]
+    text = pprl.suggest_schema(people, name="set", hardening=hardening)  # type: ignore[arg-type]
     schema_file.write_text(text)
     schema, key = (
         pprl.Schema.load(schema_file),
@@ -268,6 +271,7 @@ def measure_speed(found: Findings, quick: bool) -> None:
         (encode_speed, 20_000 if quick else 200_000),
         (compare_speed, 10_000 if quick else 40_000),
         (files_speed, 5_000 if quick else 20_000),
+        (default_speed, 25_000 if quick else 100_000),
     )
     for step, size in steps:
         say(f"speed: {step.__name__}, {size:,} records")
@@ -301,7 +305,7 @@ def own_encode(folder: Path) -> None:
     key = pprl.LinkageKey.from_secret(SECRET, allow_weak=True)
     pprl.encode(table.head(1000), schema, key, id_column="row id")
     start = time.perf_counter()
-    made = pprl.encode(table, schema, key, id_column="row id")
+    made = pprl.encode(table, schema, key, id_column="row id", keep_order=True)
     seconds = time.perf_counter() - start
     digest = hashlib.sha256(made.clks.tobytes()).hexdigest()
     print(json.dumps({"seconds": seconds, "digest": digest, "peak_mb": peak_mib()}))
@@ -378,6 +382,61 @@ def files_speed(peer: Path, folder: Path, size: int, rounds: int) -> list[Report
     ]
 
 
+def default_speed(peer: Path, folder: Path, persons: int, rounds: int) -> list[Report]:
+    """Two made-up registers, from files to links: what a user of each runs without options.
+
+    The peer has one CLK of 1,024 bits and its tutorial's threshold of 0.8; ours the suggested
+    schema with min-hash, four groups, and the automatic threshold. Schemas are made beforehand.
+    """
+    pprl.synthetic.practice(folder / "practice", persons=persons)
+    sizes = []
+    for name, register in (("A", "hospital"), ("B", "registry")):
+        table = pd.read_csv(folder / "practice" / f"{register}.csv", dtype=str).fillna("")
+        table[list(REGISTERS)].to_csv(folder / f"{name}.csv", index=False)
+        table[["record_id", *REGISTERS]].to_csv(folder / f"{name}-own.csv", index=False)
+        sizes.append(len(table))
+    (folder / "own.toml").write_text(pprl.suggest_schema(folder / "A-own.csv", withstand=None))
+    features = [
+        {
+            "identifier": name,
+            "format": {"type": "string", "encoding": "utf-8"},
+            "hashing": {
+                "strategy": {"bitsPerFeature": bits},
+                "hash": {"type": "blakeHash"},
+                "comparison": {"type": "ngram", "n": 2, "positional": name in DIGITS},
+                "missingValue": {"sentinel": "", "replaceWith": ""},
+            },
+        }
+        for name, bits in REGISTERS.items()
+    ]
+    kdf = {"type": "HKDF", "hash": "SHA256", "keySize": 64}
+    schema = folder / "clkhash-schema.json"
+    schema.write_text(
+        json.dumps({"version": 3, "clkConfig": {"l": 1024, "kdf": kdf}, "features": features})
+    )
+    theirs, ours, memory = [], [], [0.0, 0.0]
+    for _ in range(rounds):
+        files = (folder / "A.csv", folder / "B.csv", schema)
+        done = call(peer, PEERS / "run_files_to_links.py", *files, 0.8, 2)
+        mine = call(sys.executable, HERE / "side_by_side.py", "--default", folder)
+        theirs.append(done["seconds"])
+        ours.append(mine["seconds"])
+        memory = [max(memory[0], done["peak_mb"]), max(memory[1], mine["peak_mb"])]
+    work = f"files to links, {sizes[0]:,} x {sizes[1]:,}: hardened, automatic, beside one plain CLK"
+    return [pace(work, "clkhash + anonlink", theirs, ours, memory)]
+
+
+def own_default(folder: Path) -> None:
+    schema = pprl.Schema.load(folder / "own.toml")
+    key = pprl.LinkageKey.from_secret(SECRET, allow_weak=True)
+    start = time.perf_counter()
+    sides = [
+        pprl.encode(folder / f"{name}-own.csv", schema, key, id_column="record_id") for name in "AB"
+    ]
+    pprl.link(*sides)
+    print(json.dumps({"seconds": time.perf_counter() - start, "peak_mb": peak_mib()}))
+
+
 def own_files(folder: Path) -> None:
     schema = pprl.Schema.load(folder / "clkhash-schema.json")
     key = pprl.LinkageKey.from_secret(SECRET, allow_weak=True)
@@ -418,7 +477,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="one set, small files")
     parser.add_argument("--no-write", action="store_true", help="print the page instead")
     parser.add_argument("--json", type=Path, help="write the figures here")
-    for step in ("own", "encode", "compare", "files"):
+    for step in ("own", "encode", "compare", "files", "default"):
         parser.add_argument(f"--{step}", nargs="+", help=argparse.SUPPRESS)
     given = parser.parse_args()
     warnings.simplefilter("ignore")
@@ -428,6 +487,8 @@ def main() -> None:
         own_encode(Path(given.encode[0]))
     elif given.compare:
         own_compare(Path(given.compare[0]), int(given.compare[1]))
+    elif given.default:
+        own_default(Path(given.default[0]))
     elif given.files:
         own_files(Path(given.files[0]))
     else:

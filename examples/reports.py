@@ -1,4 +1,4 @@
-"""An evaluator: reports on two linkages that strangers can read.
+"""An evaluator: reports on two linkages that outsiders can read.
 
 python examples/reports.py FOLDER [--screenshots]
 

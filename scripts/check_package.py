@@ -19,9 +19,13 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 NEEDED = ("pprl/py.typed", "pprl/schemas/febrl4.toml", "pprl/synthetic/data/names.toml")
 USE = """
-import importlib.metadata, json, pathlib, sys
+import importlib.metadata, json, pathlib, sys, warnings
 import pprl
 from pprl import synthetic
+from pprl.errors import PprlWarning
+
+# The key is random, and with some keys the estimate is doubtful, which is told.
+warnings.filterwarnings("default", category=PprlWarning)
 
 home = pathlib.Path(pprl.__file__).resolve()
 assert home.is_relative_to(pathlib.Path(sys.prefix).resolve()), home

@@ -28,6 +28,8 @@ ARCHITECTURE = REFERENCE.parent / "explanation" / "architecture.md"
 SOURCE = Path(__file__).parent.parent / "src" / "pprl"
 VECTOR = Path(__file__).parent.parent / "tests" / "golden" / "encodings-format-1.json"
 READ = VECTOR.parent / "what-is-read.json"
+EVERYWHERE = ("verbose", "quiet")
+"""Options that every command takes; the page says so once."""
 MARKERS = re.compile(
     r"(<!-- (?:errors|vector|tree|reading): .*? -->\n).*?(<!-- end -->)", re.DOTALL
 )
@@ -97,6 +99,8 @@ def parameters(command: Callable[..., None]) -> list[Parameter]:
     hints = get_type_hints(command, include_extras=True)
     found = []
     for name, one in inspect.signature(command).parameters.items():
+        if name in EVERYWHERE:
+            continue
         kind, *extras = get_args(hints[name])
         declared = next(x for x in extras if isinstance(x, ArgumentInfo | OptionInfo))
         found.append(Parameter(name, kind, one.default, declared))
@@ -112,6 +116,9 @@ def command_line() -> str:
         "",
         "Results go to standard output, progress and errors to standard error.",
         "`--json` prints for machines. [Exit codes](errors.md) tell kinds of errors apart.",
+        "",
+        "Every command takes `-v` (`--verbose`) and `-q` (`--quiet`): [log and progress](log.md).",
+        "`pprl --version` prints the version.",
         "",
         "`pprl --install-completion` sets up completion for your shell.",
         "",

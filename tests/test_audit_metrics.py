@@ -198,5 +198,5 @@ def test_vulnerabilities_single_out_who_stands_out() -> None:
     assert (
         found["length"]["bits"] < found["similarity neighbourhood"]["bits"] <= np.log2(300) + 1e-9
     )
-    strangers = np.packbits(tossed(300, 512, rng), axis=1)
-    assert vulnerabilities(strangers, one, two)["length"]["singled_out"] == 0
+    non_matches = np.packbits(tossed(300, 512, rng), axis=1)
+    assert vulnerabilities(non_matches, one, two)["length"]["singled_out"] == 0

@@ -164,12 +164,12 @@ def cases(draw: st.DrawFn) -> tuple[dict[str, Any], list[tuple[str, ...]], bytes
         kdf=kdf,
         **({"xor_folds": folds} if folds else {}),
     )
-    rows = draw(st.lists(st.tuples(*(values for _, values in pairs)), min_size=4, max_size=12))
+    rows = draw(st.lists(st.tuples(*(values for _, values in pairs)), min_size=10, max_size=16))
     return made, rows, draw(SECRETS)
 
 
 @given(cases())
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_any_schema_and_records(
     case: tuple[dict[str, Any], list[tuple[str, ...]], bytes],
 ) -> None:

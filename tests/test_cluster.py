@@ -322,19 +322,19 @@ def test_valley_by_construction() -> None:
 def test_between_slowing_and_valley() -> None:
     """A shoulder that falls is of households; one that is level is of people written otherwise."""
     rng = np.random.default_rng(7)
-    strangers = at_distance(2 - rng.exponential(0.03, 60_000))
+    non_matches = at_distance(2 - rng.exponential(0.03, 60_000))
     alike = at_distance(rng.exponential(0.05, 1_000))
     floor = float(at_distance(np.array(2.0)))
     homes = at_distance(2 - np.minimum(rng.exponential(0.2, 3_000), 1.9))
-    gap = find_gap(np.concatenate([strangers, alike, homes]), floor, 0.4)
+    gap = find_gap(np.concatenate([non_matches, alike, homes]), floor, 0.4)
     assert (alike >= gap.threshold).mean() > 0.95
     assert (homes >= gap.threshold).mean() < 0.02
     assert gap.doubtful > 1_000
     assert gap.doubtful_from < gap.threshold
     written = at_distance(rng.uniform(0.0, 2.0, 3_000))
-    gap = find_gap(np.concatenate([strangers, alike, written]), floor, 0.4)
+    gap = find_gap(np.concatenate([non_matches, alike, written]), floor, 0.4)
     assert (written >= gap.threshold).mean() > 0.85
-    assert (strangers >= gap.threshold).sum() < 300
+    assert (non_matches >= gap.threshold).sum() < 300
     assert gap.doubtful == 0
 
 
@@ -372,7 +372,7 @@ def test_households_in_one_file(hardening: SuggestHardening, tmp_path: Path) -> 
 
 
 def test_households_are_seen_by_contrast() -> None:
-    """Two files; strangers and households in either as often as across; few duplicates."""
+    """Two files; non-matches and households in either as often as across; few duplicates."""
     rng = np.random.default_rng(6)
     null = 0.5 + rng.exponential(0.02, 100_000)
     homes = np.clip(rng.normal(0.7, 0.02, 4_000), 0.5, 0.8)
@@ -391,7 +391,7 @@ def test_households_are_seen_by_contrast() -> None:
     wanted = np.arange(0.6, 1.0, 0.01)[np.flatnonzero(density[0] < density[1])[-1] + 1]
     assert raised.threshold == pytest.approx(wanted, abs=0.02)
     assert raised.pairs == (across >= raised.threshold).sum() + (within >= raised.threshold).sum()
-    # Records dealt to files at random: one person's divide like strangers, and nothing is seen.
+    # Records dealt to files at random: one person's divide like non-matches, and nothing is seen.
     dealt = rng.random(len(same)) < 0.5
     across = np.concatenate([others[~is_within], same[~dealt]])
     within = np.concatenate([others[is_within], same[dealt]])
@@ -540,7 +540,7 @@ def test_command_line(tmp_path: Path) -> None:
 
 
 def test_quality_by_hand(tmp_path: Path) -> None:
-    """One person whole, one in two pieces, of which one has a stranger."""
+    """One person whole, one in two pieces, of which one has somebody else's record."""
     clusters = ["c1", "c1", "c2", "c2", "c2", "c3"]
     persons = ["p1", "p1", "p2", "p2", "p3", "p2"]
     quality = pprl.ClusterQuality.of(np.array(clusters), np.array(persons))

@@ -77,7 +77,7 @@ def test_common_bits_are_those_of_numpy(data: st.DataObject) -> None:
         assert np.array_equal(out, expected)
 
 
-def test_what_strangers_share_counts_little() -> None:
+def test_what_non_matches_share_counts_little() -> None:
     """Movers agree in one group, household members in the other, and more closely."""
     a, b = register(1, shared=300)
     found = pprl.link(a, b).links.to_pandas()
@@ -97,8 +97,8 @@ def test_nobody_in_both_files() -> None:
     with pytest.warns(pprl.errors.PprlWarning, match="no links"):
         assert len(pprl.link(a, b).links) == 0
     rng = np.random.default_rng(2)
-    strangers = [grouped(rng.integers(0, 256, (400, 128)).astype(np.uint8)) for _ in range(2)]
-    found = decide(*strangers)
+    non_matches = [grouped(rng.integers(0, 256, (400, 128)).astype(np.uint8)) for _ in range(2)]
+    found = decide(*non_matches)
     assert found.evidence is not None
     assert not found.evidence.learned
 
@@ -158,7 +158,7 @@ def test_who_lacks_the_same_field_is_the_more_likely_one_person() -> None:
     assert alike >= 0.98
 
 
-def test_what_five_strangers_a_record_reach_is_no_rival() -> None:
+def test_what_five_non_matches_a_record_reach_is_no_rival() -> None:
     a, b = register(7, shared=300)
     pairs, own, other = (scored_pairs(*two, 0.48) for two in ((a, b), (a, None), (b, None)))
     sides = [Side.of(one) for one in (a, b)]
@@ -339,8 +339,8 @@ def test_pairs_within_stand_for_pairs_between(files: list[list[int]], leaves_out
         assert count == pytest.approx(stands[kind], abs=1e-6)
 
 
-def test_what_no_pair_of_strangers_lacks_teaches_nothing() -> None:
-    """Half of one file lacks a field that all of the other have, and shows no strangers."""
+def test_what_no_pair_of_non_matches_lacks_teaches_nothing() -> None:
+    """Half of one file lacks a field that all of the other have, and shows no non-matches."""
     rng = np.random.default_rng(11)
     n = 600
     filters = rng.integers(0, 256, (2, n, 128)).astype(np.uint8)

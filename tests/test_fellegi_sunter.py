@@ -151,14 +151,14 @@ def test_nobody_in_both_files() -> None:
 
 
 def test_odds_of_a_match_are_those_of_the_truth() -> None:
-    """Strangers around 0 and, between the files, a tenth of matches around 3, in two features."""
+    """Non-matches around 0 and, between the files, a tenth of matches around 3, in two features."""
     rng = np.random.default_rng(3)
     n = 60_000
     matches = rng.random(n) < 0.1
     between = rng.normal(np.where(matches, 3.0, 0.0)[:, None], 1.0, (n, 2))
     within = rng.normal(0.0, 1.0, (n, 2))
     features, positive = np.concatenate([between, within]), np.arange(2 * n) < n
-    # As many strangers within as between.
+    # As many non-matches within as between.
     weight = np.where(positive, 1.0, 0.9)
     drawn_to, ridge = np.array([0.0, 2.5, 3.5]), np.array([3.0, 3.0])
     found = _odds_of_match(features, positive, weight, ridge, drawn_to)

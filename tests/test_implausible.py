@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,8 @@ from conftest import encodings_of
 from pprl.cli import app
 from pprl.errors import PprlWarning
 from pprl.linkage.candidates.implausible import all_alike, implausible
+from pprl.linkage.decision.cut import Cut
+from pprl.linkage.decision.estimate import Estimate
 
 DIFFUSED = {"method": "diffusion", "t": 10, "filter_bits": 1024}
 
@@ -92,3 +95,107 @@ def test_exit_code_of_what_was_not_compared(tmp_path: Path) -> None:
     assert (tmp_path / "psig" / "links.parquet").exists()
     with pytest.warns(PprlWarning, match="compared with nobody"):
         assert linked("allowed", "--blocking", "psig", "--allow-uncompared") == 0
+
+
+def registers(seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Two plain files of 400 people, 200 of whom are in both; most of their bits are common."""
+    rng = np.random.default_rng(seed)
+    common = rng.random((1, 1024)) < 0.35
+    people = (rng.random((600, 1024)) < 0.15) | common
+    others = people[200:] ^ (rng.random((400, 1024)) < 0.03)
+    return np.packbits(people[:400], axis=1), np.packbits(others, axis=1)
+
+
+def near_all(clks: np.ndarray) -> np.ndarray:
+    """The filter of what most of a file's records have in common: emptier than theirs."""
+    return np.packbits(np.unpackbits(clks, axis=1).mean(axis=0) > 0.9)
+
+
+def poisoned(seed: int) -> tuple[np.ndarray, np.ndarray]:
+    clks, others = registers(seed)
+    others[300:311] = near_all(clks)
+    return clks, others
+
+
+PLAIN = {"method": "none"}
+
+
+def plain(clks: np.ndarray, others: np.ndarray) -> tuple[pprl.Encodings, pprl.Encodings]:
+    made = [
+        encodings_of(one, name, hardening=PLAIN)
+        for name, one in zip("ab", (clks, others), strict=True)
+    ]
+    return made[0], made[1]
+
+
+def test_records_near_everybody_are_told() -> None:
+    """Filters of a usual weight that are made to be near many: the file and the number are told."""
+    a, b = plain(*poisoned(1))
+    assert not implausible(b).any()
+    with pytest.warns(PprlWarning, match=r"improbably many others \(b: 11\)"):
+        pprl.link(a, b, threshold=0.86)
+    with pytest.warns(PprlWarning, match=r"improbably many others \(b: 11\)"):
+        pprl.cluster(a, b, threshold=0.86, deduplicated=["a"])
+    # Nobody is told of where nobody is so; nor of a person who is there forty times.
+    a, b = plain(*registers(1))
+    pprl.link(a, b, threshold=0.86)
+    many = np.concatenate([registers(1)[0], np.repeat(registers(1)[0][:1], 40, axis=0)])
+    pprl.dedupe(encodings_of(many, "a", hardening=PLAIN), threshold=0.9)
+
+
+def test_a_job_tells_of_them(tmp_path: Path) -> None:
+    a, b = plain(*poisoned(1))
+    a.save(tmp_path / "a.clk.parquet")
+    b.save(tmp_path / "b.clk.parquet")
+    from pprl.linkage.job.config import Job
+    from pprl.linkage.job.run import run_job
+
+    job = {
+        "inputs": {
+            "left": {"path": str(tmp_path / "a.clk.parquet")},
+            "right": {"path": str(tmp_path / "b.clk.parquet")},
+        },
+        "blocking": {"method": "none"},
+        "linkage": {"threshold": 0.86},
+        "output": {"folder": str(tmp_path / "out")},
+        "resources": {"memory": "1GiB", "workers": 1},
+    }
+    with pytest.warns(PprlWarning, match=r"improbably many others \(b: 11\)"):
+        run_job(Job.model_validate(job))
+
+
+@pytest.mark.parametrize("kind", ["ones", "near all"])
+def test_an_estimate_never_says_one_of_a_poisoned_file(kind: str) -> None:
+    clks, others = registers(2)
+    made = others.copy()
+    made[300:311] = 255 if kind == "ones" else near_all(clks)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", PprlWarning)
+        honest = pprl.link(*plain(clks, others))
+        found = pprl.link(*plain(clks, made))
+        together = pprl.cluster(*plain(clks, made))
+    for estimate in (found.estimate, together.estimate):
+        assert estimate is not None
+        assert estimate.precision is not None
+        assert estimate.precision.high < 1
+        assert estimate.false_links >= 1
+    # The honest lose nothing: the links are those without these records.
+    unpoisoned = honest.links.to_pandas()
+    pairs = set(zip(unpoisoned["left_id"], unpoisoned["right_id"], strict=True))
+    now = found.links.to_pandas()
+    took = {f"b{at}" for at in range(300, 311)}
+    still = set(zip(now["left_id"], now["right_id"], strict=True))
+    assert {one for one in pairs if one[1] not in took} <= still
+    assert len(still & {(one, other) for one in now["left_id"] for other in took}) <= 1
+
+
+def test_links_of_crowded_records_count_as_false() -> None:
+    none = np.empty(0)
+    cut = Cut(100, 0.5, none, none, (100, 100))
+    made = [Estimate.of(cut), Estimate.of(cut, poisoned=True), Estimate.of(cut, 7, poisoned=True)]
+    assert [one.false_links for one in made] == [0.5, 1.0, 7.5]
+    highs = [one.precision.high for one in made if one.precision]
+    assert highs[0] == 1.0
+    assert highs[1] == 0.99
+    assert highs[2] <= 0.99
+    assert Estimate.of(cut, 500).false_links == 100

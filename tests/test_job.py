@@ -21,7 +21,7 @@ from conftest import changed, encodings_of
 from pprl import synthetic
 from pprl.errors import JobError, PprlWarning
 from pprl.linkage.candidates.blocking import KeyBlocking
-from pprl.linkage.job import plan as planning
+from pprl.linkage.job import make_plan as planning
 from pprl.linkage.job import spill
 from pprl.linkage.job.config import Job
 from pprl.linkage.job.run import run_job
@@ -354,9 +354,7 @@ def test_larger_than_memory_the_decision_of_link(
     assert not whole.facts.keys() ^ expected.facts(*(one.info for one in files)).keys()
     assert pairs_of(whole.links) == pairs_of(expected.links)
     assert abs(whole.facts["threshold"] - expected.threshold) < 1e-12
-    few = job_in(
-        tmp_path, "few", linkage=wanted | {"sample": 300}, blocking={"method": method}
-    )
+    few = job_in(tmp_path, "few", linkage=wanted | {"sample": 300}, blocking={"method": method})
     made = run_job(few)
     assert abs(f1(made.links, true) - f1(expected.links, true)) < 0.01
 

@@ -18,7 +18,7 @@ import pprl
 from pprl.errors import DataError, MissingDependency, UnreadableFile
 from pprl.linkage.candidates.blocking import KeyBlocking
 from pprl.linkage.engine import DaskEngine
-from pprl.linkage.job import plan as planning
+from pprl.linkage.job import make_plan as planning
 from pprl.linkage.job.parts import run_part
 from pprl.linkage.job.run import run_job
 from test_job import GROUPED, bytes_of, files, job_in, of_people, pairs_of, small_parts

@@ -232,7 +232,7 @@ def test_wrong_kinds_of_key_files(tmp_path: Path, content: bytes, kind: str) -> 
             read_identities(path)
 
 
-def _locals(error: BaseException) -> str:
+def local_variables(error: BaseException) -> str:
     """What a traceback that shows local variables shows of the frames of pprl."""
     found = []
     one: BaseException | None = error
@@ -262,12 +262,12 @@ def test_a_mistyped_key_shows_in_no_frame(tmp_path: Path, monkeypatch: pytest.Mo
     ):
         with pytest.raises(UsageError, match="checksum") as caught:
             attempt()
-        assert KEY[6:20] not in _locals(caught.value).lower()
+        assert KEY[6:20] not in local_variables(caught.value).lower()
         assert KEY[6:20] not in str(caught.value)
     path.write_text("pprl-pseudonyms1-" + KEY[6:])
     with pytest.raises(UsageError, match="checksum") as caught:
         PseudonymKey.load(path)
-    assert KEY[6:20] not in _locals(caught.value).lower()
+    assert KEY[6:20] not in local_variables(caught.value).lower()
 
 
 def test_a_key_pasted_where_its_path_belongs_is_not_repeated(
@@ -282,3 +282,5 @@ def test_a_key_pasted_where_its_path_belongs_is_not_repeated(
         assert secret.removeprefix("env:") not in str(done.exception) + done.output
     with pytest.raises(UsageError, match="is itself a key"):
         pprl.LinkageKey.generate().save(tmp_path / KEY)
+    with pytest.raises(UsageError, match="is itself a key"), whole_file(tmp_path / KEY):
+        pass

@@ -92,7 +92,14 @@ def curve_of(result: pprl.LinkResult) -> pa.Table:
     false = np.maximum(links - SHARED, 0) * 0.9 + 0.5
     score = 1 - links / 1000
     return pa.table(
-        {"score": score, "similarity": score + 0.02, "links": links, "expected_false": false}
+        {
+            "score": score,
+            "similarity": score + 0.02,
+            "links": links,
+            "expected_false": false,
+            "false_low": false / 2,
+            "false_high": np.minimum(false * 2 + 1, links),
+        }
     )
 
 

@@ -72,7 +72,7 @@ def test_link_finds_its_threshold() -> None:
     assert again.links.table.equals(result.links.table)
 
 
-def test_households_are_strangers(tmp_path: Path) -> None:
+def test_households_are_non_matches(tmp_path: Path) -> None:
     """Two siblings in one file with a third in the other are no person's two records."""
     practice(tmp_path)
     a, b = (pd.read_csv(tmp_path / f"{name}.csv", dtype=str) for name in ("hospital", "registry"))
@@ -172,7 +172,7 @@ def found_and_wrong(left: pd.DataFrame, right: pd.DataFrame) -> tuple[int, int, 
 
 @pytest.mark.filterwarnings("ignore:field 'date_of_birth'.*cannot be read by date_dmy")
 def test_a_small_file_beside_a_large_one() -> None:
-    """A stranger in the large file has few rivals among the records of the small one."""
+    """A record without a match has few rivals among the records of the small file."""
     files = demo.febrl4()
     left = files.left[people_of(files.left).astype(int) < 250]
     found, wrong, result = found_and_wrong(left, files.right)
@@ -185,7 +185,7 @@ def test_a_small_file_beside_a_large_one() -> None:
 
 @pytest.mark.filterwarnings("ignore:field 'date_of_birth'.*cannot be read by date_dmy")
 def test_both_files_repeat_people_of_whom_the_other_has_none() -> None:
-    """Their two records are no strangers, though nobody in the other file says so."""
+    """Their two records are a match, though nobody in the other file says so."""
     files = demo.febrl4()
     left, right = (
         one.assign(person=people_of(one).astype(int)) for one in (files.left, files.right)

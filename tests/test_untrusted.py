@@ -18,11 +18,19 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
 import faults
 import pprl
 from conftest import changed, encodings_of
-from pprl.errors import IncompatibleEncodings, PprlWarning, UnreadableFile, UsageError
+from pprl.cli import app
+from pprl.errors import (
+    IncompatibleEncodings,
+    PprlWarning,
+    SchemaMismatch,
+    UnreadableFile,
+    UsageError,
+)
 from pprl.exchange.digests import DIGEST_KEY
 from pprl.exchange.files import write_table
 from pprl.exchange.links import CLUSTERS_SCHEMA, Clusters, Links
@@ -206,6 +214,24 @@ def test_headers_with_other_fields_are_incompatible() -> None:
     b = encodings_of(np.arange(64, dtype=np.uint8).reshape(8, 8), "b", present={"z": 1.0})
     with pytest.raises(IncompatibleEncodings, match="different fields"):
         pprl.link(a, b, threshold=0.5)
+
+
+@unverified
+def test_a_false_header_with_other_fields(
+    tmp_path: Path, whole: tuple[Path, pprl.Encodings]
+) -> None:
+    """Incompatible is what it is first of all, also where its share cannot be."""
+    other = tmp_path / "other.clk.parquet"
+    faults.rewritten(whole[0], other, lambda header: header | {"present": {"names": 5}})
+    with pytest.raises(UnreadableFile, match="share"):
+        pprl.Encodings.load(other)
+    done = CliRunner().invoke(app, ["link", str(whole[0]), str(other), "-o", str(tmp_path / "o")])
+    assert isinstance(done.exception, SchemaMismatch)
+    assert done.exception.exit_code == 4
+    with pytest.raises(SchemaMismatch, match="different fields"):
+        pprl.cluster(whole[0], other, threshold=0.5)
+    with pytest.raises(SchemaMismatch, match="different fields"):
+        pprl.link(whole[0], other, threshold=0.5)
 
 
 @pytest.mark.filterwarnings("ignore:the threshold")

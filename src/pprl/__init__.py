@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pprl.holder.keys import LinkageKey
     from pprl.holder.match_keys import with_match_keys
     from pprl.holder.schema import Schema
+    from pprl.holder.token_schemes import make_tokens
     from pprl.linkage.candidates.blocking import (
         BlockingUnion,
         HammingLSH,
@@ -93,6 +94,7 @@ _HOMES = {
     "explain": "pprl.linkage.explain",
     "link": "pprl.linkage.link",
     "list_errors": "pprl.evaluation.error_listing",
+    "make_tokens": "pprl.holder.token_schemes",
     "plan_job": "pprl.linkage.job.run",
     "pseudonymise": "pprl.linkage.pseudonyms",
     "report": "pprl.evaluation.report",
@@ -155,6 +157,7 @@ __all__ = [
     "explain",
     "link",
     "list_errors",
+    "make_tokens",
     "plan_job",
     "pseudonymise",
     "report",

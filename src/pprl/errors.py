@@ -21,7 +21,8 @@
     │   │   ├── NotSealed                an age file was expected
     │   │   ├── WrongRecipient           sealed for somebody else
     │   │   ├── TruncatedFile            sealed, and cut short
-    │   │   └── TamperedFile             sealed, and altered
+    │   │   ├── TamperedFile             sealed, and altered
+    │   │   └── BadSignature             not signed by who is expected, or altered
     │   ├── UnwritableFile               a file cannot be written: disk full, read-only, no folder
     │   ├── InvalidValues                values break the rules of their field
     │   ├── TooManyPairs                 more pairs qualify than the caller allowed
@@ -45,6 +46,7 @@ from pprl.version import DISTRIBUTION
 
 __all__ = [
     "AuditFailed",
+    "BadSignature",
     "DataError",
     "EmptyInput",
     "EncodingMismatch",
@@ -172,6 +174,10 @@ class TruncatedFile(UnreadableFile):
 
 class TamperedFile(UnreadableFile):
     """A sealed file was altered."""
+
+
+class BadSignature(UnreadableFile):
+    """A file is not signed by one of those who are expected, or was altered since."""
 
 
 class UnwritableFile(DataError):

@@ -24,8 +24,10 @@ from pprl.cli import (
     planning,
     practice,
     report,
+    retention,
     review,
     secure,
+    tokens,
 )
 from pprl.cli.console import app, say_error, show_warning
 from pprl.errors import PprlError
@@ -42,8 +44,10 @@ __all__ = [
     "planning",
     "practice",
     "report",
+    "retention",
     "review",
     "secure",
+    "tokens",
 ]
 
 

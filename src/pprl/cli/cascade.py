@@ -8,15 +8,21 @@ from typing import Annotated
 
 import typer
 
-from pprl.cli.console import AsJson, Folder, Identity, app, out, pair, progress_bar, schema_app
+from pprl.cli.console import AsJson, Folder, Identity, SignedBy, app, out, pair, schema_app
 from pprl.cli.linkage import BlockBy, MaxPairs, Threshold, Workers, blocking_of, threshold_of
+from pprl.cli.logs import LOGS
+from pprl.cli.progress import ShowProgress, progress_of
 
 
 @schema_app.command("match-keys")
 def schema_match_keys(
     schema: Annotated[Path, typer.Argument(help="A linkage schema.")],
     names: Annotated[
-        list[str], typer.Argument(help="palga4, palga8, pht_address, pc4, slk581, bsn.")
+        list[str],
+        typer.Argument(
+            help="palga4, palga8, pht_address, pc4, slk581, bsn; or a token of another scheme, "
+            "such as opprl_token_1v2 or openlinktoken_t1."
+        ),
     ],
     field: Annotated[
         list[str] | None,
@@ -49,6 +55,8 @@ def cascade(
     workers: Workers = None,
     max_pairs: MaxPairs = 100_000_000,
     identity: Identity = None,
+    show: ShowProgress = None,
+    signed_by: SignedBy = None,
     as_json: AsJson = False,
 ) -> None:
     """Link two files on exact keys first, the rest by CLKs."""
@@ -58,14 +66,17 @@ def cascade(
     from pprl.linkage.cascade import cascade as link_in_turn
     from pprl.linkage.cascade import exact_pass_links
 
+    LOGS.keep(output)
     links_file = output / "links.parquet"
     with output_folder(output, ["links.parquet", "made_by.parquet", "linkage.json"]) as staged:
-        left, right = (Encodings.load(file, identity=identity) for file in (a, b))
+        left, right = (
+            Encodings.load(file, identity=identity, signed_by=signed_by) for file in (a, b)
+        )
         passes = exact.split(",")
         if only:
             result = exact_pass_links(left, right, passes)
         else:
-            with progress_bar("comparing") as progress:
+            with progress_of("comparing", show) as progress:
                 result = link_in_turn(
                     left,
                     right,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,17 +9,19 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from pprl.cli.logs import LOGS, App, Quiet, Verbose
 from pprl.errors import PprlWarning, UsageError
 from pprl.exchange.untrusted.text import shown
+from pprl.run_log import LOG, run_id
 from pprl.version import library_version
 
-app = typer.Typer(
+app = App(
     help="Privacy-preserving record linkage: encode at the holders, link without names, evaluate.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-schema_app = typer.Typer(help="Linkage schemas.", no_args_is_help=True, rich_markup_mode=None)
+schema_app = App(help="Linkage schemas.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(schema_app, name="schema")
 
 
@@ -33,14 +33,19 @@ def _say_version(asked: bool) -> None:
 
 @app.callback()
 def _every_command(
-    version: Annotated[
+    context: typer.Context,
+    _version: Annotated[
         bool,
         typer.Option(
             "--version", callback=_say_version, is_eager=True, help="Print the version and stop."
         ),
     ] = False,
+    verbose: Verbose = 0,
+    quiet: Quiet = False,
 ) -> None:
     """Privacy-preserving record linkage: encode at the holders, link without names, evaluate."""
+    LOGS.begin(context)
+    LOGS.louder(verbose - quiet)
 
 
 class SafeConsole(Console):
@@ -62,6 +67,14 @@ Identity = Annotated[
     Path | None, typer.Option("--identity", help="age identity file, to open sealed files.")
 ]
 
+SignedBy = Annotated[
+    Path | None,
+    typer.Option(
+        "--signed-by",
+        help="Public keys, one a line: open a sealed file only if one of them signed it.",
+    ),
+]
+
 
 def say_error(kind: str, text: str) -> None:
     """Say what went wrong, on standard error, never as markup."""
@@ -70,25 +83,16 @@ def say_error(kind: str, text: str) -> None:
 
 def say_progress(text: str) -> None:
     """Say what is being done, on standard error, if that is a terminal."""
-    if err.is_terminal:
+    if err.is_terminal and not LOGS.quiet:
         err.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def show_warning(message: Warning | str, category: type[Warning], *_: Any) -> None:
     """Show the warnings of pprl, and only those; put in place of `warnings.showwarning`."""
     if issubclass(category, PprlWarning):
-        say_error("warning", str(message))
-
-
-@contextmanager
-def progress_bar(what: str) -> Iterator[Callable[[int, int | None], None]]:
-    """Show a bar on standard error, if that is a terminal."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=err, disable=not err.is_terminal, transient=True) as bar:
-        task = bar.add_task(what, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+        LOG.warning("run=%s warning: %s", run_id(), shown(str(message)))
+        if not LOGS.quiet:
+            say_error("warning", str(message))
 
 
 def pair(text: str, usage: str = "--map takes FIELD=COLUMN") -> tuple[str, str]:

@@ -8,7 +8,9 @@ from typing import Annotated
 
 import typer
 
-from pprl.cli.console import AsJson, Folder, Identity, app, out, progress_bar, quality_table
+from pprl.cli.console import AsJson, Folder, Identity, app, out, quality_table
+from pprl.cli.logs import LOGS
+from pprl.cli.progress import ShowProgress, progress_of
 from pprl.errors import UsageError
 
 
@@ -58,6 +60,7 @@ def evaluate(
     if not folder.is_dir():
         raise UsageError(f"{folder} is no folder. Give the one that 'pprl link' or 'dedupe' wrote.")
     refuse_existing(folder / "quality.json", *([errors] if errors else []))
+    LOGS.keep(folder)
     quality: Quality | ClusterQuality
     texts: dict[Path, str] = {}
     if (folder / "clusters.parquet").exists():
@@ -138,6 +141,7 @@ def tune(
     ] = 0.5,
     workers: Annotated[int | None, typer.Option("--workers", help="Threads.")] = None,
     identity: Identity = None,
+    show: ShowProgress = None,
     as_json: AsJson = False,
 ) -> None:
     """Choose the threshold with a truth.
@@ -149,7 +153,7 @@ def tune(
     from pprl.linkage.compare import compare
 
     left, right = (Encodings.load(path, identity=identity) for path in (a, b))
-    with progress_bar("comparing") as progress:
+    with progress_of("comparing", show) as progress:
         pairs = compare(left, right, threshold=floor, workers=workers, progress=progress)
     tuning = choose(pairs, truth)
     figures = {

@@ -15,11 +15,11 @@ from pprl.cli.console import (
     app,
     out,
     pair,
-    progress_bar,
     say_error,
     say_progress,
     schema_app,
 )
+from pprl.cli.progress import ShowProgress, progress_of
 from pprl.errors import UsageError
 from pprl.holder.choices import Attacker, OnInvalid, SuggestHardening
 
@@ -27,6 +27,10 @@ Source = Literal["fhir", "omop"]
 
 SchemaFile = Annotated[
     Path, typer.Option("--schema", "-s", help="Linkage schema (pprl TOML/JSON, clkhash v1-v3).")
+]
+SignKey = Annotated[
+    Path | None,
+    typer.Option("--sign-key", help="Sign the sealed file; the signature is FILE.sig beside it."),
 ]
 
 
@@ -47,12 +51,31 @@ def keygen(
     identity: Annotated[
         bool, typer.Option("--identity", help="The linkage unit's age identity, for sealed files.")
     ] = False,
+    signing: Annotated[
+        str | None,
+        typer.Option(
+            "--signing",
+            metavar="HOLDER",
+            help="A holder's key to sign sealed files; its public half is written to KEYFILE.pub.",
+        ),
+    ] = None,
 ) -> None:
     """Make a linkage key: 32 random bytes, readable by you only."""
-    if combine is not None and (pseudonyms or identity):
+    others = pseudonyms + identity + (signing is not None)
+    if combine is not None and others:
         raise UsageError("--combine is for linkage keys only.")
-    if pseudonyms and identity:
-        raise UsageError("--pseudonyms and --identity make different keys; make one at a time.")
+    if others > 1:
+        raise UsageError(
+            "--pseudonyms, --identity and --signing make different keys; make one at a time."
+        )
+    if signing is not None:
+        from pprl.exchange.signing import new_signing_key
+
+        line = new_signing_key(keyfile, signing)
+        out.print(f"{keyfile}: signs what you seal; it stays with you", soft_wrap=True)
+        out.print(line, highlight=False, soft_wrap=True)
+        out.print(f"Give {keyfile}.pub to the linkage unit, over a safe channel.", soft_wrap=True)
+        return
     if identity:
         from pprl.exchange.identities import new_identity
 
@@ -192,7 +215,7 @@ def schema_suggest(
     refuse_existing(output)
     chosen = [one.strip() for one in fields.split(",")] if fields else None
     made = suggest(
-        _people(data, source, location),
+        people(data, source, location),
         name=output.stem,
         hardening=hardening,
         withstand=withstand or None,
@@ -271,6 +294,7 @@ def encode(
             help="Encrypt to this age recipient; several are allowed.",
         ),
     ] = None,
+    sign_key: SignKey = None,
     source: Annotated[
         Source | None,
         typer.Option("--from", help="What DATA is: FHIR patients, or OMOP's PERSON."),
@@ -288,6 +312,7 @@ def encode(
         int,
         typer.Option("--shared-by", help="Records that must share a pattern of filled fields."),
     ] = 10,
+    show: ShowProgress = None,
     as_json: AsJson = False,
 ) -> None:
     """Encode people's records into a file of CLKs (data holder)."""
@@ -296,14 +321,14 @@ def encode(
     from pprl.holder.schema import Schema
 
     read = [0]
-    with progress_bar("encoding") as show:
+    with progress_of("encoding", show) as count:
 
         def progress(done: int) -> None:
             read[0] = done
-            show(done, None)
+            count(done, None)
 
         info = encode_file(
-            _people(data, source, location),
+            people(data, source, location),
             Schema.load(schema),
             read_key(key),
             output,
@@ -322,6 +347,7 @@ def encode(
             keep_order=keep_order,
             shared_by=shared_by,
             seal_to=seal_to or (),
+            sign_key=sign_key,
             progress=progress,
         )
     for line in info.exposure.lines(info.records) if info.exposure else ():
@@ -351,13 +377,15 @@ def seal(
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Sealed file; by default FILE.age.")
     ] = None,
+    sign_key: SignKey = None,
 ) -> None:
     """Encrypt a file to the linkage unit's public key (age)."""
     from pprl.exchange.sealing import seal as seal_file
 
     target = output or file.with_name(f"{file.name}.age")
-    seal_file(file, target, recipient)
-    out.print(f"{target}: sealed to {len(recipient)} recipient(s)", soft_wrap=True)
+    seal_file(file, target, recipient, sign_key=sign_key)
+    signed = "" if sign_key is None else f", signed in {target.name}.sig"
+    out.print(f"{target}: sealed to {len(recipient)} recipient(s){signed}", soft_wrap=True)
 
 
 def read_key(source: str) -> Any:
@@ -372,7 +400,7 @@ def read_key(source: str) -> Any:
     return LinkageKey.load(source)
 
 
-def _people(data: str, source: Source | None, location: str | None) -> Any:
+def people(data: str, source: Source | None, location: str | None) -> Any:
     """Return what is encoded: the file itself, or the table that is made of it."""
     if location is not None and source != "omop":
         raise UsageError("--location goes with --from omop.")

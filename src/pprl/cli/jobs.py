@@ -6,25 +6,24 @@ import json
 import os
 import signal
 import sys
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pprl.cli.console import err, out, say_error
+from pprl.cli.console import out, say_error
+from pprl.cli.outputs import Format, Output
+from pprl.cli.progress import Show, duration, job_progress
 from pprl.errors import UsageError
+from pprl.run_log import note
 
 if TYPE_CHECKING:
     from pprl.linkage.job.config import Job
     from pprl.linkage.job.plan import Plan
-    from pprl.linkage.job.progress import JobProgress, Progress
     from pprl.linkage.job.run import JobResult
-
-Show = Literal["bar", "json", "none"]
 
 JobFile = Annotated[
     Path | None, typer.Option("--job", help="Job file (TOML), in place of files and options.")
@@ -48,13 +47,6 @@ Memory = Annotated[str | None, typer.Option("--memory", help="As a job, in so mu
 Scheduler = Annotated[
     str | None, typer.Option("--scheduler", help="As a job on a Dask cluster: tcp://host:8786.")
 ]
-ShowProgress = Annotated[
-    Show | None,
-    typer.Option("--progress", help="By default a bar on a terminal, else nothing."),
-]
-
-_SECONDS_BETWEEN_LINES = 1.0
-
 UNCOMPARED = 5
 """Exit code where the results are written, but blocks were passed over for their size."""
 
@@ -109,6 +101,8 @@ def run_from_command_line(
     scheduler: str | None,
     show: Show | None,
     allow: bool,
+    kind: Format | None,
+    excel: bool,
     as_json: bool,
 ) -> None:
     """Run or plan a job, and print what came of it."""
@@ -118,15 +112,26 @@ def run_from_command_line(
     if dry_run:
         _print_plan(job, plan_job(job), as_json)
         return
+    place = Output.of(Path(job.output.folder), kind, excel)
+    if place.alone:
+        raise UsageError(
+            f"a job needs a folder, not the file {place.path.name}. --format writes the links in "
+            f"another format into the folder, too."
+        )
     try:
-        with _ending_cleanly(), _progress(show) as progress:
+        with _ending_cleanly(), job_progress(show) as progress:
             engine = None if scheduler is None else DaskEngine.connect(scheduler)
             result = run_job(job, resume=resume, engine=engine, progress=progress)
     except (KeyboardInterrupt, Stopped) as stop:
         say_error("stopped", "what is done is kept; go on with --resume")
         # Not waiting for the parts in flight, which are done again.
+        note("job stopped")
         sys.stdout.flush()
         os._exit(130 if isinstance(stop, KeyboardInterrupt) else 143)
+    links = result.folder / "links.parquet"
+    # Of a job that had ended before, the copy may be there already.
+    if kind and not links.with_suffix(f".{kind}").exists():
+        place.copy(links)
     _print_result(result, as_json)
     end_uncompared(result.facts["blocking"], allow=allow)
 
@@ -157,53 +162,6 @@ def _ending_cleanly() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-@contextmanager
-def _progress(show: Show | None) -> Iterator[Progress | None]:
-    show = show or ("bar" if err.is_terminal else "none")
-    if show == "none":
-        yield None
-    elif show == "json":
-        yield _Lines()
-    else:
-        from rich.progress import BarColumn, Progress, TextColumn
-
-        columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[rate]}"))
-        with Progress(*columns, console=err, transient=True) as bar:
-            task = bar.add_task("planning", total=1.0, rate="")
-
-            def note(now: JobProgress) -> None:
-                bar.update(task, description=now.stage, completed=now.share, rate=_in_words(now))
-
-            yield note
-
-
-class _Lines:
-    """Writes progress as lines of JSON on standard error, not more often than is of use."""
-
-    def __init__(self) -> None:
-        self._last, self._stage = 0.0, ""
-
-    def __call__(self, now: JobProgress) -> None:
-        at = time.monotonic()
-        ended = now.parts == now.parts_total
-        if now.stage == self._stage and at - self._last < _SECONDS_BETWEEN_LINES and not ended:
-            return
-        self._last, self._stage = at, now.stage
-        print(json.dumps(now.to_dict()), file=sys.stderr, flush=True)
-
-
-def _in_words(now: JobProgress) -> str:
-    rate = f", {now.pairs_per_second / 1e6:,.0f} M pairs/s" if now.pairs_per_second else ""
-    left = "" if now.seconds_left is None else f", {_duration(now.seconds_left)} left"
-    return f"{now.parts}/{now.parts_total} parts{rate}{left}"
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}"
 
 
 def _print_plan(job: Job, plan: Plan, as_json: bool) -> None:
@@ -242,9 +200,7 @@ def _print_plan(job: Job, plan: Plan, as_json: bool) -> None:
     for one in plan.passes:
         over = f", {one.dropped_pairs:,} passed over" if one.dropped else ""
         lines.append(f"  {one.name}: {sum(one.pairs):,} pairs in {len(one.pairs)} parts{over}")
-    lines.append(
-        f"{facts['parts']:,} parts, about {_duration(seconds)} with {plan.workers} workers"
-    )
+    lines.append(f"{facts['parts']:,} parts, about {duration(seconds)} with {plan.workers} workers")
     lines.append(
         f"{expected_disk(plan) / 1e9:,.2f} GB on disk, and 24 bytes for each pair at or above the "
         f"threshold; {free / 1e9:,.0f} GB are free"

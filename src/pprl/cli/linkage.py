@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from pprl.cli.console import AsJson, Folder, Identity, app, out, progress_bar
+from pprl.cli.console import AsJson, Identity, SignedBy, app, out
 from pprl.cli.jobs import (
     Allow,
     DryRun,
@@ -17,11 +18,13 @@ from pprl.cli.jobs import (
     Resume,
     Scheduler,
     Set,
-    ShowProgress,
     end_uncompared,
     job_of,
     run_from_command_line,
 )
+from pprl.cli.logs import LOGS
+from pprl.cli.outputs import ExcelSafe, Format, FormatChoice, KeepUntil, Output, day_of
+from pprl.cli.progress import Show, ShowProgress, progress_of
 from pprl.errors import UsageError
 from pprl.linkage.options import Matching, RuleChoice
 
@@ -79,7 +82,10 @@ def link(
         Path | None, typer.Argument(help="Encodings of the second holder.", show_default=False)
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="Folder for the results.")
+        Path | None,
+        typer.Option(
+            "-o", "--output", help="Folder for the results; or a file: .parquet, .csv, .arrow."
+        ),
     ] = None,
     more: Annotated[
         list[Path] | None, typer.Argument(help="Encodings of further holders; gives clusters.")
@@ -116,6 +122,7 @@ def link(
     ] = None,
     allow: Allow = False,
     identity: Identity = None,
+    signed_by: SignedBy = None,
     job: JobFile = None,
     changes: Set = None,
     resume: Resume = False,
@@ -123,6 +130,9 @@ def link(
     memory: Memory = None,
     scheduler: Scheduler = None,
     show: ShowProgress = None,
+    kind: FormatChoice = None,
+    excel: ExcelSafe = False,
+    until: KeepUntil = None,
     as_json: AsJson = False,
 ) -> None:
     """Link encodings: two files into links, more into clusters.
@@ -130,9 +140,10 @@ def link(
     For the linkage unit. Needs neither names nor the key. With --job, --resume, --dry-run,
     --memory or --scheduler as a batch job: on disk, in parts, to be stopped and resumed.
     """
-    from pprl.exchange.atomic import output_folder
     from pprl.exchange.encodings import Encodings
     from pprl.exchange.files import write_json, write_table
+    from pprl.exchange.formats import write_as
+    from pprl.exchange.opening import refuse_other_fields
     from pprl.linkage.link import link as link_encodings
     from pprl.linkage.resolution.ambiguity import ambiguous as list_ambiguous
 
@@ -144,11 +155,13 @@ def link(
         "linkage.max_pairs": max_pairs,
         "blocking.method": blocking,
         "output.folder": output,
+        "output.keep_until": day_of(until).get("keep_until"),
         "resources.memory": memory,
         "resources.workers": workers,
     }
     others = {
         "--identity": identity,
+        "--signed-by": signed_by,
         "--ambiguous": ambiguous,
         "--against": against,
         "--deduplicated": deduplicated,
@@ -162,6 +175,8 @@ def link(
             scheduler=scheduler,
             show=show,
             allow=allow,
+            kind=kind,
+            excel=excel,
             as_json=as_json,
         )
         return
@@ -179,7 +194,7 @@ def link(
         one_each = deduplicated or ("all" if matching == "one-to-one" else "none")
         _cluster(
             paths,
-            output,
+            Output.of(output, kind, excel),
             {"all": True, "none": False}.get(one_each, one_each.split(",")),
             threshold,
             rule,
@@ -189,13 +204,22 @@ def link(
             max_pairs,
             allow,
             identity,
+            signed_by,
+            show,
+            until,
             as_json,
         )
         return
-    links_file = output / "links.parquet"
-    with output_folder(output, LINK_FILES) as staged:
-        left, right = (Encodings.load(file, identity=identity) for file in paths)
-        with progress_bar("comparing") as progress:
+    place = Output.of(output, kind, excel)
+    if place.alone and ambiguous is not None:
+        raise UsageError("--ambiguous writes a second table: name a folder (-o).")
+    links_file = output if place.alone else output / "links.parquet"
+    refuse_other_fields(paths)
+    with place.staged(LINK_FILES) as staged:
+        left, right = (
+            Encodings.load(file, identity=identity, signed_by=signed_by) for file in paths
+        )
+        with progress_of("comparing", show) as progress:
             result = link_encodings(
                 left,
                 right,
@@ -218,17 +242,21 @@ def link(
                     max_pairs=max_pairs,
                     progress=progress,
                 )
-        result.links.save(staged / "links.parquet")
-        facts = result.facts(left.info, right.info)
-        if disputed is not None:
-            write_table(disputed, staged / "ambiguous.parquet")
-            facts["ambiguous"] = int(disputed["linked"].to_numpy().sum())
-        write_table(result.similarities, staged / "similarities.parquet")
-        if result.estimate:
-            write_json(result.estimate.to_dict(), staged / "estimate.json")
-        if result.curve:
-            write_table(result.curve, staged / "curve.parquet")
-        write_json(facts, staged / "linkage.json")
+        facts = result.facts(left.info, right.info) | day_of(until)
+        if staged is None:
+            write_as(result.links.table, output, place.kind, excel=excel)
+        else:
+            result.links.save(staged / "links.parquet")
+            place.copy(staged / "links.parquet")
+            if disputed is not None:
+                write_table(disputed, staged / "ambiguous.parquet")
+                facts["ambiguous"] = int(disputed["linked"].to_numpy().sum())
+            write_table(result.similarities, staged / "similarities.parquet")
+            if result.estimate:
+                write_json(result.estimate.to_dict(), staged / "estimate.json")
+            if result.curve:
+                write_table(result.curve, staged / "curve.parquet")
+            write_json(facts, staged / "linkage.json")
     if as_json:
         print(json.dumps(facts))
         end_uncompared(facts["blocking"], allow=allow)
@@ -250,7 +278,12 @@ def link(
 @app.command()
 def dedupe(
     a: Annotated[Path, typer.Argument(help="Encodings of one holder.")],
-    output: Folder,
+    output: Annotated[
+        Path,
+        typer.Option(
+            "-o", "--output", help="Folder for the results; or a file: .parquet, .csv, .arrow."
+        ),
+    ],
     threshold: Threshold = "auto",
     rule: ClusterRule = "auto",
     against: Against = None,
@@ -260,12 +293,17 @@ def dedupe(
     max_pairs: MaxPairs = 100_000_000,
     allow: Allow = False,
     identity: Identity = None,
+    signed_by: SignedBy = None,
+    show: ShowProgress = None,
+    kind: FormatChoice = None,
+    excel: ExcelSafe = False,
+    until: KeepUntil = None,
     as_json: AsJson = False,
 ) -> None:
     """Find one person's records within one file of encodings."""
     _cluster(
         [a],
-        output,
+        Output.of(output, kind, excel),
         False,
         threshold,
         rule,
@@ -275,13 +313,16 @@ def dedupe(
         max_pairs,
         allow,
         identity,
+        signed_by,
+        show,
+        until,
         as_json,
     )
 
 
 def _cluster(
     paths: list[Path],
-    output: Path,
+    place: Output,
     deduplicated: bool | list[str],
     threshold: str,
     rule: RuleChoice,
@@ -291,26 +332,33 @@ def _cluster(
     max_pairs: int,
     allow: bool,
     identity: Path | None,
+    signed_by: Path | None,
+    show: Show | None,
+    until: datetime | None,
     as_json: bool,
 ) -> None:
-    from pprl.exchange.atomic import output_folder
     from pprl.exchange.encodings import Encodings, check_compatible
     from pprl.exchange.files import write_json, write_table
+    from pprl.exchange.formats import write_as
+    from pprl.exchange.opening import refuse_other_fields
     from pprl.linkage.cluster import cluster
     from pprl.linkage.model.scoring import Criterion
     from pprl.linkage.resolution.deliveries import load_previous
 
-    clusters_file = output / "clusters.parquet"
-    with output_folder(output, CLUSTER_FILES) as staged:
+    clusters_file = place.path if place.alone else place.path / "clusters.parquet"
+    refuse_other_fields(paths)
+    with place.staged(CLUSTER_FILES) as staged:
         cut: float | Literal["auto"] | Criterion = threshold_of(threshold)
         earlier = None if against is None else load_previous(against)
-        files: list[Encodings] = [Encodings.load(path, identity=identity) for path in paths]
+        files: list[Encodings] = [
+            Encodings.load(path, identity=identity, signed_by=signed_by) for path in paths
+        ]
         if earlier is not None:
             check_compatible([*earlier.inputs, *(one.info for one in files)])
             if cut == "auto" and earlier.criterion is not None:
                 cut = earlier.criterion
                 rule = earlier.rule if rule == "auto" else rule
-        with progress_bar("comparing") as progress:
+        with progress_of("comparing", show) as progress:
             result = cluster(
                 *files,
                 threshold=cut,
@@ -322,15 +370,19 @@ def _cluster(
                 max_pairs=max_pairs,
                 progress=progress,
             )
-        result.clusters.save(staged / "clusters.parquet")
-        write_table(result.conflicts, staged / "conflicts.parquet")
-        write_table(result.similarities, staged / "similarities.parquet")
-        if result.events is not None:
-            write_table(result.events, staged / "events.parquet")
-        if result.estimate is not None:
-            write_json(result.estimate.to_dict(), staged / "estimate.json")
-        facts = result.facts(*(one.info for one in files))
-        write_json(facts, staged / "linkage.json")
+        facts = result.facts(*(one.info for one in files)) | day_of(until)
+        if staged is None:
+            write_as(result.clusters.table, place.path, place.kind, excel=place.excel)
+        else:
+            result.clusters.save(staged / "clusters.parquet")
+            place.copy(staged / "clusters.parquet")
+            write_table(result.conflicts, staged / "conflicts.parquet")
+            write_table(result.similarities, staged / "similarities.parquet")
+            if result.events is not None:
+                write_table(result.events, staged / "events.parquet")
+            if result.estimate is not None:
+                write_json(result.estimate.to_dict(), staged / "estimate.json")
+            write_json(facts, staged / "linkage.json")
     if as_json:
         print(json.dumps(facts))
         end_uncompared(facts["blocking"], allow=allow)
@@ -361,32 +413,37 @@ def pseudonyms(
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="By default FOLDER/pseudonyms.")
     ] = None,
+    kind: Annotated[Format, typer.Option("--format", help="Of the files.")] = "parquet",
+    excel: ExcelSafe = False,
     as_json: AsJson = False,
 ) -> None:
     """Give records pseudonyms, for their holder and for research."""
     from pprl.exchange.links import Clusters
     from pprl.linkage.pseudonyms import PseudonymKey, pseudonymise
 
+    if excel and kind != "csv":
+        raise UsageError("--excel-safe is for CSV: add --format csv.")
     clusters = folder / "clusters.parquet"
     if not clusters.exists() and (folder / "links.parquet").exists():
         raise UsageError(
             f"{folder} has links; pseudonyms are of clusters. 'pprl link A B --deduplicated all' "
             f"makes these of two files, too."
         )
+    LOGS.keep(folder)
     made = pseudonymise(
         Clusters.load(clusters),
         PseudonymKey.load(key),
         project=project,
         version=version,
     )
-    written = made.save(output or folder / "pseudonyms")
+    written = made.save(output or folder / "pseudonyms", kind, excel=excel)
     if as_json:
         counts = {name: len(table) for name, table in made.holders.items()}
         print(json.dumps({"records": counts, "files": [str(path) for path in written]}))
         return
     for path in written:
         out.print(str(path), highlight=False, soft_wrap=True)
-    out.print("Give each holder its own file only, and research.parquet to the researchers only.")
+    out.print(f"Give each holder its own file only, and research.{kind} to the researchers only.")
 
 
 def blocking_of(
@@ -450,9 +507,11 @@ def unseal(
     file: Annotated[Path, typer.Argument(help="Sealed file.")],
     identity: Annotated[Path, typer.Option("--identity", help="age identity file.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="File to write.")],
+    signed_by: SignedBy = None,
 ) -> None:
     """Decrypt a sealed file (age). 'pprl link' opens sealed files itself, in memory."""
     from pprl.exchange.sealing import unseal as unseal_file
 
-    unseal_file(file, output, identity)
-    out.print(f"{output}: unsealed, authentic to its last byte", soft_wrap=True)
+    signer = unseal_file(file, output, identity, signed_by=signed_by)
+    who = "" if signer is None else f", signed by {signer}"
+    out.print(f"{output}: unsealed, authentic to its last byte{who}", soft_wrap=True)

@@ -8,10 +8,12 @@ from typing import Annotated
 
 import typer
 
-from pprl.cli.console import AsJson, Identity, app, out, progress_bar
+from pprl.cli.console import AsJson, Identity, app, out
+from pprl.cli.logs import App
+from pprl.cli.progress import ShowProgress, progress_of
 from pprl.errors import UsageError
 
-review_app = typer.Typer(
+review_app = App(
     help="Clerical review at the holders.", no_args_is_help=True, rich_markup_mode=None
 )
 app.add_typer(review_app, name="review")
@@ -40,6 +42,7 @@ def sample(
     seed: Annotated[int, typer.Option("--seed", help="Another number draws other pairs.")] = 0,
     workers: Annotated[int | None, typer.Option("--workers", help="Threads.")] = None,
     identity: Identity = None,
+    show: ShowProgress = None,
 ) -> None:
     """Choose the pairs that tell most of precision and recall (linkage unit)."""
     from pprl.evaluation.review import plan_path, review_sample
@@ -61,7 +64,7 @@ def sample(
         if floor is None:
             least = min(links.table["similarity"].to_pylist(), default=1.0)
             floor = max(least - _BELOW, 0.0)
-        with progress_bar("comparing") as progress:
+        with progress_of("comparing", show) as progress:
             pool = compare(left, right, threshold=floor, workers=workers, progress=progress)
     plan = review_sample(links, pool, n, seed=seed)
     kept = plan.save(output)

@@ -8,11 +8,12 @@ from typing import Annotated, Literal
 import typer
 
 from pprl.cli.console import app, out
+from pprl.cli.logs import App
 from pprl.errors import UsageError
 
 SecureMatching = Literal["one-to-one", "one-to-many", "many-to-one", "many-to-many"]
 
-secure_app = typer.Typer(
+secure_app = App(
     help="Linkage by three parties, none of which sees an encoding.",
     no_args_is_help=True,
     rich_markup_mode=None,

@@ -210,8 +210,8 @@ def _items(
         )
         return _Items(score[seen], match * weight, weight, records[seen])
     # Left records that are in no true pair belong to a fold, too.
-    strangers, _ = pd.factorize(frame["left_id"].to_numpy(object)[place])
-    records = np.where(records >= 0, records, len(names) + strangers)
+    unnamed, _ = pd.factorize(frame["left_id"].to_numpy(object)[place])
+    records = np.where(records >= 0, records, len(names) + unnamed)
     return _Items(score, (row >= 0).astype(np.float64), np.ones(len(score)), records)
 
 

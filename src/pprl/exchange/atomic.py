@@ -26,6 +26,7 @@ from pprl.errors import OutputExists, UnwritableFile, UsageError
 from pprl.exchange.untrusted.text import shown
 
 _MARKER = ".unfinished"
+_SECRET = shown("AGE-SECRET-KEY-" + 8 * "A")
 _LARGEST_MARKER = 1 << 20
 _FULL = {
     errno.ENOSPC: "is full",
@@ -183,8 +184,7 @@ def write_secret(text: str, path: str | PathLike[str], what: str) -> None:
         UnwritableFile: The folder does not exist or cannot be written to.
     """
     target = Path(path)
-    if shown(target.name) != target.name:
-        raise UsageError("the name of the file to write is itself a key. Name a file.")
+    _refuse_key(target)
     temporary = target.with_name(f".{uuid.uuid4().hex}.part")
     try:
         with writing(target):
@@ -241,7 +241,10 @@ def refuse_existing(*targets: Path) -> None:
 
     Raises:
         OutputExists: One of the targets exists.
+        UsageError: A name is a key, pasted where the file's name belongs.
     """
+    for target in targets:
+        _refuse_key(target)
     for folder in {target.parent for target in targets if target.exists()}:
         for marker in folder.glob(f".*{_MARKER}"):
             _roll_back(marker, targets)
@@ -263,7 +266,7 @@ def new_folder(folder: str | PathLike[str], files: Sequence[Path]) -> None:
     except FileExistsError:
         raise OutputExists(f"{folder} is a file. Choose another name.") from None
     except OSError as error:
-        raise UnwritableFile(f"cannot make {folder}: {error.strerror}.") from None
+        raise unwritable(folder, error) from None
 
 
 def sync_folder(folder: Path) -> None:
@@ -278,6 +281,12 @@ def sync_folder(folder: Path) -> None:
         pass
     finally:
         os.close(handle)
+
+
+def _refuse_key(target: Path) -> None:
+    """Refuse a name that is a key: the folder would show it to everybody."""
+    if _SECRET in shown(str(target)):
+        raise UsageError("the name of the file to write is itself a key. Name a file.")
 
 
 def _mark(marker: Path, files: dict[Path, Path]) -> None:

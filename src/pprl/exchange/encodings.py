@@ -350,9 +350,16 @@ class Encodings:
 
     @classmethod
     def load(
-        cls, path: str | PathLike[str], *, identity: str | PathLike[str] | None = None
+        cls,
+        path: str | PathLike[str],
+        *,
+        identity: str | PathLike[str] | None = None,
+        signed_by: str | PathLike[str] | None = None,
     ) -> Encodings:
         """Read an encodings file; a sealed one with an age identity file.
+
+        With ``signed_by``, a file of public keys, a sealed file is opened only if one of them
+        signed it.
 
         A JSON file is read as clkhash writes it, ``{"clks": [base64, ...]}``; its records
         have their numbers as ids, and its file name is the holder.
@@ -360,15 +367,17 @@ class Encodings:
         Raises:
             UnreadableFile: The file is missing, damaged or not an encodings file, or it
                 is sealed and cannot be opened.
-            UsageError: It is sealed and there is no identity.
+            BadSignature: It is not signed by one of those in ``signed_by``.
+            UsageError: It is sealed and there is no identity, or it is to be signed and is not
+                sealed.
         """
         from pprl.exchange.files import read_encodings
 
-        if str(path).lower().endswith(".json"):
+        if str(path).lower().endswith(".json") and signed_by is None:
             from pprl.exchange.clkhash_files import load_clkhash_json
 
             return load_clkhash_json(path, holder=Path(path).stem)
-        return read_encodings(path, identity)
+        return read_encodings(path, identity, signed_by)
 
 
 def check_compatible(infos: Sequence[EncodingInfo]) -> None:

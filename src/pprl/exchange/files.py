@@ -248,7 +248,9 @@ def _target(path: str | PathLike[str], seal_to: Sequence[str]) -> Iterator[Path 
 
 
 def read_encodings(
-    path: str | PathLike[str], identity: str | PathLike[str] | None = None
+    path: str | PathLike[str],
+    identity: str | PathLike[str] | None = None,
+    signed_by: str | PathLike[str] | None = None,
 ) -> Encodings:
     """Read an encodings file into memory; a sealed one with an age identity file.
 
@@ -257,7 +259,7 @@ def read_encodings(
             sealed and cannot be opened (see `pprl.exchange.sealing.unseal`).
         UsageError: It is sealed and there is no identity.
     """
-    with _source(path, identity) as source, open_parquet(path, source) as file:
+    with _source(path, identity, signed_by) as source, open_parquet(path, source) as file:
         metadata = file.metadata.metadata or {}
         info = parse_header(path, metadata)
         names = file.schema_arrow.names
@@ -328,7 +330,9 @@ def read_clusters(path: str | PathLike[str]) -> Clusters:
 
 @contextmanager
 def _source(
-    path: str | PathLike[str], identity: str | PathLike[str] | None
+    path: str | PathLike[str],
+    identity: str | PathLike[str] | None,
+    signed_by: str | PathLike[str] | None,
 ) -> Iterator[IO[bytes] | None]:
     """Give the decrypted content of a sealed file, or nothing for a file that is not sealed."""
     from pprl.exchange.sealing import is_sealed, open_sealed
@@ -336,11 +340,16 @@ def _source(
     if not Path(path).is_file():
         raise UnreadableFile(f"{path}: there is no such file.")
     if not is_sealed(path):
+        if signed_by is not None:
+            raise UsageError(
+                f"{path} is not sealed; only of sealed files is it verified who signed them "
+                f"(--signed-by)."
+            )
         yield None
         return
     if identity is None:
         raise UsageError(
             f"{path} is sealed. Give the identity file it was sealed for (--identity)."
         )
-    with open_sealed(path, identity) as opened:
+    with open_sealed(path, identity, signed_by=signed_by) as opened:
         yield opened

@@ -23,6 +23,8 @@ _KINDS = {
     b"age-encryption.org/": "a sealed file",
     b"PAR1": "a Parquet file",
     b"PK\x03\x04": "a spreadsheet or another zip file",
+    b"-----BEGIN OPENSSH PRIVATE KEY": "a signing key",
+    b"-----BEGIN SSH SIGNATURE": "a signature",
     b"-----BEGIN": "a key or a certificate in PEM",
     b"ssh-": "a public key for SSH",
     b"{": "a JSON document",
@@ -30,12 +32,15 @@ _KINDS = {
 }
 
 
-def read_key_file(path: str | PathLike[str], *, warn_readable: bool = True) -> bytes:
+def read_key_file(
+    path: str | PathLike[str], *, warn_readable: bool = True, strip: bool = True
+) -> bytes:
     """Read a file that should hold a secret, without the white space around it.
 
     Args:
         path: The file.
         warn_readable: Warn if other users of the machine can read it.
+        strip: Take off the white space; without, every byte is kept.
 
     Raises:
         UnreadableFile: It cannot be read. The name of a file that is not there is not repeated:
@@ -68,7 +73,7 @@ def read_key_file(path: str | PathLike[str], *, warn_readable: bool = True) -> b
             PprlWarning,
             stacklevel=3,
         )
-    return content.strip()
+    return content.strip() if strip else content
 
 
 def kind_of_key(content: bytes) -> str | None:

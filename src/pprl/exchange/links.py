@@ -103,14 +103,16 @@ class Links:
         return self.table.__arrow_c_stream__(requested_schema)
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Write the links as Parquet.
+        """Write the links as Parquet; as CSV or Arrow where the name ends in that.
+
+        `Links.load` reads Parquet.
 
         Raises:
             OutputExists: There is a file already.
         """
-        from pprl.exchange.files import write_table
+        from pprl.exchange.formats import write_as
 
-        write_table(self.table, path)
+        write_as(self.table, path)
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> Links:
@@ -159,14 +161,16 @@ class Clusters:
         return self.table.__arrow_c_stream__(requested_schema)
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Write the clusters as Parquet.
+        """Write the clusters as Parquet; as CSV or Arrow where the name ends in that.
+
+        `Clusters.load` reads Parquet.
 
         Raises:
             OutputExists: There is a file already.
         """
-        from pprl.exchange.files import write_table
+        from pprl.exchange.formats import write_as
 
-        write_table(self.table, path)
+        write_as(self.table, path)
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> Clusters:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
 from typing import TypeAlias
 
-from pprl.errors import UsageError
+from pprl.errors import SchemaMismatch, UnreadableFile, UsageError
 from pprl.exchange.encodings import Encodings
+from pprl.exchange.sealing import is_sealed
+from pprl.exchange.untrusted.header import field_names
+from pprl.exchange.untrusted.parquet import open_parquet
 
 Encoded: TypeAlias = "Encodings | str | PathLike[str]"
 """Encodings, or the path of their file; a JSON file is read as clkhash writes it."""
@@ -32,6 +35,36 @@ def opened(given: Encoded) -> Encodings:
         f"encodings are needed, or the path of their file, not {type(given).__name__}. "
         f"People's records are encoded first: pprl.encode."
     )
+
+
+def refuse_other_fields(given: Sequence[Encoded]) -> None:
+    """Refuse files whose headers name different fields, before their rows are read.
+
+    Of such files a header may be false in other ways, too; that they do not belong together is
+    what the user needs to know. Sealed files and encodings in memory are compared when they are
+    open (`pprl.exchange.encodings.check_compatible`).
+
+    Raises:
+        SchemaMismatch: Names both files.
+    """
+    seen: list[tuple[str | PathLike[str], list[str]]] = []
+    for path in given:
+        if not isinstance(path, str | PathLike) or is_sealed(path):
+            continue
+        try:
+            with open_parquet(path) as file:
+                names = field_names(file.metadata.metadata or {})
+        except UnreadableFile:
+            continue
+        if names:
+            seen.append((path, names))
+    for path, names in seen[1:]:
+        if sorted(names) != sorted(seen[0][1]):
+            raise SchemaMismatch(
+                f"{seen[0][0]} and {path} have different fields in their headers. They were "
+                f"encoded with different schemas, or one of the headers is not of its rows; let "
+                f"both holders encode again with one schema."
+            )
 
 
 @contextmanager

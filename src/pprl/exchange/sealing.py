@@ -25,8 +25,9 @@ from pprl.errors import (
     UsageError,
     WrongRecipient,
 )
-from pprl.exchange.atomic import whole_file
+from pprl.exchange.atomic import staged_files, whole_file
 from pprl.exchange.key_files import kind_of_key, read_key_file
+from pprl.exchange.signing import Signer, check_signature, read_signers, read_signing_key, sign
 
 MAGIC = b"age-encryption.org/"
 _CHUNK = 64 * 1024
@@ -34,20 +35,34 @@ _TAG = 16
 _NONCE = 16
 
 
-def seal(source: str | PathLike[str], out: str | PathLike[str], recipients: Sequence[str]) -> None:
+def seal(
+    source: str | PathLike[str],
+    out: str | PathLike[str],
+    recipients: Sequence[str],
+    *,
+    sign_key: str | PathLike[str] | None = None,
+) -> None:
     """Encrypt a file to one or several recipients; any of them can open it.
 
     Args:
         source: The file.
         out: The sealed file, usually ``.age``.
         recipients: age recipients, ``age1...``.
+        sign_key: The holder's own key, to sign the sealed file: the signature is written to
+            ``out`` with ``.sig`` (see `pprl.exchange.signing`). Both files appear, or none.
 
     Raises:
-        OutputExists: There is a file at ``out`` already.
+        OutputExists: There is a file at ``out`` already, or its signature.
         UnreadableFile: The source cannot be read, or ``out`` not written.
         UsageError: A recipient is none.
         MissingDependency: pyrage is not installed.
     """
+    if sign_key is not None:
+        key, signature = read_signing_key(sign_key), f"{os.fspath(out)}.sig"
+        with staged_files(out, signature) as (sealed, signed):
+            seal(source, sealed, recipients)
+            sign(sealed, signed, key)
+        return
     with _reading(source) as reader, sealed_writer(out, recipients) as writer:
         while piece := reader.read(1 << 20):
             writer.write(piece)
@@ -94,17 +109,27 @@ def sealed_writer(path: str | PathLike[str], recipients: Sequence[str]) -> Itera
 
 
 def unseal(
-    source: str | PathLike[str], out: str | PathLike[str], identity: str | PathLike[str]
-) -> None:
+    source: str | PathLike[str],
+    out: str | PathLike[str],
+    identity: str | PathLike[str],
+    *,
+    signed_by: str | PathLike[str] | None = None,
+) -> str | None:
     """Decrypt a sealed file with an identity file.
 
     Args:
         source: The sealed file.
         out: The file to write; appears only when all of it was authentic.
         identity: A file with one or several age identities.
+        signed_by: A file with the public keys of who may have signed it; nothing is decrypted
+            unless one of them did (see `pprl.exchange.signing`).
+
+    Returns:
+        The name of who signed it; None where that was not asked.
 
     Raises:
         OutputExists: There is a file at ``out`` already.
+        BadSignature: None of those signed it.
         UnreadableFile: A file cannot be read, or ``out`` not written.
         NotSealed: The source is not an age file.
         WrongRecipient: It was sealed for somebody else.
@@ -114,15 +139,23 @@ def unseal(
         MissingDependency: pyrage is not installed.
     """
     keys = read_identities(identity)
+    signers = None if signed_by is None else read_signers(signed_by)
     with whole_file(out, private=True) as temporary, open(temporary, "wb") as writer:
-        _decrypt(source, writer, keys)
+        signer = _decrypt(source, writer, keys, signers)
         writer.flush()
+    return signer
 
 
-def open_sealed(source: str | PathLike[str], identity: str | PathLike[str]) -> io.BytesIO:
+def open_sealed(
+    source: str | PathLike[str],
+    identity: str | PathLike[str],
+    *,
+    signed_by: str | PathLike[str] | None = None,
+) -> io.BytesIO:
     """Decrypt a sealed file into memory. Raises what `unseal` raises."""
     out = io.BytesIO()
-    _decrypt(source, out, read_identities(identity))
+    signers = None if signed_by is None else read_signers(signed_by)
+    _decrypt(source, out, read_identities(identity), signers)
     out.seek(0)
     return out
 
@@ -209,11 +242,21 @@ def _identities(content: bytes, pyrage: Any) -> tuple[list[Any], int]:
     return keys, 0
 
 
-def _decrypt(source: str | PathLike[str], writer: IO[bytes], keys: list[Any]) -> None:
+def _decrypt(
+    source: str | PathLike[str],
+    writer: IO[bytes],
+    keys: list[Any],
+    signers: Sequence[Signer] | None,
+) -> str | None:
+    """Decrypt; first find out who signed, if that is asked, and return the name."""
     pyrage = _pyrage()
     counted = _Counted(writer)
     problem: PprlError
+    signer = None
     with _reading(source) as reader:
+        if signers is not None:
+            signer = check_signature(source, reader, signers).name
+            reader.seek(0)
         start = reader.read(len(MAGIC))
         if start != MAGIC:
             cut = start and MAGIC.startswith(start)
@@ -225,7 +268,7 @@ def _decrypt(source: str | PathLike[str], writer: IO[bytes], keys: list[Any]) ->
         reader.seek(0)
         try:
             pyrage.decrypt_io(reader, counted, keys)
-            return
+            return signer
         except pyrage.DecryptError as error:
             problem = _of_header(source, str(error))
         except OSError as error:

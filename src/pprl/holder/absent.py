@@ -6,8 +6,6 @@ found by `pprl schema suggest` when it is far too frequent, and listed in ``miss
 
 from __future__ import annotations
 
-from itertools import chain
-
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -28,11 +26,18 @@ unknown|not known|not recorded|not stated|not available|not applicable|no name|n
 |nepoznato|nepoznata|neznana|neznano|nežinoma|nežināms|nezināms|nezināma
 |teadmata|tundmatu|andmed puuduvad|неизвестен|неизвестна|неизвестно|άγνωστος|άγνωστη|άγνωστο
 |mhux magħruf|anaithnid|ni fios
+|no last name|no first name|no surname|unknown unknown|unkn|not specified|not provided|missing data
+|geen achternaam|geen voornaam|naam onbekend|onbek|wordt nagezocht|ontbreekt|niet opgegeven
+|niet geregistreerd|niet beschikbaar|fehlt|nicht vorhanden|manquant|non indiqué|sans nom
+|inconnu(e|non applicable|sin especificar|no especificado|no informado|no disponible
+|não informado|não especificado|non specificato|mancante|nie określono|boş bırakıldı|yok bilgi
+|desconegut|desconeguda|không rõ|невідомо|не указано|непознат|непозната
 """
 _EXACT = """
 NULL|null|(null)|(NULL)|<null>|<NULL>|[NULL]|None|NaN|nan|NaT|<NA>|#N/A|#NA|#NULL!|#VALUE!|#REF!
 |#DIV/0!|#NAME?|N/A|n/a|s/d|S/D|nvt|n.v.t.|nnb|n.n.b.|\\N|\\\\N|undefined|UNDEFINED
-|xx|XX|xxx|XXX|xxxx|XXXX|zzz|ZZZ|zzzz|ZZZZ|0000|00000|000000|0000000|00000000|000000000|0000000000
+|#NV|#N/B|#N/D|(leeg)|(blank)|(vide)|(leer)|(empty)|[null]|{null}|NVT|UNK|ASKU|n/b|s/n|S/N
+|k.A.|o.A.|XXXXX|XXXXXX|xxxxx|xxxxxx|xx|XX|xxx|XXX|xxxx|XXXX|zzz|ZZZ|zzzz|ZZZZ|0000|00000|000000|0000000|00000000|000000000|0000000000
 |00000000000|99999999|999999999|9999999999
 |+31000000000|0600000000|0612345678|123456789|1234567890
 """
@@ -42,15 +47,14 @@ _BARE = " -_.,;:?!*#/\\|+=~'\"()[]{}<>\u2026\u00bf"
 """Marks that say nothing when nothing else is there."""
 
 
-def _texts() -> pa.StringArray:
-    words = "".join(_WORDS.split("\n")).split("|")
-    exact = "".join(_EXACT.split("\n")).split("|")
-    forms = chain.from_iterable((one, one.capitalize(), one.title(), one.upper()) for one in words)
-    return pa.array(list(dict.fromkeys((*forms, *exact))), pa.string())
+def _split(text: str) -> pa.StringArray:
+    return pa.array(list(dict.fromkeys("".join(text.split("\n")).split("|"))), pa.string())
 
 
-NOTHING = _texts()
-"""Every text that means nothing, as it is written."""
+NOTHING = _split(_WORDS)
+"""Words that mean nothing in any case, with or without marks around them; in lower case."""
+NOTHING_AS_WRITTEN = _split(_EXACT)
+"""Texts that mean nothing as they are written; in another case they may be a name."""
 
 
 def means_nothing(values: pa.StringArray) -> pa.BooleanArray:
@@ -61,6 +65,7 @@ def means_nothing(values: pa.StringArray) -> pa.BooleanArray:
 
     A text of marks alone (``-``, ``?``, ``...``) means nothing, too.
     """
-    listed = pc.is_in(values, NOTHING)
-    bare = pc.equal(pc.utf8_trim(values, _BARE), "")
+    inner = pc.utf8_trim(values, _BARE)
+    listed = pc.or_(pc.is_in(values, NOTHING_AS_WRITTEN), pc.is_in(pc.utf8_lower(inner), NOTHING))
+    bare = pc.equal(inner, "")
     return pc.or_(listed, pc.and_(bare, pc.not_equal(values, "")))

@@ -25,7 +25,9 @@ def house_number_parts(values: pa.StringArray) -> pa.StringArray:
     >>> house_number_parts(pa.array(["12-1", "121", "12A", "012 bis-2", "nr. 7"])).to_pylist()
     ['12 1', '121', '12 A', '12 BIS2', '7']
     """
-    parts = pc.binary_join_element_wise(house_number(values), house_addition(values), " ")
+    # A number that a spreadsheet wrote has ".0" behind it.
+    whole = pc.replace_substring_regex(values, r"^(\s*\d+)\.0+\s*$", r"\1")
+    parts = pc.binary_join_element_wise(house_number(whole), house_addition(whole), " ")
     return pc.utf8_trim_whitespace(parts)
 
 
@@ -34,22 +36,30 @@ _LAST = {
     "laan": "ln", "ln": "ln", "lane": "la", "la": "la", "road": "rd", "rd": "rd", "avenue": "av",
     "ave": "av", "av": "av", "boulevard": "bd", "blvd": "bd", "bld": "bd", "bd": "bd",
     "drive": "dr", "dr": "dr", "court": "ct", "ct": "ct", "place": "pl", "plein": "pl",
-    "platz": "pl", "pl": "pl", "square": "sq", "sq": "sq", "crescent": "cr", "cres": "cr",
-    "steenweg": "stwg", "stwg": "stwg", "gracht": "gr", "gr": "gr", "kade": "kd", "kd": "kd",
+    "platz": "pl", "pl": "pl", "pln": "pl", "square": "sq", "sq": "sq",
+    "crescent": "cr", "cres": "cr",
+    "steenweg": "stwg", "stwg": "stwg", "gracht": "gr", "gr": "gr", "singel": "sgl", "sgl": "sgl",
+    "kade": "kd", "kd": "kd",
+    "markt": "mkt", "mkt": "mkt", "dijk": "dk", "dk": "dk",
     "weg": "wg", "wg": "wg", "terrace": "tce", "tce": "tce", "close": "cl", "cl": "cl",
     "sokak": "sk", "sokağı": "sk", "sok": "sk", "sk": "sk", "caddesi": "cd", "cadde": "cd",
     "cad": "cd", "cd": "cd", "parade": "pde", "pde": "pde", "circuit": "cct", "cct": "cct",
 }  # fmt: skip
 _FIRST = {
-    "burgemeester": "burg", "burg": "burg", "professor": "prof", "prof": "prof", "doctor": "dr",
+    "burgemeester": "burg", "burg": "burg", "bgm": "burg", "professor": "prof", "prof": "prof",
+    "doctor": "dr",
+    "dokter": "dr", "grote": "gr", "gr": "gr", "groot": "gr", "nieuwe": "n", "n": "n",
     "doktor": "dr", "dr": "dr", "sint": "st", "saint": "st", "sankt": "st", "st": "st",
     "generaal": "gen", "gen": "gen", "koningin": "kon", "kon": "kon", "prins": "pr",
+    "pr": "pr", "ave": "av", "bld": "bd", "blvd": "bd", "bvd": "bd",
     "ulica": "ul", "ul": "ul", "aleja": "al", "al": "al", "calle": "c", "c": "c",
     "avenida": "av", "avda": "av", "avenue": "av", "av": "av", "boulevard": "bd", "bd": "bd",
     "rue": "r", "r": "r", "place": "pl", "pl": "pl", "plaza": "pl",
 }  # fmt: skip
 _ENDING = re.compile(
-    r"(straat|strasse|straße|str|laan|plein|platz|gracht|kade|weg|steenweg)$", re.IGNORECASE
+    r"(straat|strasse|straße|str|laan|ln|plein|pln|platz|pl|gracht|kade|steenweg|weg|singel|markt"
+    r"|dijk)$",
+    re.IGNORECASE,
 )
 _WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)?|\d+\w*")
 

@@ -11,6 +11,8 @@ import hmac
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pprl.errors import MissingDependency
@@ -26,11 +28,21 @@ def block_keys(
     key: LinkageKey,
     fingerprint: str,
     records: int,
+    tokens: Mapping[str, pa.StringArray],
 ) -> NDArray[np.uint64]:
     """Make the keys of a batch: (records, passes) uint64, 0 where a record has none.
 
     A key is the first 64 bits of HMAC-SHA-256 over the parts, each after its length,
     under a key derived for the pass and the schema.
+
+    Args:
+        passes: The schema's blocking passes.
+        texts: The cleaned values of each field.
+        key: The linkage key.
+        fingerprint: The schema's.
+        records: How many records the batch has.
+        tokens: The columns of ready-made tokens that the batch has; a pass whose column is
+            not there gives no keys.
 
     Raises:
         MissingDependency: A phonetic code is wanted and its library is not installed.
@@ -38,7 +50,10 @@ def block_keys(
     out = np.zeros((records, len(passes)), np.uint64)
     for at, one in enumerate(passes):
         secret = key.derive("blocking", fingerprint, one.name)
-        columns = [_codes(part, texts[part.field]) for part in one.parts]
+        if one.column is not None:
+            columns = [_tokens(tokens.get(one.column), records)]
+        else:
+            columns = [_codes(part, texts[part.field]) for part in one.parts]
         has = np.logical_and.reduce([rows >= 0 for rows, _ in columns])
         numbers = np.zeros(int(has.sum()), np.int64)
         for rows, values in columns:
@@ -79,6 +94,21 @@ def _codes(part: KeyPart, texts: Texts) -> tuple[NDArray[np.int64], list[str]]:
     distinct: dict[str, int] = {}
     numbers = [distinct.setdefault(value, len(distinct)) if value else -1 for value in values]
     return np.array([*numbers, -1], np.int64)[texts.rows], list(distinct)
+
+
+def _tokens(column: pa.StringArray | None, records: int) -> tuple[NDArray[np.int64], list[str]]:
+    """Number the distinct tokens of a column; a blank one is missing."""
+    if column is None:
+        return np.full(records, -1, np.int64), []
+    trimmed = pc.utf8_trim_whitespace(column)
+    encoded = pc.dictionary_encode(pc.if_else(_blank(trimmed), None, trimmed))
+    rows = pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False).astype(np.int64)
+    return rows, encoded.dictionary.to_pylist()
+
+
+def _blank(tokens: pa.StringArray) -> pa.BooleanArray:
+    """Tell which tokens stand for none: empty text, and zeros alone, as Open Link Token has it."""
+    return pc.equal(pc.utf8_ltrim(tokens, "0"), "")
 
 
 def _letters(value: str, places: Sequence[int]) -> str:

@@ -44,10 +44,21 @@ class KeyPart(_Value):
 
 
 class BlockingPass(_Value):
-    """Records are compared if all parts of the key are equal; a part missing is no key."""
+    """Records are compared if all parts of the key are equal; a part missing is no key.
+
+    Instead of parts it may have a ``column`` of the data that holds a ready-made token of
+    another scheme. The token is taken as it is and goes into no CLK.
+    """
 
     name: str = pydantic.Field(min_length=1)
-    parts: tuple[KeyPart, ...] = pydantic.Field(min_length=1)
+    parts: tuple[KeyPart, ...] = ()
+    column: str | None = pydantic.Field(default=None, min_length=1)
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if bool(self.parts) == (self.column is not None):
+            raise ValueError("a blocking pass has parts, or a column of tokens: one of the two")
+        return self
 
 
 def check_passes(passes: Sequence[BlockingPass], fields: Sequence[str]) -> None:

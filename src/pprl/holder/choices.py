@@ -12,3 +12,6 @@ SuggestHardening = Literal["default", "strong", "salted", "fields", "none"]
 
 Attacker = Literal["exact", "population"]
 """Which list of people an attacker has: just these without an error, or many more with errors."""
+
+TokenScheme = Literal["opprl-v0", "opprl-v1", "opprl-v2", "openlinktoken"]
+"""Whose tokens are made: OPPRL in its three versions, or Open Link Token."""

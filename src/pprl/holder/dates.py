@@ -18,18 +18,24 @@ import pyarrow.compute as pc
 _MONTHS = (
     # English, Dutch, German, Scandinavian, French, Spanish, Italian, Portuguese, Polish, Turkish,
     # Romanian and Czech beginnings that are of one month only.
-    "jan|ene|gen|sty|oca|led|ιαν|янв",
-    "feb|f[eé]v|lut|şub|sub|únor|unor|φεβ|фев",
-    "mar|mrt|maa|mär|maer|břez|brez|μαρ|мар",
-    "apr|abr|avr|kwi|nis|dub|απρ|апр",
-    "ma[yijg]|mei|kvě|kve|μαϊ|μαι|май",
-    "jun|juin|giu|cze|haz|iun|ιουν|июн",
-    "jul|juil|lug|lip|tem|iul|ιουλ|июл",
-    "aug|ago|ao[uû]|sie|ağu|agu|srp|αυγ|авг",
-    "sep|set|wrz|eyl|zář|zar|σεπ|сен",
-    "o[ck]t|out|ott|pa[zź]|eki|oκτ|окт",
-    "nov|lis|kas|νοε|ноя",
-    "de[czs]|dic|déc|gru|ara|pros|δεκ|дек",
+    "jan|ene|gen|ian|sty|oca|led|ιαν|янв|яну|jaan|saus|tammi|ean|sij",
+    "feb|f[eé]v|lut|şub|sub|únor|unor|φεβ|фев|veeb|vas|helmi|feabh|fra|velj|úno",
+    "mar(?!ras)|mrt|maa(?!l)|mär|maer|már|břez|brez|μαρ|мар|kov|maalis|μάρ|ožu|bře|mäe",
+    "apr|ápr|abr|avr|kwi|nis|dub|απρ|апр|bal|huhti|aib|tra",
+    "ma[yijg]|máj|mai|mei(?!th)|kvě|kve|μαϊ|μαΐ|μαι|μάι|ма[йя]|geg|touko|beal|mej|svi|mee",
+    (
+        "jun|jún|jūn|juin|giu|cze|haz|iun|ιουν|июн|юни|juun|birž|kesä|meith|ġun|lipanj|lipnj|ιούν"
+        r"|červ(?:en(?!ec|ce)|na)|čvn"
+    ),
+    (
+        "jul|júl|jūl|juil|lug|lip(?!anj|nj)|tem|iul|ιουλ|июл|юли|juul|liep|hein|iúil|lul|ιούλ"
+        "|července|červenec|čvc|srpanj|srpnja"
+    ),
+    "aug|avg|ago|ao[uû]|sie|ağu|agu|srpen|srpna|αυγ|αύγ|авг|rugp|elo|lún|aww|kol|ag",
+    "sep|szep|set|wrz|eyl|zář|zar|σεπ|сен|сеп|rugs|syys|ruj|me[aá]n f[oó]mh|mf[oó]mh",
+    "o[ck]t|out|ott|pa[zź]|říj|rij|eki|οκτ|окт|spal|loka|deireadh f[oó]mh|df[oó]mh",
+    "nov|noi|lis|kas|νοε|ноя|ное|lapk|marras|samh|stu|νοέ",
+    "de[czs]|dic|déc|gru|gruo|ara|pros|δεκ|дек|dets|joulu|noll|diċ|pro",
 )
 _CUT = r"\s*[-/., \u2010-\u2015]\s*"
 _YEAR = r"(1[89]\d\d|20\d\d)"
@@ -147,11 +153,15 @@ def _reader(day_first: bool, latest: dt.date) -> Callable[[str], str | None]:
             rf"{year}(?P<month>\d\d)(?P<day>\d\d){_TIME}",
             rf"(?P<{one}>\d\d?){_CUT}(?P<{two}>\d\d?){_CUT}{year}{_TIME}",
             rf"(?P<{one}>\d\d)(?P<{two}>\d\d){year}",
-            rf"(?P<day>\d\d?)\.?(?:{_CUT}|\s*)(?:de )?{word}(?:{_CUT}|\s*)(?:de )?{year}{_TIME}",
+            (
+                rf"(?P<day>\d\d?)(?:er|st|nd|rd|th|e|º|ª|\.)?(?:{_CUT}|\s*)(?:de |d['’])?{word}"
+                rf"(?:{_CUT}|\s*)(?:de )?{year}{_TIME}"
+            ),
             rf"{word}(?:{_CUT}|\s*)(?P<day>\d\d?)(?:st|nd|rd|th)?{_CUT}{year}{_TIME}",
             rf"{year}(?:{_CUT}|\s*){word}(?:{_CUT}|\s*)(?P<day>\d\d?){_TIME}",
-            rf"(?P<{one}>\d\d?){_CUT}(?P<{two}>\d\d?){_CUT}(?P<short>\d\d){_TIME}",
+            rf"(?P<{one}>\d\d?){_CUT}(?P<{two}>\d\d?){_CUT}['’]?(?P<short>\d\d){_TIME}",
             rf"(?P<day>\d\d?)(?:{_CUT}|\s*){word}(?:{_CUT}|\s*)(?P<short>\d\d)",
+            rf"{year}年\s*(?P<month>\d\d?)月\s*(?P<day>\d\d?)日",
             rf"{word}{_CUT}{year}",
             rf"(?P<month>\d\d?)[-/.]{year}",
             rf"{year}[-/.](?P<month>\d\d)",
@@ -160,7 +170,7 @@ def _reader(day_first: bool, latest: dt.date) -> Callable[[str], str | None]:
     ]
 
     def read(text: str) -> str | None:
-        text = next_day_of_evening(text) or text
+        text = _of_era(next_day_of_evening(text) or text)
         for pattern in patterns:
             if found := pattern.match(text):
                 parts = found.groupdict()
@@ -176,6 +186,20 @@ def _reader(day_first: bool, latest: dt.date) -> Callable[[str], str | None]:
         return None
 
     return read
+
+
+_ERAS = {"明治": 1867, "大正": 1911, "昭和": 1925, "平成": 1988, "令和": 2018}
+"""The year before the first of each era of Japan since 1868."""
+_ERA = re.compile(rf"^({'|'.join(_ERAS)})\s*(元|\d\d?)年")
+
+
+def _of_era(text: str) -> str:
+    """Write the year of a Japanese era as a year of the common era."""
+    found = _ERA.match(text)
+    if not found:
+        return text
+    number = 1 if found.group(2) == "元" else int(found.group(2))
+    return f"{_ERAS[found.group(1)] + number}年{text[found.end() :]}"
 
 
 def _written(year: int, month: int, day: int, latest: dt.date) -> str | None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import csv
 import datetime as dt
 import logging
+import os
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from os import PathLike
@@ -27,6 +28,7 @@ from pprl.exchange.encodings import EncodingInfo, Encodings, Popcounts, as_words
 from pprl.exchange.exposure import Exposure
 from pprl.exchange.files import EncodingsWriter, encodings_writer
 from pprl.exchange.opening import replacing
+from pprl.exchange.signing import read_signing_key, sign
 from pprl.exchange.threads import in_order, threads
 from pprl.holder.choices import OnInvalid
 from pprl.holder.encoder import EncodedBatch, Encoder
@@ -197,6 +199,7 @@ def encode_file(
     keep_order: bool = False,
     shared_by: int = SHARED_BY,
     seal_to: Sequence[str] = (),
+    sign_key: str | PathLike[str] | None = None,
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> EncodingInfo:
@@ -204,6 +207,7 @@ def encode_file(
 
     Takes what `encode` takes and raises what it raises; nothing is written then. With
     age recipients in ``seal_to`` the file is encrypted to them on its way to the disk. With
+    ``sign_key``, too, it is signed in ``out`` with ``.sig`` (see `pprl.exchange.signing`). With
     ``overwrite`` it takes the place of a file at ``out``, when it is complete.
 
     Raises:
@@ -211,11 +215,17 @@ def encode_file(
     """
     schema, key = as_schema(schema), as_key(key)
     refuse_undone(schema)
-    # With rejects there are two files, which appear together.
-    with (
-        replacing(out, overwrite) as target,
-        nullcontext([target]) if rejects is None else staged_files(target, rejects) as names,
-    ):
+    if sign_key is not None and not seal_to:
+        raise UsageError("sign_key is for sealed files: name recipients in seal_to, too.")
+    signing = None if sign_key is None else read_signing_key(sign_key)
+    # With rejects or a signature there are several files, which appear together.
+    with ExitStack() as stack:
+        target = stack.enter_context(replacing(out, overwrite))
+        others = [] if rejects is None else [Path(rejects)]
+        if signing is not None:
+            signature = Path(f"{os.fspath(out)}.sig")
+            others.append(stack.enter_context(replacing(signature, overwrite)))
+        names = stack.enter_context(staged_files(target, *others)) if others else [target]
         options = _Options(
             id_column,
             holder,
@@ -249,6 +259,8 @@ def encode_file(
                 _write_at_the_end(writer, run, parts, Path(out), options, seal_to)
             info = run.info()
             writer.finish(info)
+        if signing is not None:
+            sign(names[0], names[-1], signing)
     return info
 
 
@@ -316,6 +328,7 @@ class _Batch:
     inserted: NDArray[np.int64]
     met: tuple[NDArray[np.int64], NDArray[np.int64]]
     dropped: Sequence[Dropped]
+    moved: Mapping[str, int]
     patterns: dict[int, int]
     problems: Rejected
 
@@ -385,6 +398,7 @@ class _Run:
                 broken += len(encoded.problems)
                 reject(encoded.problems)
                 self._told.add(encoded.dropped)
+                self._told.add_moved(encoded.moved)
                 if options.rejects is not None:
                     for name, rows, reason in encoded.dropped:
                         reject([(row, name, f"{reason}; missing") for row in rows.tolist()])
@@ -459,6 +473,7 @@ class _Run:
             inserted=encoded[0].inserted[kept].sum(axis=0),
             met=met,
             dropped=[(name, rows[at], reason) for name, at, reason in _each_once(encoded)],
+            moved=encoded[0].moved,
             patterns=pattern_counts(part.mask[part.variants == 0]) if part.mask.size else {},
             problems=problems,
         )

@@ -33,7 +33,7 @@ from pprl.holder.salting import Pieces, salted, salts_of
 from pprl.holder.schema import ClkhashKeys, Field, Schema, StringFormat
 from pprl.holder.selftest import fictitious_people
 from pprl.holder.tokens import codes_below, number_distinct, tokenise
-from pprl.holder.values import Texts, distinct_texts
+from pprl.holder.values import Texts, as_text, distinct_texts
 from pprl.kernels.bits import merge_row_runs, merge_rows, merge_runs, set_bits, share_out
 
 _KEPT = 1 << 29
@@ -61,6 +61,7 @@ class EncodedBatch:
         problems: Values that break a rule, by row of the batch; they set no bits.
         dropped: Values that are there and were taken for missing: the field, the rows of
             the batch, and why.
+        moved: For each field how many times of the evening were taken for the next day.
     """
 
     clks: NDArray[np.uint8]
@@ -69,6 +70,7 @@ class EncodedBatch:
     block_keys: NDArray[np.uint64]
     problems: tuple[Problem, ...]
     dropped: tuple[tuple[str, NDArray[np.int64], str], ...]
+    moved: Mapping[str, int]
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,7 @@ class Encoder:
         self.schema = schema
         self._key = key
         self.parts = schema.parts
-        self.key_check = key.check_value(schema.fingerprint)
+        self.key_check = key.check_value()
         self._filters = [
             _Filter(
                 part,
@@ -119,7 +121,7 @@ class Encoder:
         """Encode a batch.
 
         Args:
-            batch: Holds a column for every field that is not ignored.
+            batch: Holds a column for every field that is not ignored, and those of tokens.
             columns: The column of a field, where it is not the field's own name.
             validate: Check the rules of each field's format.
             out: (n, total bits / 8), where to put the CLKs; new memory if not given.
@@ -152,12 +154,22 @@ class Encoder:
             # Without hardening this is the same memory, and NumPy copies nothing.
             room[:] = one.harden(filters.view(np.uint8)[:, : one.part.filter_bits // 8])
         keys = block_keys(
-            self.schema.blocking, texts, self._key, self.schema.fingerprint, batch.num_rows
+            self.schema.blocking,
+            texts,
+            self._key,
+            self.schema.fingerprint,
+            batch.num_rows,
+            {
+                name: as_text(batch.column(name))
+                for name in self.schema.token_columns
+                if name in batch.schema.names
+            },
         )
         dropped = tuple(
             (name, rows, reason) for name, one in texts.items() for rows, reason in one.dropped
         )
-        return EncodedBatch(clks, present, inserted, keys, tuple(problems), dropped)
+        moved = {name: one.moved for name, one in texts.items() if one.moved}
+        return EncodedBatch(clks, present, inserted, keys, tuple(problems), dropped, moved)
 
     def self_test(self) -> str:
         """Encode twenty built-in fictitious people; return a keyed digest of the result.

@@ -81,9 +81,10 @@ class HolderColumns:
 
     def __init__(self, schema: Schema, given: ColumnNames) -> None:
         fields = {one.name: one for one in schema.encoded_fields}
+        tokens = schema.token_columns
         for name in given:
-            if name not in fields:
-                near = nearest(name, list(fields))
+            if name not in fields and name not in tokens:
+                near = nearest(name, [*fields, *tokens])
                 meant = f" Perhaps {near!r} is meant." if near else ""
                 raise UsageError(
                     f"{argument('columns', '--map')}: a column is mapped to {name!r}, which is no "
@@ -98,6 +99,15 @@ class HolderColumns:
             else:
                 base[name] = f"{name} of {'+'.join(columns)}"
                 self._joined[base[name]] = field, tuple(columns)
+        self._tokens: dict[str, str] = {}
+        for name in tokens:
+            column = given.get(name, name)
+            if not isinstance(column, str):
+                raise UsageError(
+                    f"{argument('columns', '--map')}: the token {name!r} is in one column, not in "
+                    f"{len(column)}."
+                )
+            self._tokens[name] = column
         self.variants = [base, *(base | one.columns for one in schema.variants)]
         """The column of each field: of a record itself, and of each variant."""
 
@@ -108,14 +118,18 @@ class HolderColumns:
         for of in self.variants:
             for name in of.values():
                 names += self._joined[name][1] if name in self._joined else [name]
+        names += self._tokens.values()
         return list(dict.fromkeys(names))
 
     def join(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """Add the columns that are made of several."""
+        """Add the columns that are made of several, and tokens under their names."""
         for name, (field, columns) in self._joined.items():
             parts = [as_text(batch.column(one)) for one in columns]
             made = _date_of(parts, field) if _is_date(field) and len(parts) == 3 else _words(parts)
             batch = batch.append_column(name, made)
+        for name, column in self._tokens.items():
+            if name != column:
+                batch = batch.append_column(name, batch.column(column))
         return batch
 
 

@@ -295,14 +295,13 @@ class LinkageKey:
         """Return the secret itself, for clkhash's key derivation. Handle with care."""
         return self._secret
 
-    def check_value(self, fingerprint: str = "") -> str:
+    def check_value(self) -> str:
         """Return a value that tells two keys apart without giving either away.
 
-        With a schema's fingerprint it is the value in the header of an encodings
-        file; without, the one that `repr` shows.
+        It is what ``pprl keygen`` and ``pprl encode`` show, and what is in the header of every
+        encodings file, whatever the schema.
         """
-        branch = self.derive("check")
-        return hmac.new(branch, fingerprint.encode(), hashlib.sha256).hexdigest()[:16]
+        return hmac.new(self.derive("check"), b"", hashlib.sha256).hexdigest()[:16]
 
     def __repr__(self) -> str:
         return f"LinkageKey(check={self.check_value()})"

@@ -22,6 +22,7 @@ _TWINS = {
     "ß": "ss", "ẞ": "SS", "æ": "ae", "Æ": "AE", "œ": "oe", "Œ": "OE", "þ": "th", "Þ": "TH",
     "ð": "d", "Ð": "D", "ı": "i", "ȷ": "j", "ĸ": "q", "ŋ": "n", "Ŋ": "N", "ſ": "s", "ə": "a",
     "Ə": "A", "ƒ": "f", "ʒ": "z", "Ʒ": "Z", "ŉ": "n", "ẚ": "a", "Ɖ": "D", "Ŀ": "L", "ŀ": "l",
+    "ɵ": "o", "Ɵ": "O", "ʉ": "u", "Ʉ": "U", "ɛ": "e", "Ɛ": "E", "ɔ": "o", "Ɔ": "O",
 }  # fmt: skip
 """Letters that Unicode does not take apart, and whose name does not say the twin.
 

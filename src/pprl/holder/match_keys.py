@@ -5,6 +5,9 @@ of an encodings file, hashed under a key of its own; records with equal keys are
 `pprl.linkage.cascade`. A record that lacks a part has no key, and the file's header says how
 many have one.
 
+Tokens of other schemes (`pprl.holder.token_schemes`) are keys, too: a holder has them in a column
+of its own, and they travel hashed again, as any key does.
+
 The linkage unit sees which records have equal keys and how often, for every key that is in the
 file. Add only those that will be used.
 """
@@ -17,6 +20,7 @@ from dataclasses import dataclass
 from pprl.errors import UsageError
 from pprl.holder.blocking_passes import BlockingPass, KeyPart
 from pprl.holder.schema import DateFormat, Schema
+from pprl.holder.token_schemes import open_link, opprl
 
 _DATE_DIGITS = 8
 
@@ -28,10 +32,12 @@ class MatchKey:
     Attributes:
         parts: What it takes; ``field`` stands for what the schema's field holds.
         practice: Where it is used, or after what.
+        column: Of a token: the column that holds it; it has no parts then.
     """
 
     parts: tuple[KeyPart, ...]
     practice: str
+    column: str | None = None
 
 
 def _key(practice: str, *parts: KeyPart | str) -> MatchKey:
@@ -44,7 +50,18 @@ def _letters(field: str, *places: int) -> KeyPart:
     return KeyPart(field=field, letters=places)
 
 
-MATCH_KEYS: Mapping[str, MatchKey] = {
+def _tokens() -> dict[str, MatchKey]:
+    found = {}
+    for version in opprl.VERSIONS:
+        for name, made_of in opprl.tokens_of(version).items():
+            what = f"OPPRL {version}: {', '.join(made_of)}"
+            found[name] = MatchKey((), what, column=name)
+    for name, made_of in open_link.TOKENS.items():
+        found[name] = MatchKey((), f"Open Link Token: {', '.join(made_of)}", column=name)
+    return found
+
+
+PRACTICE_KEYS: Mapping[str, MatchKey] = {
     "palga4": _key(
         "the Dutch pathology archive: first four letters of the birth name, date of birth, sex",
         _letters("surname", 1, 2, 3, 4),
@@ -80,8 +97,15 @@ MATCH_KEYS: Mapping[str, MatchKey] = {
     ),
     "bsn": _key("the citizen service number, where the law allows it", "bsn"),
 }
-"""Keys by name. Their parts stand for fields: ``surname`` (by birth), ``first_names``,
+"""Keys that are made of the schema's fields, by name. Their parts stand for fields:
+``surname`` (by birth), ``first_names``,
 ``birth_date``, ``sex``, ``postcode``, ``house_number``, ``bsn``."""
+
+TOKEN_KEYS: Mapping[str, MatchKey] = _tokens()
+"""Tokens of other schemes, by the name of the token, which is the name of its column."""
+
+MATCH_KEYS: Mapping[str, MatchKey] = {**PRACTICE_KEYS, **TOKEN_KEYS}
+"""All keys by name."""
 
 
 def match_passes(
@@ -111,7 +135,13 @@ def match_passes(
     passes = []
     for name in names:
         if name not in MATCH_KEYS:
-            raise UsageError(f"there is no exact key {name!r}; there are {', '.join(MATCH_KEYS)}.")
+            raise UsageError(
+                f"there is no exact key {name!r}; there are {', '.join(PRACTICE_KEYS)}, and tokens "
+                f"such as {next(iter(TOKEN_KEYS))!r} and {list(TOKEN_KEYS)[-1]!r}."
+            )
+        if MATCH_KEYS[name].column is not None:
+            passes.append(BlockingPass(name=name, column=MATCH_KEYS[name].column))
+            continue
         parts = []
         for part in MATCH_KEYS[name].parts:
             field = known.get(called.get(part.field, part.field))
@@ -159,6 +189,8 @@ def match_key_toml(
 
 
 def _pass_lines(one: BlockingPass) -> str:
+    if one.column is not None:
+        return f'[[blocking]]\nname = "{one.name}"\ncolumn = "{one.column}"\n'
     parts = []
     for part in one.parts:
         said = [f'field = "{part.field}"']

@@ -61,6 +61,8 @@ def strip_accents(values: pa.StringArray) -> pa.StringArray:
 def letters_only(values: pa.StringArray) -> pa.StringArray:
     """Keep letters and single blanks; hyphens, slashes, dots and commas become blanks."""
     apart = pc.replace_substring_regex(plain_marks(values), r"[-/_.,]+", " ")
+    # O' Brien is O'Brien; van 't Hof keeps its blank.
+    apart = pc.replace_substring_regex(apart, r"(\p{L})' +(\p{L})", r"\1\2")
     return trim(pc.replace_substring_regex(apart, r"[^\p{L}\p{M} ]+", ""))
 
 

@@ -304,6 +304,11 @@ class Schema(_Value):
         return tuple(field for field in self.fields if not field.ignored)
 
     @property
+    def token_columns(self) -> tuple[str, ...]:
+        """The columns of ready-made tokens that blocking passes take."""
+        return tuple(one.column for one in self.blocking if one.column is not None)
+
+    @property
     def fingerprint(self) -> str:
         """SHA-256 over the canonical form, 64 hexadecimal digits; the name does not count."""
         # Defaults are left out, so that an option added later changes no fingerprint.

@@ -35,7 +35,8 @@ vyras vyriskas virietis virs mees poiss
 andras arren arsen agori
 mazh mj muzhski muzhskoi momche
 ragel fear fir fireann fearach buachaill
-boy 1 j 8507 248153007
+boy men son xy masc mascul maschju mannl mannlig mannelig mnl mezcz deheer
+arseniko vyr 1 01 j 8507 248153007 la28 c46109
 """
 _FEMALE = """
 f v w k woman women female vrouw vrouwelijk meisje mevr mevrouw mw
@@ -53,13 +54,14 @@ moteris moteriska mergina sieviete sievietis naine tudruk
 gynaika thily thilu koritsi
 zhena zh zhenski zhenskiy momiche
 mara bean bain baineann cailin
-girl 2 8532 248152002
+girl daughter xx fem weibl kvinnelig vrl kob kobiet fru thiliko thilyko femina mot
+kvinnlig fr 2 02 8532 248152002 la36 c46110
 """
 _GREEK_CYRILLIC = {
     "ανδρας": "m", "αρρεν": "m", "αρσενικο": "m", "αγορι": "m",
     "γυναικα": "f", "θηλυ": "f", "θηλυκο": "f", "κοριτσι": "f", "θ": "f", "γ": "f",
-    "мъж": "m", "мъжки": "m", "м": "m", "мужской": "m", "чоловік": "m",
-    "жена": "f", "женски": "f", "ж": "f", "женский": "f", "жінка": "f",
+    "мъж": "m", "мъжки": "m", "м": "m", "мужской": "m", "муж": "m", "чоловік": "m",
+    "жена": "f", "женски": "f", "ж": "f", "женский": "f", "жен": "f", "жінка": "f",
 }  # fmt: skip
 
 
@@ -69,7 +71,10 @@ def plain_code(text: str) -> str:
     >>> plain_code("Männlich."), plain_code("Dhr.")
     ('mannlich', 'dhr')
     """
-    whole = re.sub(r"\.0+$", "", text.strip())
+    whole = re.sub(r"\.0*$", "", text.strip())
+    # The code of an address, as FHIR writes it, is behind the last # or |.
+    whole = re.split(r"[#|]", whole)[-1] if "://" in whole else whole
+    whole = whole.replace("♂", "m").replace("♀", "f")
     apart = unicodedata.normalize("NFKD", whole.casefold().replace("ı", "i").replace("ł", "l"))
     return re.sub(r"[\W_]+", "", "".join(c for c in apart if not unicodedata.combining(c)))
 
@@ -92,11 +97,17 @@ def sex_code(values: pa.StringArray) -> pa.StringArray:
         ['f', 'm', 'f', None]
     """
     distinct = pc.dictionary_encode(values)
-    read = [
-        None if text is None else WORDS.get(plain_code(text))
-        for text in distinct.dictionary.to_pylist()
-    ]
+    read = [None if text is None else _read(text) for text in distinct.dictionary.to_pylist()]
     return pa.array(read, pa.string()).take(distinct.indices)
+
+
+def _read(text: str) -> str | None:
+    """Read a code, or a code with its word beside it that says the same: M - Male, Male (M)."""
+    whole = WORDS.get(plain_code(text))
+    if whole is not None:
+        return whole
+    said = {WORDS.get(plain_code(part)) for part in re.split(r"[^\w.]+", text) if plain_code(part)}
+    return said.pop() if len(said) == 1 else None
 
 
 _RARE = 0.005

@@ -26,11 +26,16 @@ class Told:
 
     def __init__(self) -> None:
         self._counts: Counter[tuple[str, str]] = Counter()
+        self._moved: Counter[str] = Counter()
 
     def add(self, dropped: Iterable[Dropped]) -> None:
         """Count a batch's."""
         for field, rows, reason in dropped:
             self._counts[field, reason] += len(rows)
+
+    def add_moved(self, moved: Mapping[str, int]) -> None:
+        """Count times of the evening that were taken for midnight of the next day."""
+        self._moved.update(moved)
 
     def warn(self, present: Mapping[str, int]) -> None:
         """Warn of each field with values that were taken for missing.
@@ -50,6 +55,15 @@ class Told:
             warnings.warn(
                 f"field {name!r}: {lost:,} values ({share:.1%}) were taken for missing: "
                 f"{parts}.{hint}",
+                PprlWarning,
+                stacklevel=6,
+            )
+        for name, count in self._moved.items():
+            warnings.warn(
+                f"field {name!r}: {count:,} values without a time zone are 21:00, 22:00 or 23:00 "
+                f"and none is another time of day; they were taken for midnight of the next day, "
+                f"as a birth date becomes when it is converted to UTC. If that is wrong, give "
+                f"dates without a time",
                 PprlWarning,
                 stacklevel=6,
             )

@@ -17,7 +17,8 @@ from pprl.holder.formats import canonical, latest_date
 from pprl.holder.letters import plain_marks
 from pprl.holder.normalize import NORMALISERS, trim
 from pprl.holder.schema import DateFormat, EnumFormat, Field, StringFormat
-from pprl.tables.text import calendar_dates, plain_text
+from pprl.holder.times import dates_of_times
+from pprl.tables.text import calendar_dates, evenings, plain_text
 
 
 @dataclass(frozen=True)
@@ -30,12 +31,15 @@ class Texts:
             rewriting without normalisers made equal.
         problems: For each raw value that breaks the field's rules: the rows, and why.
         dropped: Values that are there and were taken for missing: the rows, and why.
+        moved: How many rows have a time of the evening, without a zone, that was taken for
+            midnight of the next day.
     """
 
     rows: np.ndarray
     values: pa.StringArray
     problems: tuple[tuple[np.ndarray, str], ...]
     dropped: tuple[tuple[np.ndarray, str], ...] = ()
+    moved: int = 0
 
 
 def as_text(column: pa.Array, field: Field | None = None) -> pa.StringArray:
@@ -77,13 +81,18 @@ def distinct_texts(column: pa.Array, field: Field, *, verbatim: bool, validate: 
     written = as_text(column, field)
     # To clkhash a missing value is the empty cell of a CSV file.
     encoded = pc.dictionary_encode(pc.fill_null(written, "") if verbatim else written)
-    cleaned, why = (encoded.dictionary, {}) if verbatim else _clean(encoded.dictionary, field)
+    cleaned, why, later = (
+        (encoded.dictionary, {}, []) if verbatim else _clean(encoded.dictionary, field)
+    )
     texts, reasons = canonical(cleaned, field, verbatim=verbatim, validate=validate)
     if isinstance(field.format, DateFormat) and not verbatim and not field.format.future:
         texts = _not_in_future(texts, field.format, why)
     rows = pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False)
     problems = tuple((np.flatnonzero(rows == at), reason) for at, reason in sorted(reasons.items()))
     dropped = _by_reason(rows, why, len(texts))
+    moved = int(np.isin(rows, later).sum()) if later else 0
+    if pa.types.is_timestamp(column.type) and column.type.tz is None:
+        moved = int(pc.sum(evenings(column)).as_py() or 0)
     texts = pc.if_else(pc.equal(texts, ""), None, texts)
     if field.normalise or field.values:
         # Cleaning made distinct values equal, perhaps many.
@@ -95,9 +104,9 @@ def distinct_texts(column: pa.Array, field: Field, *, verbatim: bool, validate: 
         renumber = np.where(there, np.cumsum(there) - 1, -1)
         texts = pc.drop_null(texts)
     else:
-        return Texts(rows, texts, problems, dropped)
+        return Texts(rows, texts, problems, dropped, moved)
     renumbered = np.append(renumber, -1).astype(np.int32)[rows]
-    return Texts(renumbered, texts, problems, dropped)
+    return Texts(renumbered, texts, problems, dropped, moved)
 
 
 def _by_reason(
@@ -125,8 +134,10 @@ def _not_in_future(
     return pc.if_else(late, None, texts)
 
 
-def _clean(values: pa.StringArray, field: Field) -> tuple[pa.StringArray, dict[int, str]]:
-    """Clean distinct values; say for each that is taken for missing why."""
+def _clean(
+    values: pa.StringArray, field: Field
+) -> tuple[pa.StringArray, dict[int, str], list[int]]:
+    """Clean distinct values; say for each that is taken for missing why, and which moved a day."""
     why: dict[int, str] = {}
     tidy = trim(plain_marks(values))
     cleaned = tidy
@@ -141,6 +152,10 @@ def _clean(values: pa.StringArray, field: Field) -> tuple[pa.StringArray, dict[i
         if pc.any(absent).as_py():
             cleaned = pc.if_else(absent, None, cleaned)
             _note(why, tidy, cleaned, "means that nothing is known")
+    later: list[int] = []
+    month_first = _month_first(field)
+    if month_first is not None:
+        cleaned, later = dates_of_times(cleaned, month_first=month_first)
     gone = _gone(cleaned) if field.normalise else 0
     for name in field.normalise:
         before = cleaned
@@ -148,7 +163,19 @@ def _clean(values: pa.StringArray, field: Field) -> tuple[pa.StringArray, dict[i
         if (now := _gone(cleaned)) > gone:
             _note(why, before, cleaned, f"cannot be read by {name}")
             gone = now
-    return cleaned, why
+    return cleaned, why, later
+
+
+def _month_first(field: Field) -> bool | None:
+    """Say whether a date's month comes before its day; None for what is no date without time."""
+    if isinstance(field.format, DateFormat):
+        formats = (field.format.format, *field.format.also)
+        if any(code in one for one in formats for code in ("%H", "%I", "%T", "%c", "%X")):
+            return None
+        return 0 <= formats[0].find("%m") < formats[0].find("%d")
+    if "date_mdy" in field.normalise:
+        return True
+    return False if "date_dmy" in field.normalise else None
 
 
 def _mapped(values: pa.StringArray, meanings: dict[str, str]) -> pa.StringArray:

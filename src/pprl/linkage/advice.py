@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Iterable, Mapping, Sequence
 
 from pprl.errors import PprlWarning
+from pprl.linkage.candidates.crowding import LEAST
 from pprl.linkage.decision.estimate import Figure
 
 FEW = 100
@@ -38,6 +39,7 @@ def about_links(
     precision: Figure | None,
     repeating: Sequence[str],
     implausible: Mapping[str, int],
+    crowded: Mapping[str, int],
     *,
     untold: bool = False,
 ) -> list[str]:
@@ -50,6 +52,7 @@ def about_links(
         precision: Estimated precision; None without links.
         repeating: Holders whose files seem to repeat people.
         implausible: Filters that were set aside, by holder.
+        crowded: Records that are like improbably many others, by holder.
         untold: Whether nothing tells matches from other pairs.
     """
     said = []
@@ -58,7 +61,7 @@ def about_links(
             f"with fewer than {FEW} records in a file its neighbours say little about "
             f"non-matches; the automatic threshold is a guess"
         )
-    said += about_filters(implausible)
+    said += [*about_filters(implausible), *about_crowded(crowded)]
     if untold:
         return [
             *said,
@@ -100,5 +103,20 @@ def about_filters(implausible: Mapping[str, int]) -> list[str]:
     told = (
         f"filters that no record can have were set aside ({counts}): far more of their bits are "
         f"set than this hardening leaves. They are not linked. Ask the holder how they were made."
+    )
+    return [told]
+
+
+def about_crowded(crowded: Mapping[str, int]) -> list[str]:
+    """Say which files have records that are like improbably many others."""
+    if not crowded:
+        return []
+    counts = ", ".join(f"{name}: {count:,}" for name, count in crowded.items())
+    told = (
+        f"records that are like improbably many others ({counts}): to more than {LEAST} people as "
+        f"much as a link needs, or nearly as much to a quarter of the other files. No person's "
+        f"record is: these filters were made up, or hardly a field of theirs is filled. They may "
+        f"take links from others; do not rely on their links, nor on an estimate. Ask the holder "
+        f"how they were made."
     )
     return [told]

@@ -16,10 +16,12 @@ from numpy.typing import NDArray
 from pprl.errors import PprlWarning, UsageError
 from pprl.exchange.encodings import EncodingInfo, check_compatible, warn_absent_fields
 from pprl.exchange.links import Clusters
-from pprl.exchange.opening import Encoded, opened
-from pprl.linkage.advice import FEW, VAGUE
+from pprl.exchange.opening import Encoded, opened, refuse_other_fields
+from pprl.linkage.advice import FEW, VAGUE, about_crowded, about_filters, give
 from pprl.linkage.candidates.blocking import Blocking, BlockingReport
+from pprl.linkage.candidates.crowding import by_file, crowded
 from pprl.linkage.candidates.exhaustive import MAX_PAIRS, Progress, check_threshold, scored_pairs
+from pprl.linkage.candidates.implausible import without_implausible
 from pprl.linkage.candidates.in_blocks import blocked_pairs
 from pprl.linkage.candidates.pairs import Pairs, by_similarity
 from pprl.linkage.candidates.pool import Pool
@@ -33,6 +35,7 @@ from pprl.linkage.options import Rule, RuleChoice
 from pprl.linkage.resolution.agglomerative import SLACK, check_rule, choose_rule, join
 from pprl.linkage.resolution.conflicts import find_conflicts
 from pprl.linkage.resolution.deliveries import Previous, name_clusters
+from pprl.run_log import note
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -213,6 +216,7 @@ def cluster(
         IncompatibleEncodings: Different schemas, keys or lengths.
         TooManyPairs: More than ``max_pairs`` pairs reach the threshold.
     """
+    refuse_other_fields(given)
     files = tuple(opened(one) for one in given)
     check_rule(rule)
     if threshold != "auto" and not isinstance(threshold, Criterion):
@@ -223,7 +227,10 @@ def cluster(
     check_compatible(infos)
     warn_absent_fields(infos)
     start = time.perf_counter()
-    pool = Pool.of(files)
+    note("clustering begins", files=len(files), records=sum(one.records for one in infos))
+    kept, odd = without_implausible(files)
+    give(about_filters(odd), stacklevel=2)
+    pool = Pool.of(tuple(kept))
     groups = pool.groups(deduplicated)
     previous = None if against is None else Previous.of(against, pool)
 
@@ -243,6 +250,9 @@ def cluster(
     used = choose_rule(choice.precision, low=low) if rule == "auto" else rule
     found = choice.candidates or compare(criterion.floor, previous, criterion.rivals)
     linked = criterion.linked(pool, found.pairs)
+    if choice.estimate is None:
+        many = crowded(linked, len(pool))
+        give(about_crowded(by_file(many, pool.file, pool.names)), stacklevel=2)
     if previous is not None:
         new = previous.cluster < 0
         linked = linked.take(new[linked.left] | new[linked.right])
@@ -255,7 +265,7 @@ def cluster(
         labels = previous.untouched(joined, labels)
     ids, events = name_clusters(pool, labels, previous)
     names = pa.array(pool.names).take(pa.array(pool.file))
-    return ClusterResult(
+    made = ClusterResult(
         clusters=Clusters(
             pa.table(
                 [ids.take(pa.array(labels)), names, pool.record_ids],
@@ -283,6 +293,14 @@ def cluster(
         seconds=time.perf_counter() - start,
         inputs=tuple(infos),
     )
+    note(
+        "clustering ends",
+        compared=made.pairs_compared,
+        candidates=made.pairs_above,
+        clusters=len(made.clusters),
+        seconds=made.seconds,
+    )
+    return made
 
 
 def dedupe(
@@ -408,10 +426,11 @@ def _least_similar(linked: Pairs) -> float:
 def _decided(pool: Pool, found: Decision, compared: _Compared) -> _Choice:
     """Take what was decided for files without duplicates, with a warning where it is doubtful."""
     precision = found.estimate.precision
+    give(about_crowded(found.crowded), stacklevel=4)
     if found.repeating:
         warnings.warn(
             f"files that are taken to be deduplicated seem to have several records of some people: "
-            f"{', '.join(map(repr, found.repeating))}. These were not taken for strangers. "
+            f"{', '.join(map(repr, found.repeating))}. These were not taken for non-matches. "
             f"If they may repeat people, say so (deduplicated=, --deduplicated)",
             PprlWarning,
             stacklevel=4,

@@ -14,10 +14,12 @@ import pyarrow as pa
 from pprl.errors import PprlWarning, UsageError
 from pprl.exchange.encodings import EncodingInfo, Encodings, check_compatible, warn_absent_fields
 from pprl.exchange.links import Links
-from pprl.exchange.opening import Encoded, opened
-from pprl.linkage.advice import about_links, give
+from pprl.exchange.opening import Encoded, opened, refuse_other_fields
+from pprl.linkage.advice import about_crowded, about_links, give
 from pprl.linkage.assignment import check_matching, match, one_to_one
 from pprl.linkage.candidates.blocking import Blocking, BlockingReport
+from pprl.linkage.candidates.crowding import between as side_by_side
+from pprl.linkage.candidates.crowding import by_file, crowded
 from pprl.linkage.candidates.exhaustive import MAX_PAIRS, Progress, check_threshold, scored_pairs
 from pprl.linkage.candidates.floor import find_floor
 from pprl.linkage.candidates.in_blocks import blocked_pairs
@@ -27,6 +29,7 @@ from pprl.linkage.decision.estimate import Estimate, check_precision
 from pprl.linkage.decision.gather import decide_two_files
 from pprl.linkage.decision.gaussian_mixture import find_mixture_threshold
 from pprl.linkage.options import AUTOMATIC, Matching
+from pprl.run_log import note
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -209,6 +212,7 @@ def link(
         IncompatibleEncodings: Different schemas, keys or lengths.
         TooManyPairs: More than ``max_pairs`` pairs reach the threshold.
     """
+    refuse_other_fields((a, b, *more))
     a, b, more = opened(a), opened(b), tuple(opened(one) for one in more)
     check_matching(matching)
     check_precision(precision, threshold)
@@ -243,8 +247,9 @@ def link(
         check_threshold(threshold)
     check_compatible([a.info, b.info])
     warn_absent_fields([a.info, b.info])
+    note("linking begins", left=a.info.records, right=b.info.records)
     if threshold == "auto":
-        return _link_by_itself(a, b, matching, precision, blocking, workers, progress)
+        return _noted(_link_by_itself(a, b, matching, precision, blocking, workers, progress))
     if threshold == "mixture":
         warnings.warn(_MIXTURES_FAIL, PprlWarning, stacklevel=2)
     else:
@@ -258,12 +263,16 @@ def link(
         pairs, report = blocked_pairs(a, b, least, blocking, workers=workers, max_pairs=max_pairs)
     n_a, n_b = a.info.records, b.info.records
     linked, cut = pairs, least
+    files = np.repeat([0, 1], [n_a, n_b])
     if threshold == "mixture":
         found = find_mixture_threshold(pairs.similarity[one_to_one(pairs, n_a, n_b)])
         cut = np.inf if found is None else found
         linked = pairs.take(pairs.similarity >= cut)
+    names = [one.info.holder or f"file {at}" for at, one in enumerate((a, b), start=1)]
+    many = crowded(side_by_side(linked, n_a), len(files))
+    give(about_crowded(by_file(many, files, names)), stacklevel=2)
     chosen = match(linked, n_a, n_b, matching)
-    return LinkResult(
+    made = LinkResult(
         links=chosen.to_links(a, b),
         threshold=None if cut == np.inf else cut,
         rule="mixture" if threshold == "mixture" else "fixed",
@@ -278,6 +287,19 @@ def link(
         seconds=time.perf_counter() - start,
         inputs=(a.info, b.info),
     )
+    return _noted(made)
+
+
+def _noted(made: LinkResult) -> LinkResult:
+    note(
+        "linking ends",
+        compared=made.pairs_compared,
+        candidates=made.pairs_above,
+        links=len(made.links),
+        threshold=made.threshold,
+        seconds=made.seconds,
+    )
+    return made
 
 
 def _warn_unlikely(info: EncodingInfo, threshold: float) -> None:
@@ -332,6 +354,7 @@ def _link_by_itself(
             estimate.precision,
             decision.repeating,
             decision.implausible,
+            decision.crowded,
             untold=decision.untold,
         ),
         stacklevel=3,

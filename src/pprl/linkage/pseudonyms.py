@@ -26,6 +26,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from pprl.errors import PseudonymKeyError, UsageError
 from pprl.exchange.atomic import output_folder, write_secret
+from pprl.exchange.formats import Format
 from pprl.exchange.key_files import kind_of_key, read_key_file
 from pprl.exchange.links import Clusters
 
@@ -128,24 +129,31 @@ class Pseudonyms:
     holders: dict[str, pa.Table]
     research: pa.Table
 
-    def save(self, folder: str | PathLike[str]) -> list[Path]:
+    def save(
+        self, folder: str | PathLike[str], kind: Format = "parquet", *, excel: bool = False
+    ) -> list[Path]:
         """Write ``holders/<holder>.parquet`` for each, and ``research.parquet``.
+
+        Args:
+            folder: Where to write them.
+            kind: ``parquet``, ``csv`` or ``arrow``; the names end in it.
+            excel: CSV files for Excel; see `pprl.exchange.formats`.
 
         Raises:
             OutputExists: One of the files is there already.
             UsageError: A holder's name cannot be a file's.
         """
-        from pprl.exchange.files import write_table
+        from pprl.exchange.formats import write_as
 
         for name in self.holders:
             if not name or name.startswith(".") or set(name) & set('/\\\0:*?"<>|'):
                 raise UsageError(f"holder {name!r}: a file cannot have that name.")
-        tables = {f"holders/{name}.parquet": table for name, table in self.holders.items()}
-        tables["research.parquet"] = self.research
+        tables = {f"holders/{name}.{kind}": table for name, table in self.holders.items()}
+        tables[f"research.{kind}"] = self.research
         with output_folder(folder, list(tables)) as staged:
             (staged / "holders").mkdir()
             for name, table in tables.items():
-                write_table(table, staged / name)
+                write_as(table, staged / name, kind, excel=excel)
         return [Path(folder) / name for name in tables]
 
 

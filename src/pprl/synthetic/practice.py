@@ -74,7 +74,10 @@ def practice(
     try:
         os.makedirs(place, exist_ok=True)
     except OSError as error:
-        raise UnwritableFile(f"cannot make the folder {place}: {error.strerror}.") from None
+        raise UnwritableFile(
+            f"cannot make the folder {place}: {error.strerror}. Is the disk that holds "
+            f"{place.absolute().parent} full?"
+        ) from None
     with whole_files(*(place / name for name in tables)) as parts:
         for part, table in zip(parts, tables.values(), strict=True):
             csv.write_csv(table, part)

@@ -12,6 +12,9 @@ import pyarrow as pa
 from pprl.errors import InvalidValues, UnreadableFile, UsageError
 from pprl.tables.columns import require_columns
 
+NOT_TEXT = (ArithmeticError, ValueError, TypeError, RecursionError, pa.ArrowException)
+"""What writing a value as text may raise: numbers beyond all bounds, and values of odd classes."""
+
 
 def frame_names(data: Any) -> list[str]:
     """Return the names of a table's columns; of a pandas one those of its index, too."""
@@ -95,7 +98,15 @@ def _from_series(series: Any) -> pa.Array:
     from pandas.api.types import infer_dtype
 
     if series.dtype != object:
-        return pa.Array.from_pandas(series)
+        try:
+            # Only a sparse column has a type within its type that Arrow does not know.
+            dense = series.sparse.to_dense() if str(series.dtype).startswith("Sparse") else series
+            return pa.Array.from_pandas(dense)
+        except (pa.ArrowException, TypeError, ValueError):
+            raise InvalidValues(
+                f"the column {str(series.name)!r} has type {series.dtype}, which is not text, a "
+                f"number or a date."
+            ) from None
     try:
         if infer_dtype(series, skipna=True) == "string":
             return pa.array(series, pa.string(), from_pandas=True)
@@ -107,6 +118,10 @@ def _from_series(series: Any) -> pa.Array:
         raise InvalidValues(
             f"the column {series.name!r} holds bytes, or text that no encoding can hold. "
             f"Decode it to text first."
+        ) from None
+    except NOT_TEXT:
+        raise InvalidValues(
+            f"the column {series.name!r} holds a value that cannot be written as text."
         ) from None
 
 

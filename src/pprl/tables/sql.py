@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from pprl.errors import InvalidValues, MissingDependency, UnreadableFile, UsageError
 from pprl.tables.columns import require_columns
-from pprl.tables.frames import BytesFound, object_text
+from pprl.tables.frames import NOT_TEXT, BytesFound, object_text
 
 PREFIX = "duckdb:"
 _ROWS = 1 << 16
@@ -82,6 +82,11 @@ def cursor_batches(cursor: Any, columns: Sequence[str]) -> Iterator[pa.RecordBat
         except BytesFound:
             raise InvalidValues(
                 "the answer of the database holds bytes. Make them text in the query."
+            ) from None
+        except NOT_TEXT:
+            raise InvalidValues(
+                "the answer of the database holds a value that cannot be written as text. Make it "
+                "text in the query."
             ) from None
         yield pa.record_batch(arrays, names=list(columns))
 

@@ -46,16 +46,30 @@ def calendar_dates(column: pa.Array) -> pa.Array:
 
     A birth date is a date of the calendar. Software that stores it as midnight and converts
     it to UTC makes it the evening before: 22:00 or 23:00 where it was midnight at UTC+2 or
-    UTC+1, 21:00 at UTC+3. Such a time, to the second, in the zone UTC is taken for the next day.
-    A time with another zone has its own date already.
+    UTC+1, 21:00 at UTC+3. Such a time, to the second, in the zone UTC is taken for the next day;
+    without a zone, too, where no value has another time. A time with another zone has its own date
+    already.
     """
     local = pc.local_timestamp(column) if column.type.tz else column
-    if column.type.tz not in ("UTC", "Etc/UTC", "GMT", "+00:00", "Z"):
+    evening = evenings(column)
+    if not pc.any(evening).as_py():
         return local
-    whole = pc.equal(pc.floor_temporal(local, 1, "hour"), local)
-    evening = pc.and_(whole, pc.greater_equal(pc.hour(local), 21))
     later = pc.add(local, pa.scalar(dt.timedelta(days=1), pa.duration(local.type.unit)))
     return pc.if_else(evening, later, local)
+
+
+def evenings(column: pa.Array) -> pa.BooleanArray:
+    """Tell which times are midnight of the next day elsewhere; see `calendar_dates`."""
+    local = pc.local_timestamp(column) if column.type.tz else column
+    in_utc = column.type.tz in ("UTC", "Etc/UTC", "GMT", "+00:00", "Z")
+    days = pc.equal(pc.floor_temporal(local, 1, "day"), local)
+    if pc.all(days).as_py() is not False or (column.type.tz and not in_utc):
+        return pa.repeat(pa.scalar(False), len(column))
+    whole = pc.equal(pc.floor_temporal(local, 1, "hour"), local)
+    evening = pc.and_(whole, pc.greater_equal(pc.hour(local), 21))
+    if not in_utc and pc.all(pc.or_(days, evening)).as_py() is False:
+        return pa.repeat(pa.scalar(False), len(column))
+    return evening
 
 
 def _number_text(column: pa.Array) -> pa.StringArray:

@@ -62,6 +62,12 @@ class Calibration:
             one.setting == self.setting and one.withstood(self.withstand) for one in self.trials
         )
 
+    def choices(self) -> list[Setting]:
+        """Return the setting, and the next lighter and the next stricter one that were tried."""
+        tried = [one.setting for one in self.trials]
+        at = tried.index(self.setting)
+        return tried[max(at - 1, 0) : at + 2]
+
     def remarks(self, lost: Mapping[Setting, tuple[float, ...]] | None = None) -> Iterator[str]:
         """Say what was tried and found, in lines of comment for a schema.
 

@@ -19,8 +19,8 @@ from pprl.holder.schema import Schema
 from pprl.holder.suggest import Study, write_schema
 from pprl.linkage.link import link
 
-WRONG = (0.05, 0.15, 0.30)
-"""Shares of values that are wrong in the second file: clean registers, usual ones, dirty ones."""
+WRONG = (0.10, 0.30)
+"""Shares of values that are wrong in the second file: a usual one, and a dirty one."""
 FEWEST = 300
 """With fewer people one link more or less is a third of a point of F1."""
 _ID = "row number"

@@ -155,7 +155,7 @@ def suggest(
             )
             if tell:
                 tell("links that each of them loses, with errors put into these records")
-            lost = points_lost(study, people, [one.setting for one in found.trials], seed=seed)
+            lost = points_lost(study, people, found.choices(), seed=seed)
             usual, remarks = found.setting, list(found.remarks(lost))
     return Suggested(write_schema(study, name, usual, remarks), study.left_out)
 

@@ -1,7 +1,8 @@
 """The pictures of the linkage report, as functions that return matplotlib figures.
 
-Each takes a report, as `pprl.report` returns it, and so shows nothing that the report withholds;
-those that say so take plain arrays or encodings as well. They need the extra ``report``.
+Each takes a report, as `pprl.report` returns it, or what one is made of: a result, or the folder of
+a run. So it shows nothing that the report withholds; those that say so take links, plain arrays or
+encodings as well. They need the extra ``report``.
 """
 
 from __future__ import annotations

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from os import PathLike
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,28 +21,30 @@ from pprl.evaluation.plots._drawing import (
     shorter,
     style,
 )
-from pprl.evaluation.report.model import LinkageReport, Subgroup
+from pprl.evaluation.plots._given import Run, as_report
+from pprl.evaluation.report.model import Subgroup
 from pprl.exchange.encodings import Encodings
+from pprl.exchange.opening import Encoded, opened
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def subgroup_rates(data: LinkageReport | Subgroup, holder: str = "", variable: str = "") -> Figure:
+def subgroup_rates(data: Run | Subgroup, holder: str = "", variable: str = "") -> Figure:
     """Draw linkage rates by group, with intervals, and standardised differences beside them.
 
     Args:
-        data: A report, or one of its subgroups.
+        data: A report, a result or a run's folder; or one of a report's subgroups.
         holder: Whose, of a report; the first by default.
         variable: By which property; the first by default.
 
     Raises:
         UsageError: The report has no such subgroups, or all of them are withheld.
     """
-    if isinstance(data, LinkageReport):
+    if not isinstance(data, Subgroup):
         fits = [
             one
-            for one in data.subgroups
+            for one in as_report(data).subgroups
             if holder in {"", one.holder} and variable in {"", one.variable}
         ]
         if not fits:
@@ -79,8 +83,11 @@ def subgroup_rates(data: LinkageReport | Subgroup, holder: str = "", variable: s
         return figure
 
 
-def popcounts(*encodings: Encodings) -> Figure:
+def popcounts(*encodings: Encoded) -> Figure:
     """Draw how many bits the CLKs of each holder have set.
+
+    Args:
+        *encodings: Encodings, or paths of their files.
 
     Raises:
         UsageError: There are no encodings.
@@ -89,7 +96,7 @@ def popcounts(*encodings: Encodings) -> Figure:
         raise UsageError("give at least one file of encodings.")
     with style():
         figure, (axes,) = picture(3.0)
-        for at, one in enumerate(encodings):
+        for at, one in enumerate(map(opened, encodings)):
             counts = np.bincount(one.popcounts(), minlength=one.info.bits + 1) / max(len(one), 1)
             step = max(one.info.bits // 128, 1)
             padded = np.pad(counts, (0, -len(counts) % step)).reshape(-1, step).sum(axis=1)
@@ -109,20 +116,27 @@ def popcounts(*encodings: Encodings) -> Figure:
         return figure
 
 
-def completeness(data: LinkageReport | Encodings, *more: Encodings) -> Figure:
+def completeness(data: Run | Encodings, *more: Encoded) -> Figure:
     """Draw how often each field is filled, by holder.
 
     Args:
-        data: A report, or encodings.
-        *more: Further encodings.
+        data: A report, a result or a run's folder; or encodings, or the path of their file.
+        *more: Further encodings, or paths of their files.
+
+    Raises:
+        UsageError: It is something else.
     """
-    if isinstance(data, LinkageReport):
-        holders = [one.holder for one in data.sources]
-        shares = {one.field: [part.share for part in one.completeness] for one in data.identifiers}
+    if not isinstance(data, Encodings) and not (
+        isinstance(data, str | PathLike) and Path(data).is_file()
+    ):
+        found = as_report(data)
+        holders = [one.holder for one in found.sources]
+        shares = {one.field: [part.share for part in one.completeness] for one in found.identifiers}
     else:
-        files = (data, *more)
+        files = [opened(one) for one in (data, *more)]
         holders = [one.info.holder or f"file {at}" for at, one in enumerate(files, start=1)]
-        shares = {name: [one.info.present.get(name) for one in files] for name in data.info.present}
+        fields = files[0].info.present
+        shares = {name: [one.info.present.get(name) for one in files] for name in fields}
     with style():
         figure, (axes,) = picture(1.15 + 0.33 * len(shares) + 0.2 * math.ceil(len(holders) / 2))
         span = 0.44

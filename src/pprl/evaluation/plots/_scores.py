@@ -21,8 +21,10 @@ from pprl.evaluation.plots._drawing import (
     style,
     whole,
 )
+from pprl.evaluation.plots._given import Run, as_numbers, as_report, is_run
 from pprl.evaluation.report.curves import bins, true_cuts
 from pprl.evaluation.report.model import Cut, LinkageReport, Similarities
+from pprl.exchange.links import Links
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,7 +35,7 @@ _BIN = 0.005
 
 
 def similarity_distribution(
-    data: LinkageReport | ArrayLike,
+    data: Run | Links | ArrayLike,
     linked: ArrayLike | None = None,
     *,
     threshold: float | None = None,
@@ -41,23 +43,25 @@ def similarity_distribution(
     """Draw how many pairs, and how many links, there are at each similarity.
 
     Args:
-        data: A report; or (n,) similarities of pairs.
+        data: A report, a result, links, or a run's folder; or (n,) similarities of pairs.
         linked: (n,) true where a pair is a link.
         threshold: Where links begin; a report knows it.
 
     Raises:
         UsageError: The report has no similarities.
     """
-    false = missed = None
-    if isinstance(data, LinkageReport):
+    false = None
+    if is_run(data):
+        data = as_report(data)
         if data.results.similarities is None:
             raise UsageError("the report has no similarities.")
         found, threshold = data.results.similarities, data.matching.threshold
         estimate = next((one for one in data.error_rates if one.method == "estimate"), None)
         false = (estimate.counts or {}).get("false_links") if estimate else None
-        missed = data.sensitivity.missed
     else:
-        drawn = bins(_histogram(np.asarray(data, float), linked), 0)
+        numbers = as_numbers(data)
+        chosen = np.ones(len(numbers), bool) if isinstance(data, Links) else linked
+        drawn = bins(_histogram(numbers, chosen), 0)
         found = drawn or Similarities(links=[], others=[])
     with style():
         figure, (axes,) = picture(3.4)
@@ -82,68 +86,52 @@ def similarity_distribution(
         axes.set(xlabel="Dice similarity", title=f"pairs in each {_BIN:g} of similarity")
         if threshold is not None and threshold <= 1:
             axes.axvline(threshold, color=INK, linewidth=1, linestyle=(0, (4, 2)))
-            said = []
-            if missed is not None:
-                said.append(f"\N{LEFTWARDS ARROW} about {missed:,.0f} true links missed")
-            if false is not None:
-                said.append(f"\N{RIGHTWARDS ARROW} about {false:,.0f} false links")
+            # The arrow points at the links, of which this is told.
+            said = "" if false is None else f"\N{RIGHTWARDS ARROW} about {false:,.0f} false links"
             left, right = axes.get_xlim()
             side = "left" if threshold < (left + right) / 2 else "right"
             shift = 0.012 * (right - left) * (1 if side == "left" else -1)
             where = threshold + shift, axes.get_ylim()[1]
-            axes.text(*where, "\n".join(said), ha=side, va="top", color=INK, linespacing=1.4)
+            axes.text(*where, said, ha=side, va="top", color=INK)
         figure.legend(loc="outside lower left", ncols=2, handlelength=1)
         return figure
 
 
 def precision_recall(
-    data: LinkageReport | ArrayLike, hit: ArrayLike | None = None, true_pairs: int | None = None
+    data: Run | Links | ArrayLike, hit: ArrayLike | None = None, true_pairs: int | None = None
 ) -> Figure:
-    """Draw precision by recall: measured against a truth, and as far as it can be estimated.
-
-    In place of recall the estimated curve has the share of the true links that are estimated
-    at the lowest threshold, which leaves out those that look like non-matches.
+    """Draw precision by recall, measured against a truth.
 
     Args:
-        data: A report; or (n,) similarities of links.
+        data: A report, a result or a run's folder; or links or (n,) their similarities.
         hit: (n,) true where a link is a true pair.
         true_pairs: Number of true pairs.
 
     Raises:
-        UsageError: There is no curve.
+        UsageError: There is no truth.
     """
-    estimated, true = _curves(data, hit, true_pairs)
+    if is_run(data):
+        data = as_report(data)
+    _, true = _curves(data, hit, true_pairs)
+    if not true:
+        raise UsageError("recall needs a truth, and the report has none.")
     with style():
         figure, (axes,) = picture(3.3)
         axes.grid(True, axis="x")
-        lowest = 0.97
-        for cuts, colour, name in (
-            (estimated, SERIES[1], "estimated, by share of findable links"),
-            (true, SERIES[0], "against the truth, by recall"),
-        ):
-            points = [
-                (cut.recall.value if cut.recall else cut.found, cut.precision)
-                for cut in cuts
-                if cut.precision is not None
-            ]
-            x, y, low, high = _band([(a, b) for a, b in points if a is not None and b is not None])
-            if not len(x):
-                continue
-            axes.fill_between(x, low, high, color=colour, alpha=0.18, linewidth=0)
-            axes.plot(x, y, color=colour, label=name, marker="." if len(x) < 3 else "")
-            # What is below the cut that was used would press all else to the edge.
-            used = low if cuts is true else low[: max(_used(data, cuts), 1)]
-            lowest = min(lowest, float(used.min()))
+        points = [(cut.recall.value, cut.precision) for cut in true if cut.recall is not None]
+        x, y, low, high = _band(points)
+        axes.fill_between(x, low, high, color=SERIES[0], alpha=0.18, linewidth=0)
+        axes.plot(x, y, color=SERIES[0], marker="." if len(x) < 3 else "")
+        lowest = min(0.97, float(low.min()))
         axes.set(xlim=(0, 1.01), ylim=(max(0.0, lowest - 0.02), 1.005), xlabel="recall")
-        axes.set_title("precision, with intervals")
+        axes.set_title("precision against the truth, with intervals")
         axes.xaxis.set_major_formatter(percent)
         axes.yaxis.set_major_formatter(percent)
-        figure.legend(loc="outside lower left")
         return figure
 
 
 def threshold_sensitivity(
-    data: LinkageReport | ArrayLike,
+    data: Run | Links | ArrayLike,
     hit: ArrayLike | None = None,
     true_pairs: int | None = None,
     *,
@@ -152,7 +140,7 @@ def threshold_sensitivity(
     """Draw the links, and their precision and recall, at other thresholds.
 
     Args:
-        data: A report; or (n,) similarities of links.
+        data: A report, a result or a run's folder; or links or (n,) their similarities.
         hit: (n,) true where a link is a true pair.
         true_pairs: Number of true pairs.
         against_truth: Draw the measured figures, not the estimated ones; by default only
@@ -161,6 +149,8 @@ def threshold_sensitivity(
     Raises:
         UsageError: There is no curve.
     """
+    if is_run(data):
+        data = as_report(data)
     estimated, true = _curves(data, hit, true_pairs)
     measured = not estimated if against_truth is None else against_truth
     cuts = true if measured else estimated
@@ -190,7 +180,7 @@ def threshold_sensitivity(
         lower.set_ylim(bottom=0)
         lower.yaxis.set_major_formatter(whole)
         lower.set_title("links at or above the threshold")
-        lower.set_xlabel("Dice similarity" if measured else "score: similarity less the rival's")
+        lower.set_xlabel("Dice similarity" if measured else "score, without a unit")
         if chosen is not None:
             for axes in (upper, lower):
                 axes.axvline(chosen, color=INK, linewidth=1, linestyle=(0, (4, 2)))
@@ -213,22 +203,17 @@ def _histogram(similarity: np.ndarray, linked: ArrayLike | None) -> pa.Table:
 
 
 def _curves(
-    data: LinkageReport | ArrayLike, hit: ArrayLike | None, true_pairs: int | None
+    data: object, hit: ArrayLike | None, true_pairs: int | None
 ) -> tuple[list[Cut], list[Cut]]:
     if isinstance(data, LinkageReport):
         found = data.sensitivity.estimated or [], data.sensitivity.against_truth or []
         if not any(found):
             raise UsageError("the report has no results at other thresholds.")
         return found
+    numbers = as_numbers(data)
     if hit is None or true_pairs is None:
         raise UsageError("similarities need hit and true_pairs beside them.")
-    return [], true_cuts(np.asarray(data, float), np.asarray(hit, bool), true_pairs, 0)
-
-
-def _used(data: object, cuts: Sequence[Cut]) -> int:
-    """Count the cuts down to the one that is used."""
-    chosen = data.sensitivity.chosen if isinstance(data, LinkageReport) else None
-    return sum(chosen is None or cut.threshold >= chosen for cut in cuts)
+    return [], true_cuts(numbers, np.asarray(hit, bool), true_pairs, 0)
 
 
 def _band(points: Sequence[tuple[float, Any]]) -> tuple[np.ndarray, ...]:

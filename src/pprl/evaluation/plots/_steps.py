@@ -16,16 +16,24 @@ from pprl.evaluation.plots._drawing import (
     style,
     whole,
 )
-from pprl.evaluation.report.model import Count, LinkageReport
+from pprl.evaluation.plots._given import Run, as_report
+from pprl.evaluation.report.model import Count
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
-def flow(report: LinkageReport) -> Figure:
-    """Draw what became of the records, from files to links, with counts."""
-    content = report.flow
+def flow(report: Run) -> Figure:
+    """Draw what became of the records, from files to links, with counts.
+
+    Args:
+        report: A report, a result, or a run's folder.
+
+    Raises:
+        UsageError: It is something else.
+    """
+    content = as_report(report).flow
     many = len(content.sources) > 2
     rows: list[list[tuple[str, str]]] = []
     records = [(one.holder, f"{one.encoded:,} records") for one in content.sources]
@@ -63,20 +71,24 @@ def flow(report: LinkageReport) -> Figure:
         return figure
 
 
-def blocking_funnel(report: LinkageReport) -> Figure:
-    """Draw how many pairs are left at each step, on a logarithmic scale."""
+def blocking_funnel(report: Run) -> Figure:
+    """Draw how many pairs are left at each step, on a logarithmic scale.
+
+    Takes and raises what `flow` does.
+    """
+    counts = as_report(report).flow
     steps = {
-        "all pairs": report.flow.pairs,
-        "compared": report.flow.compared,
-        "candidates": report.flow.candidates.value,
-        report.flow.kind: report.flow.links.value,
+        "all pairs": counts.pairs,
+        "compared": counts.compared,
+        "candidates": counts.candidates.value,
+        counts.kind: counts.links.value,
     }
     shown = {name: value for name, value in steps.items() if value}
     with style():
         figure, (axes,) = picture(2.0)
         most = max([10, *shown.values()])
         for at, (name, value) in enumerate(reversed(shown.items())):
-            colour = LINKS if name == report.flow.kind else FAINT
+            colour = LINKS if name == counts.kind else FAINT
             axes.barh(at, value, left=1, color=colour, height=0.62)
             axes.text(1.15, at, f"{value:,}", va="center", color=_on(colour))
         axes.set_yticks(range(len(shown)), list(reversed(shown)))

@@ -10,7 +10,7 @@ import pandas as pd
 
 from pprl.errors import UsageError
 from pprl.evaluation.report import words
-from pprl.evaluation.report.curves import bins, estimated_cuts, pair_cuts, true_cuts
+from pprl.evaluation.report.curves import bins, estimated_cuts, few_others, pair_cuts, true_cuts
 from pprl.evaluation.report.facts import Facts
 from pprl.evaluation.report.files import encoding, identifiers, shown, source
 from pprl.evaluation.report.groups import Groups, Linked, read_groups, subgroups
@@ -87,7 +87,7 @@ def build(
         encoding=encoding(run),
         blocking=_blocking(run, least),
         matching=_matching(run, facts, least),
-        flow=_flow(run, outcome, sources),
+        flow=_flow(run, outcome, sources, least),
         results=_results(run, outcome, facts, least),
         error_rates=[
             rates
@@ -174,7 +174,9 @@ def _matching(run: Run, facts: Facts, least: int) -> Matching:
     )
 
 
-def _flow(run: Run, outcome: Outcome, sources: list[Source]) -> Flow:
+def _flow(run: Run, outcome: Outcome, sources: list[Source], least: int) -> Flow:
+    # Candidates less the links, which the chart of similarities shows, would give the others.
+    closed = outcome.hidden or few_others(run.similarities, least)
     return Flow(
         sources=[
             SourceFlow(
@@ -188,7 +190,7 @@ def _flow(run: Run, outcome: Outcome, sources: list[Source]) -> Flow:
         ],
         pairs=int((run.facts.get("blocking") or {}).get("all_pairs", run.facts["pairs_compared"])),
         compared=int(run.facts["pairs_compared"]),
-        candidates=Count(value=None if outcome.hidden else int(run.facts["pairs_above"])),
+        candidates=Count(value=None if closed else int(run.facts["pairs_above"])),
         kind=outcome.kind,
         links=outcome.links,
     )
@@ -251,21 +253,18 @@ def _sensitivity(run: Run, outcome: Outcome, judged: Judged | None, least: int) 
     estimated: list[Cut] | None = None
     against: list[Cut] | None = None
     pairs: list[Cut] | None = None
-    missed = chosen = None
+    chosen = None
     if run.curve is not None and not outcome.hidden:
         count = len(run.found.table)
-        estimated, missed = estimated_cuts(run.curve, count, least)
+        estimated = estimated_cuts(run.curve, count, least)
         chosen = next((cut.threshold for cut in estimated if cut.links == count), None)
     if judged is not None and not outcome.hidden and judged.hit is not None:
         similarity = run.found.table["similarity"].to_numpy()
         against = true_cuts(similarity, judged.hit, judged.true_pairs, least)
     if estimated is None and run.similarities is not None and not outcome.hidden:
         pairs = pair_cuts(run.similarities, least)
-    if chosen is None and run.facts.get("threshold") is not None:
-        chosen = round(float(run.facts["threshold"]), 4)
     return Sensitivity(
         chosen=chosen,
-        missed=missed,
         estimated=estimated or None,
         against_truth=against or None,
         pairs=pairs or None,

@@ -2,54 +2,54 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pyarrow as pa
 
 from pprl.evaluation.quality import wilson
 from pprl.evaluation.report.model import Bin, Cut, Figure, Similarities
-from pprl.evaluation.report.suppression import coarsen
+from pprl.evaluation.report.suppression import coarsen, is_small
 
 ROWS = 40
 """About how many thresholds are reported."""
-_MODEL_ERROR = 0.01  # as of `pprl.linkage.decision.decide`, whose interval this is
 
 
-def estimated_cuts(curve: pa.Table, links: int, least: int) -> tuple[list[Cut], float | None]:
-    """Estimate precision at other cuts, and how many true links lie below the one that is used.
+def estimated_cuts(curve: pa.Table, links: int, least: int) -> list[Cut]:
+    """Estimate precision at other cuts, down to the one that is used.
+
+    Below the cut that is used only links are counted: which of them are true is not estimated
+    well there, and neither is recall.
 
     Args:
-        curve: ``score, links, expected_false``, falling score.
+        curve: ``score, links, expected_false, false_low, false_high``, falling score. Without the
+            last two, as earlier versions wrote it, no precision is told.
         links: Links at the cut that is used.
         least: Cuts differ by at least so many links.
 
     Returns:
-        The cuts, from high to low, and the estimated true links below the one that is used,
-        None where the curve does not reach below it.
+        The cuts, from high to low.
     """
-    count, false = (curve[name].to_numpy() for name in ("links", "expected_false"))
-    score = curve["score"].to_numpy()
+    count, score = (curve[name].to_numpy() for name in ("links", "score"))
     if not len(count):
-        return [], None
-    true = np.maximum.accumulate(count - false)
-    used = int(np.searchsorted(count, links))
+        return []
+    known = {"false_low", "false_high"} <= set(curve.column_names)
+    false = [
+        curve[name].to_numpy() if known else np.zeros(len(count))
+        for name in ("expected_false", "false_high", "false_low")
+    ]
+    used = min(int(np.searchsorted(count, links)), len(count) - 1)
     cuts = []
-    for at in _apart(count, min(used, len(count) - 1), least):
-        precision = _precision(int(count[at]), float(false[at]))
-        found = min(float(true[at] / true[-1]), 1.0) if true[-1] > 0 else None
+    for at in _apart(count, used, least):
+        value, low, high = (_short(1 - min(part[at] / count[at], 1.0)) for part in false)
+        told = known and at <= used
         cuts.append(
             Cut(
                 threshold=_short(score[at]),
                 links=int(count[at]),
-                precision=precision,
+                precision=Figure(value=value, low=low, high=high) if told else None,
                 recall=None,
-                found=None if found is None else round(found, 4),
             )
         )
-    if used >= len(count) - 1:
-        return cuts, None
-    return cuts, round(float(true[-1] - true[used]), 1)
+    return cuts
 
 
 def true_cuts(similarity: np.ndarray, hit: np.ndarray, true_pairs: int, least: int) -> list[Cut]:
@@ -74,7 +74,6 @@ def true_cuts(similarity: np.ndarray, hit: np.ndarray, true_pairs: int, least: i
                 links=count,
                 precision=figure(right, count),
                 recall=figure(right, true_pairs),
-                found=None,
             )
         )
     return cuts
@@ -86,9 +85,7 @@ def pair_cuts(similarities: pa.Table, least: int) -> list[Cut]:
     order = np.argsort(-low)
     low, count = low[order], np.cumsum(similarities["pairs"].to_numpy()[order])
     return [
-        Cut(
-            threshold=_short(low[at]), links=int(count[at]), precision=None, recall=None, found=None
-        )
+        Cut(threshold=_short(low[at]), links=int(count[at]), precision=None, recall=None)
         for at in _apart(count, len(count) - 1, least)
     ]
 
@@ -96,7 +93,8 @@ def pair_cuts(similarities: pa.Table, least: int) -> list[Cut]:
 def bins(similarities: pa.Table, least: int) -> Similarities | None:
     """Merge bins of similarity until none has few pairs, of links and of others each.
 
-    Returns None where all of either are few.
+    Where all other pairs together are few, only links are shown; see `few_others`. Returns None
+    where all links are few.
     """
     order = np.argsort(similarities["similarity"].to_numpy())
     low, pairs, links = (
@@ -106,7 +104,7 @@ def bins(similarities: pa.Table, least: int) -> Similarities | None:
     found = {}
     for name, counts in (("links", links), ("others", pairs - links)):
         parts = coarsen(counts[:, np.newaxis], least)
-        if counts.any() and not parts:
+        if name == "links" and counts.any() and not parts:
             return None
         found[name] = [
             Bin(
@@ -120,20 +118,18 @@ def bins(similarities: pa.Table, least: int) -> Similarities | None:
     return Similarities(**found)
 
 
+def few_others(similarities: pa.Table | None, least: int) -> bool:
+    """Tell whether pairs that are no links are so few that their number is withheld."""
+    if similarities is None:
+        return False
+    pairs, links = (int(similarities[name].to_numpy().sum()) for name in ("pairs", "links"))
+    return is_small(pairs - links, least)
+
+
 def figure(successes: int, trials: int) -> Figure:
     """Estimate a proportion with its Wilson interval, rounded for a report."""
     found = wilson(successes, trials)
     return Figure(value=round(found.value, 4), low=round(found.low, 4), high=round(found.high, 4))
-
-
-def _precision(links: int, false: float) -> Figure:
-    value = min(max(1 - false / max(links, 1), 0.0), 1.0)
-    spread = 2 * math.sqrt(value * (1 - value) / max(links, 1) + _MODEL_ERROR**2)
-    return Figure(
-        value=round(value, 4),
-        low=round(max(value - spread, 0.0), 4),
-        high=round(min(value + spread, 1.0), 4),
-    )
 
 
 def _apart(count: np.ndarray, kept: int, least: int) -> list[int]:

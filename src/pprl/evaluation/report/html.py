@@ -143,7 +143,7 @@ def _pictures(report: LinkageReport) -> dict[str, str]:
             f"numbers are in the table below.",
         )
     sensitivity = report.sensitivity
-    if sensitivity.estimated or sensitivity.against_truth:
+    if sensitivity.against_truth:
         add(
             "precision-recall",
             plots.precision_recall,

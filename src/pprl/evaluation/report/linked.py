@@ -47,24 +47,19 @@ class Outcome:
 
     def estimated(self, run: Run) -> ErrorRates | None:
         """Return what was estimated without a truth."""
-        if run.estimate is None and run.facts.get("expected_precision") is None:
-            return None
-        note = ""
-        counts, precision = None, None
-        others: dict[str, float] = {}
         if run.estimate is None:
-            others["precision of pairs"] = round(float(run.facts["expected_precision"]), 4)
-            note = "Of the pairs at the threshold; a rough estimate without an interval."
-        else:
-            precision = run.estimate.get("precision")
-            if not self.hidden:
-                counts = {"false_links": round(float(run.estimate.get("false_links", 0.0)), 1)}
-            if self.kind == "clusters":
-                note = "Of the best pairs, one at most of a record with each other file. "
-            note += (
-                "From the neighbours within each file. The interval is a working range; recall "
-                "cannot be estimated without a truth."
-            )
+            return None
+        precision, counts = run.estimate.get("precision"), None
+        if not self.hidden and precision is not None:
+            # The same number twice: its interval is that of precision.
+            counts = {"false_links": round(float(run.estimate.get("false_links", 0.0)), 1)}
+        note = ""
+        if self.kind == "clusters":
+            note = "Of the best pairs, one at most of a record with each other file. "
+        note += (
+            "From the neighbours within each file. The interval is a working range; recall is not "
+            "estimated without a truth."
+        )
         return ErrorRates(
             method="estimate",
             unit="pairs of records" if self.kind == "clusters" else "links",
@@ -72,7 +67,6 @@ class Outcome:
             recall=None,
             f1=None,
             counts=counts,
-            others=others,
             note=note,
         )
 

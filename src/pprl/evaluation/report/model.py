@@ -236,17 +236,14 @@ class Cut(_Part):
     links: int
     precision: Figure | None
     recall: Figure | None
-    found: float | None = Field(
-        description="Share of the true links estimated at the lowest threshold; rough."
-    )
 
 
 class Sensitivity(_Part):
     """Results at other thresholds; cuts stand far enough apart to hide few people."""
 
-    chosen: float | None
-    missed: float | None = Field(
-        description="Estimated true links among the candidates below the threshold; rough."
+    chosen: float | None = Field(
+        description="Score of the cut that was used, on the scale of ``estimated``, which is not "
+        "that of similarities; null where it is not known."
     )
     estimated: list[Cut] | None
     against_truth: list[Cut] | None

@@ -113,8 +113,9 @@ def _of_errors(run: Run, truth: bool) -> list[str]:
         )
         if not truth:
             said.append(
-                "Recall is not known. Matches that look like non-matches cannot be seen without a "
-                "truth; the estimate of what was missed is rough and leaves these out."
+                "Recall is not known. How many matches were missed is not estimated without a "
+                "truth. A truth for part of the records would make it known; a clerical review "
+                "of a sample of pairs gives an upper bound."
             )
     if run.facts.get("doubtful_from"):
         said.append(

@@ -66,6 +66,16 @@ def parse_header(path: str | PathLike[str], metadata: Mapping[bytes, bytes]) -> 
     return info
 
 
+def field_names(metadata: Mapping[bytes, bytes]) -> list[str] | None:
+    """Return the fields that a header names, whatever else it says; None where it names none."""
+    content = metadata.get(METADATA_KEY, b"")
+    try:
+        present = parse_json(content)["present"] if len(content) <= HEADER_BYTES else None
+    except (BadDocument, KeyError, TypeError):
+        return None
+    return [*present] if isinstance(present, dict) else None
+
+
 def checked_header(path: str | PathLike[str], content: Any) -> EncodingInfo:
     """Make a header of a parsed document, from a file of encodings or from a run's facts.
 

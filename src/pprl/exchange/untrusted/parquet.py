@@ -114,6 +114,12 @@ def check_types(
     for name, kind in expected.items():
         if name not in schema.names or plain_type(schema.field(name).type) != kind:
             raise UnreadableFile(f"{path}: column {name!r} is missing or not of type {kind}.")
+    # Other columns that are not expected are left unread: another writer may have added them.
+    if "block_keys" in schema.names and "block_keys" not in expected:
+        raise UnreadableFile(
+            f"{path}: there are blocking keys, and the header names no blocking passes. Header "
+            f"and rows are not of one file."
+        )
 
 
 def check_size(

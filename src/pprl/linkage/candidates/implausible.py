@@ -7,6 +7,7 @@ bits than the others of its file.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 
@@ -87,6 +88,22 @@ def set_aside(a: Encodings, rows: NDArray[np.bool_]) -> Encodings:
     clks = a.clks.copy()
     clks[rows] = 0
     return replace(a, clks=clks)
+
+
+def was_set_aside(a: Encodings) -> bool:
+    """Tell whether a row's filter was emptied already, as it is when a file is read."""
+    return a.info.popcounts.minimum > 0 and not count_bits(a.words).all()
+
+
+def without_implausible(files: Sequence[Encodings]) -> tuple[list[Encodings], dict[str, int]]:
+    """Empty the filters that no record can have; and count them, by holder."""
+    made, counts = [], {}
+    for at, one in enumerate(files, start=1):
+        rows = implausible(one)
+        made.append(set_aside(one, rows))
+        if rows.any():
+            counts[one.info.holder or f"file {at}"] = int(rows.sum())
+    return made, counts
 
 
 def all_alike(a: Encodings) -> bool:

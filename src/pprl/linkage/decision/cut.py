@@ -78,7 +78,7 @@ class Cut:
 
 @dataclass(frozen=True)
 class Null:
-    """Pairs of strangers, scored as the links are.
+    """Non-matching pairs, scored as the links are.
 
     Attributes:
         pairs: Those within files without duplicates.
@@ -131,11 +131,11 @@ def find_cut(
 
     Args:
         ranked: (m,) scores of the one-to-one links, falling.
-        nulls: Pairs of strangers.
+        nulls: Non-matching pairs.
         expect: Turns the chance, at each rank, that two records which are no match reach
             its score into the number of false links down to there: `false_links`.
-        weight: How many false links a pair of strangers stands for; 1 at least.
-        drawn: Whether the tail of the strangers' scores is drawn smoothly.
+        weight: How many false links a non-matching pair stands for; 1 at least.
+        drawn: Whether the tail of the non-matches' scores is drawn smoothly.
     """
     count = _draw if drawn else count_reaching
     each = [expect(rate(ranked, nulls, count)) for rate in (_assigned_rate, _pair_rate)]

@@ -1,6 +1,6 @@
-"""A threshold from the shape of the similarities, where nothing shows what strangers look like.
+"""A threshold from the shape of the similarities, where nothing shows what non-matches look like.
 
-Pairs of strangers fall steeply and steadily with similarity. Two things can end the fall:
+Non-matching pairs fall steeply and steadily with similarity. Two things can end the fall:
 
 - it slows (`find_slowing`), as errors spread the pairs of one person widely; but members of a
   household, who share a surname and an address, slow it as well;
@@ -61,14 +61,14 @@ def find_gap(similarity: NDArray[np.float64], floor: float, centre: float) -> Ga
 
     The lower one is the threshold, unless the pairs between the two fall as those of households
     do: by a factor e or more over a unit of the logarithm of what they are more alike than
-    strangers. In the sets where this was tried, pairs of one person written in several ways fell
+    non-matches. In the sets where this was tried, pairs of one person written in several ways fell
     by 0.4 at most, those of household members by 1.8 to 8.
 
     Args:
         similarity: (p,) similarities of all pairs at or above the floor, or of the pairs of
             a random sample of records.
         floor: Low enough for nearly all pairs there to be of different people.
-        centre: What strangers come to on average.
+        centre: What non-matches come to on average.
     """
     slowing = find_slowing(similarity, floor)
     valley = find_valley(similarity, floor, centre)
@@ -125,11 +125,11 @@ def find_slowing(similarity: NDArray[np.float64], floor: float) -> Gap:
 def find_valley(similarity: NDArray[np.float64], floor: float, centre: float) -> Gap:
     """Find the similarity at which the number of pairs no longer falls, but begins to rise.
 
-    Counted on the logarithmic scale of how much more alike than strangers a pair is, on which an
+    Counted on the logarithmic scale of how much more alike than non-matches a pair is, on which an
     error moves a pair by as much wherever it was, with diffusion and without. The
     likeliest counts that first fall and then rise (isotonic regression on either side, of each
     possible valley) must be likelier than any that only fall by 10 in the logarithm. Pairs above
-    that are of strangers after all are expected to go on falling as the hundred below do.
+    that are of non-matches after all are expected to go on falling as the hundred below do.
 
     Args:
         similarity: As for `find_gap`.

@@ -82,7 +82,7 @@ class TwoFiles:
         return cls(names, sizes, once_of(matching))
 
     def places(self, pairs: Pairs) -> tuple[Pairs, int, int]:
-        """Take the records as they are; where one may have several links, each has its own place."""
+        """Take the records; where one may have several links, each pair has a place."""
         every = np.arange(len(pairs))
         left = pairs.left if self.once[1] else every
         right = pairs.right if self.once[0] else every

@@ -1,6 +1,6 @@
 """Which pairs within a file may be records of one person, where it should have none.
 
-They would be taken for strangers who are as alike as matches. Three things tell: pairs that
+They would be taken for non-matches who are as alike as matches. Three things tell: pairs that
 stand out of their file's similarities; two records whose best partner in the other file is one
 and the same, about as near as they are to each other; and a file that has many more close
 pairs than others.
@@ -120,7 +120,7 @@ def repeat_people(
     At some similarity of the pairs between files, more pairs within a file reach it than is
     likely (Poisson, one in a thousand) even if a file had four times as many as the others,
     and yet no more than where everybody is in it twice: too few for it to be what many
-    strangers come to. The others are the cleaner half of them, at that similarity.
+    non-matches come to. The others are the cleaner half of them, at that similarity.
 
     Args:
         between: (m,) similarities of the pairs between files that may be links, falling.

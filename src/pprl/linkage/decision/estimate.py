@@ -11,6 +11,10 @@ from pprl.linkage.decision.cut import Cut
 
 _MODEL_ERROR = 2.5
 """The factor by which the expected number of false links is wrong at most, nearly always."""
+_UNSEEN = 3.7
+"""How many false links there may be where none is expected: the upper limit, at 97.5 %, of the
+mean of a Poisson count of which none was seen (-ln 0.025). Two were too few for practice data with
+fewer than 200 links."""
 _LEAST_TRUE = 0.75
 """Below this estimated precision, links of which all may be false are not kept."""
 
@@ -32,7 +36,7 @@ class Estimate:
         precision: Estimated precision; None where there are no links. The interval holds a
             number of false links up to 2.5 times as great or as small as estimated, with
             twice the standard deviation of the count of null pairs that it comes from on
-            top, and two such pairs; calibrated on simulated files.
+            top, and 3.7 such pairs, which is what a count of none leaves open.
         false_links: Expected number of false links.
     """
 
@@ -40,19 +44,39 @@ class Estimate:
     false_links: float
 
     @classmethod
-    def of(cls, cut: Cut) -> Estimate:
-        """Estimate what a cut gives."""
-        links, false = cut.links, cut.false_links
+    def of(cls, cut: Cut, taken: int = 0, *, poisoned: bool = False) -> Estimate:
+        """Estimate what a cut gives.
+
+        Args:
+            cut: The links that are kept, and how many of them seem false.
+            taken: Links of records that are like improbably many others. They count as false.
+            poisoned: Whether there were filters that no person has. There may be more that
+                look honest, so that one link at least is taken for false.
+        """
+        links, false = cut.links, min(cut.false_links + taken, cut.links)
         if not links:
             return cls(None, 0.0)
-        chance = 2 * math.sqrt(false * cut.weight)
-        high = min(false * _MODEL_ERROR + chance + 2 * cut.weight, links)
-        low = max(false / _MODEL_ERROR - chance, 0.0)
+        low, high = false_links_within(false, links, cut.weight)
+        if poisoned:
+            false, high, low = max(false, 1.0), max(high, 1.0), max(low, 1.0)
         return cls(Figure(1 - false / links, 1 - high / links, 1 - low / links), false)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, for ``estimate.json``."""
         return asdict(self)
+
+
+def false_links_within(false: float, links: int, weight: float) -> tuple[float, float]:
+    """Return the least and the greatest number of false links that an estimate leaves open.
+
+    Args:
+        false: Expected number of false links.
+        links: Number of links among which they are.
+        weight: How many false links a null pair counts for; 1 at least.
+    """
+    chance = 2 * math.sqrt(false * weight)
+    high = min(false * _MODEL_ERROR + chance + _UNSEEN * weight, float(links))
+    return max(false / _MODEL_ERROR - chance, 0.0), high
 
 
 def unless_all_false(cut: Cut) -> Cut:
@@ -61,8 +85,10 @@ def unless_all_false(cut: Cut) -> Cut:
     Wherever files that had nobody in common, of those that this was tried on, seemed to have
     links, that was so; and nowhere else.
     """
-    precision = Estimate.of(cut).precision
-    all_false = precision and precision.low <= 0 and precision.value < _LEAST_TRUE
+    links, false = cut.links, cut.false_links
+    # Calibrated with two pairs on top, not with as many as the published interval has.
+    most = false * _MODEL_ERROR + 2 * math.sqrt(false * cut.weight) + 2 * cut.weight
+    all_false = links and most >= links and 1 - false / links < _LEAST_TRUE
     return cut.keep(0) if all_false else cut
 
 

@@ -16,14 +16,21 @@ import numpy as np
 
 from pprl.exchange.encodings import Encodings
 from pprl.linkage.candidates.blocking import Blocking, BlockingReport
+from pprl.linkage.candidates.crowding import between as side_by_side
 from pprl.linkage.candidates.exhaustive import Progress, scored_pairs
 from pprl.linkage.candidates.floor import find_centre, find_floor
-from pprl.linkage.candidates.implausible import all_alike, implausible, set_aside
+from pprl.linkage.candidates.implausible import (
+    all_alike,
+    implausible,
+    set_aside,
+    was_set_aside,
+)
 from pprl.linkage.candidates.in_blocks import blocked_pairs
 from pprl.linkage.candidates.pairs import Pairs
 from pprl.linkage.candidates.pool import Pool, subset
-from pprl.linkage.decision.decide import Candidates, Decision, decide
+from pprl.linkage.decision.decide import Decision, decide
 from pprl.linkage.decision.design import SeveralFiles, TwoFiles, once_of
+from pprl.linkage.decision.fit import Candidates
 from pprl.linkage.decision.missingness import count_kinds, kinds_of, lack_alike
 from pprl.linkage.decision.null_pairs import Within
 from pprl.linkage.model.compared_pairs import ComparedPairs, Side
@@ -57,6 +64,7 @@ def decide_two_files(
     if max(records) < 2 or (all_alike(a) and all_alike(b)):
         return Decision.nothing(untold=True)
     odd = [implausible(one) for one in (a, b)]
+    emptied = any(map(was_set_aside, (a, b)))
     a, b = (set_aside(one, rows) for one, rows in zip((a, b), odd, strict=True))
     design = TwoFiles.of(names, np.array(records, np.int64), matching)
     kinds = kinds_of([a, b])
@@ -79,6 +87,13 @@ def decide_two_files(
     between = ComparedPairs.of(*sides, pairs)
     candidates = Candidates(floor, between, within, kinds, False, compared, report)
     decision = decide(candidates, design, precision=precision)
+    decision = decision.with_crowded(
+        side_by_side(between.pairs, records[0]),
+        side_by_side(decision.kept, records[0]),
+        np.repeat([0, 1], records),
+        names,
+        set_aside=emptied or any(rows.any() for rows in odd),
+    )
     counts = {name: int(rows.sum()) for name, rows in zip(names, odd, strict=True) if rows.any()}
     return replace(decision, implausible=counts)
 
@@ -153,7 +168,14 @@ def decide_pool(pool: Pool, pairs: Pairs, floor: float, compared: int) -> Decisi
         within.append(Within(number, 0, some, n, size, size, size - 1, False, 1, 1.0, centre))
     design = SeveralFiles(pool.names, sizes, pool.file)
     between = ComparedPairs.of(side, side, pairs.take(across))
-    return decide(Candidates(floor, between, tuple(within), kinds, True, compared), design)
+    decision = decide(Candidates(floor, between, tuple(within), kinds, True, compared), design)
+    return decision.with_crowded(
+        between.pairs,
+        decision.kept,
+        pool.file,
+        pool.names,
+        set_aside=was_set_aside(pool.encodings),
+    )
 
 
 def floor_of_pool(pool: Pool) -> float:

@@ -1,7 +1,7 @@
 """A threshold from two bell curves fitted to the similarities, for those who want one.
 
 It takes the similarities of candidate links to be a mixture of two normal distributions,
-strangers and matches, fits it by expectation and maximisation (Dempster, Laird and Rubin, Journal
+non-matches and matches, fits it by expectation and maximisation (Dempster, Laird and Rubin, Journal
 of the Royal Statistical Society B 39, 1977), and cuts where a link is as likely of the one as of
 the other. The assumption fails where few or nearly all people are in both files, since there is
 but one curve then, and wherever errors spread the matches; `pprl.linkage.decision.cut` makes no

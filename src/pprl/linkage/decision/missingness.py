@@ -1,4 +1,4 @@
-"""For how many pairs of records between two files a pair of strangers within them stands.
+"""For how many pairs of records between two files a non-matching pair within them stands.
 
 Where files carry field-presence masks and lack different fields, pairs within a file are
 not missing what pairs between two files are: records that both lack the address are compared
@@ -34,7 +34,7 @@ _LEAST_SHOWN = 0.5
 
 @dataclass(frozen=True)
 class Odds:
-    """What pairs of strangers stand for, by which fields their records have.
+    """What non-matching pairs stand for, by which fields their records have.
 
     Attributes:
         kinds: For each file, the kind of each record.
@@ -74,7 +74,7 @@ class Odds:
 
     @classmethod
     def within(cls, kinds: Kinds, file: int, population: Population | None = None) -> Odds:
-        """Count pairs so where only those within this file show strangers."""
+        """Count pairs so where only those within this file show non-matches."""
         return cls.of(kinds, [float(at == file) for at in range(len(kinds))], population)
 
     def pooled(self) -> Odds:
@@ -93,7 +93,7 @@ class Odds:
     def between(self, pairs: Pairs) -> NDArray[np.float64]:
         """Return for how much each pair between two files counts beside those within: (p,).
 
-        What nobody within a file shows of strangers cannot be told from what matches are like.
+        What no pair within a file shows of non-matches cannot be told from what matches are like.
         """
         left, right = self.kinds[0], self.kinds[-1]
         return self.shown[left[pairs.left], right[pairs.right]]

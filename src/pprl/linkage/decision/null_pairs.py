@@ -179,9 +179,7 @@ class NullPairs:
         return replace(self, doubtful=surely_repeated(self.doubtful, final, median))
 
 
-def _of_one_side(
-    pairs: Pairs, within: Within, weight: NDArray[np.float64], least: float
-) -> Null:
+def _of_one_side(pairs: Pairs, within: Within, weight: NDArray[np.float64], least: float) -> Null:
     """Let each record meet the others, which may be met by any number; a sampled one if sampled."""
     met = pairs.left
     score = pairs.similarity

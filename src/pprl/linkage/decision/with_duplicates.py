@@ -1,7 +1,7 @@
 """A threshold of similarity for the pairs of several files, or of one that repeats people.
 
 Where no file has duplicates, `pprl.linkage.decision.decide` decides better, with all the evidence
-there is; here pairs within files show what strangers look like, for a threshold of the similarity
+there is; here pairs within files show what non-matches look like, for a threshold of the similarity
 alone. A file with duplicates is no null for itself: its nearest neighbours are the duplicates.
 What is left is the shape of the similarities, see `pprl.linkage.decision.density_valley`; and,
 where several files may have duplicates, how the pairs divide over the files.
@@ -35,7 +35,7 @@ def find_threshold(
     """Find the threshold for the pairs of a pool, on a sample of records if it is large.
 
     Pairs within a deduplicated file are left out; where every file is one, they show what
-    strangers look like.
+    non-matches look like.
     """
     everybody = pool.encodings
     clean = (groups >= 0).all() and len(pool.names) > 1
@@ -56,7 +56,7 @@ def find_threshold(
         left, right = np.flatnonzero(sampled)[pairs.left], pairs.right
     if clean:
         across = pool.file[left] != pool.file[right]
-        return find_end(pairs.similarity[across], *_strangers(pairs, left, right, across, pool))
+        return find_end(pairs.similarity[across], *_non_matches(pairs, left, right, across, pool))
     keep = (left != right) & ((groups[left] != groups[right]) | (groups[left] < 0))
     similarity = pairs.similarity[keep]
     gap = find_gap(similarity, floor, find_centre(everybody))
@@ -68,7 +68,7 @@ def find_threshold(
 
 
 def find_end(across: NDArray[np.float64], within: NDArray[np.float64], odds: float) -> Gap:
-    """Find the similarity at which, from above, as many pairs are of strangers as are not.
+    """Find the similarity at which, from above, as many pairs are non-matches as matches.
 
     Args:
         across: Similarities of the pairs between files without duplicates.
@@ -83,7 +83,7 @@ def find_end(across: NDArray[np.float64], within: NDArray[np.float64], odds: flo
     return Gap(float(ranked[links - 1]), links, float(false[links - 1]))
 
 
-def _strangers(
+def _non_matches(
     pairs: Pairs,
     left: NDArray[np.int64],
     right: NDArray[np.int64],
@@ -101,8 +101,8 @@ def _strangers(
     own = Pairs(left[inside], right[inside], pairs.similarity[inside])
     sizes = pool.sizes
     within = max((sizes * (sizes - 1)).sum(), 1.0)
-    strangers = own.take(~maybe_repeated(own, partner, best))
-    return strangers.similarity, (n * n - (sizes**2).sum()) / within
+    non_matches = own.take(~maybe_repeated(own, partner, best))
+    return non_matches.similarity, (n * n - (sizes**2).sum()) / within
 
 
 def raise_by_contrast(
@@ -112,7 +112,7 @@ def raise_by_contrast(
     within: NDArray[np.float64],
     file: NDArray[np.int64],
 ) -> Gap:
-    """Raise a threshold where pairs above it divide over files as strangers do, if they tell.
+    """Raise a threshold where pairs above it divide over files as non-matches do, if they tell.
 
     Pairs of different people, household members among them, are within one file or across two
     about as often as any two records are. Duplicates within a file are usually rarer, or
@@ -129,13 +129,13 @@ def raise_by_contrast(
         file: (n,) file of each record.
     """
     sizes = np.bincount(file).astype(np.float64)
-    stranger = (sizes**2).sum() / sizes.sum() ** 2
+    by_chance = (sizes**2).sum() / sizes.sum() ** 2
     every = np.sort(np.concatenate([across, within]))
     top = every[-max((gap.pairs or slowing.pairs) // 2, 1)]
     alike = (within >= top).sum(), (across >= top).sum()
     match = alike[0] / sum(alike)
-    if min(sum(alike), stranger * sum(alike)) < LEAST or (
-        1 / _CONTRAST < match / stranger < _CONTRAST
+    if min(sum(alike), by_chance * sum(alike)) < LEAST or (
+        1 / _CONTRAST < match / by_chance < _CONTRAST
     ):
         return gap
     edges = np.append(np.arange(slowing.threshold, 1.0, _WINDOW), 1.0 + _WINDOW)
@@ -149,7 +149,7 @@ def raise_by_contrast(
         pairs = inside[bins].sum() + outside[bins].sum()
         if pairs == 0 or edges[bins.start] >= top:
             continue
-        share = (inside[bins].sum() / pairs - stranger) / (match - stranger)
+        share = (inside[bins].sum() / pairs - by_chance) / (match - by_chance)
         if share < 0.5:
             cut = float(edges[bins.stop])
             above = int((every >= cut).sum())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Mapping, Sequence
+from datetime import date
 from os import PathLike
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -106,6 +107,10 @@ class OutputOptions(_Options):
     folder: str = Field(
         min_length=1,
         description="Folder for the results and the job's own files, relative as inputs are.",
+    )
+    keep_until: date | None = Field(
+        default=None,
+        description="Day until which the run may be held; 'pprl status' tells when it has passed.",
     )
 
 

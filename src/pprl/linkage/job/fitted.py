@@ -22,7 +22,7 @@ from pprl.exchange.untrusted.parquet import FOREIGN_ERRORS
 from pprl.linkage.candidates.implausible import beyond
 from pprl.linkage.candidates.pairs import Pairs
 from pprl.linkage.decision.cut import Null, NullDistribution
-from pprl.linkage.decision.decide import fit
+from pprl.linkage.decision.fit import fit
 from pprl.linkage.job.plan import Plan
 from pprl.linkage.job.rows import Rows
 from pprl.linkage.job.sample import Limits, Samples
@@ -53,6 +53,7 @@ class Model:
         null: What null pairs reach.
         repeating: The holders whose files seem to repeat people.
         implausible: Filters that no record can have, by holder.
+        emptied: Whether filters were emptied as impossible when the files were read.
         untold: Whether nothing tells matches from other pairs.
     """
 
@@ -61,6 +62,7 @@ class Model:
     null: NullDistribution
     repeating: tuple[str, ...]
     implausible: Mapping[str, int]
+    emptied: bool
     untold: bool
 
     @property
@@ -96,6 +98,7 @@ class Model:
                 NullDistribution(tuple(nulls), float(facts["weight"])),
                 tuple(facts["repeating"]),
                 dict(facts["implausible"]),
+                bool(facts["emptied"]),
                 bool(facts["untold"]),
             )
         except FOREIGN_ERRORS as error:
@@ -112,6 +115,8 @@ def write_model(
     limits: Limits,
     paths: Sequence[Path],
     path: Path,
+    *,
+    emptied: bool,
 ) -> None:
     """Fit the decision on what was found near the samples, and write it down."""
     facts: dict[str, Any] = {
@@ -121,6 +126,7 @@ def write_model(
         "weight": 1.0,
         "repeating": [],
         "implausible": _implausible(plan, names, paths),
+        "emptied": emptied,
         "untold": limits.untold,
     }
     tables = [_SCHEMA.empty_table()]

@@ -38,7 +38,8 @@ def write_decided(job: Job, plan: Plan, path: Path) -> dict[str, int]:
         "blocking": decision.blocking and decision.blocking.to_dict(),
         "repeating": list(decision.repeating),
         "implausible": dict(decision.implausible),
+        "crowded": dict(decision.crowded),
         "untold": decision.untold,
     }
-    made = write_kept(decision.kept, decision.cut, facts, path, plan.spill)
+    made = write_kept(decision.kept, decision.cut, decision.estimate, facts, path, plan.spill)
     return made | {"pairs": decision.compared}

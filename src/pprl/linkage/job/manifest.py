@@ -27,7 +27,10 @@ OWNER = "job"
 """The file in a scratch folder's part that says which job it belongs to."""
 
 # Where files lie and how fast the work goes may change; the result is the same.
-_FREE = {"inputs.left.path", "inputs.right.path", "output.folder", "resources.scratch"}
+_FREE = {
+    *("inputs.left.path", "inputs.right.path", "output.folder", "output.keep_until"),
+    "resources.scratch",
+}
 _BOUNDED = {"resources.memory", "resources.workers"}
 
 

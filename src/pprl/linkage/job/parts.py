@@ -21,7 +21,7 @@ from pprl.linkage.job.plan import SIDES, Plan
 from pprl.linkage.job.rows import sampled_rows, write_buckets
 from pprl.linkage.job.sample import Limits, Samples, drawn_records, write_limits
 from pprl.linkage.job.sampled_pairs import write_sampled_bucket, write_sampled_chunk
-from pprl.linkage.job.spill import RunWriter, merged
+from pprl.linkage.job.spill import RunWriter, merged, read_facts
 from pprl.linkage.job.spilled import Order
 from pprl.linkage.job.streamed_assignment import (
     order_of,
@@ -124,7 +124,12 @@ def _run_sampling(manifest: Manifest, folder: Path, name: str, path: Path) -> Fa
     parts = plan.sampled_parts()
     if name == MODEL:
         paths = [part_path(folder, one) for one in parts]
-        write_model(plan, infos, _holders(manifest), samples, limits, paths, path)
+        names = _holders(manifest)
+        emptied = any(
+            file.info.popcounts.minimum > 0 and any(read_facts(one)["empty"] for one in rows)
+            for file, rows in zip(files, _rows(plan, folder), strict=True)
+        )
+        write_model(plan, infos, names, samples, limits, paths, path, emptied=emptied)
         return {}
     at, bucket = parts[name]
     if plan.passes:

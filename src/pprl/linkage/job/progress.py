@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from pprl.linkage.job.plan import Plan
+from pprl.run_log import note
 
 # Seconds on one core, measured by benchmarks/bench_job.py; a plan's estimate and the weights
 # of the stages for the time left.
@@ -15,8 +16,13 @@ _ROW, _ROW_WORD = 0.8e-6, 0.06e-6
 _KEYED_PAIR, _KEYED_WORD = 4e-9, 0.35e-9
 _PAIR, _WORD = 0.1e-9, 0.08e-9
 _PART = 0.02
+_RECORD = 2e-6
 _WEIGHED = 60e-6
 _LIMITS, _FITTED = 2.0, 300e-6
+
+
+WRITING = "written"
+"""What is done after all parts, so that a job is at 100 % only when its results are there."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +69,9 @@ class Watch:
 
     def begin(self, stage: str, done: Sequence[str], total: int) -> None:
         """A stage begins; some of its parts were done in an earlier run."""
+        self.end()
+        if total:
+            note(f"{stage} begins", parts=total, parts_done=len(done))
         self._stage, self._parts, self._total = stage, len(done), total
         self._before += sum(self._costs[name] for name in done)
         self._stage_start = time.perf_counter()
@@ -76,6 +85,13 @@ class Watch:
         if facts.get("pairs"):
             self._comparing = time.perf_counter() - self._stage_start
         self._tell()
+
+    def end(self) -> None:
+        """Log that the stage that goes on has ended."""
+        if self._total:
+            seconds = time.perf_counter() - self._stage_start
+            note(f"{self._stage} ends", parts=self._parts, pairs=self._pairs, seconds=seconds)
+        self._total = 0
 
     def _tell(self) -> None:
         if self._progress is None:
@@ -99,10 +115,12 @@ class Watch:
 def costs(plan: Plan) -> dict[str, float]:
     """Estimate the seconds of one core that each part takes."""
     row = _ROW + plan.words * _ROW_WORD
+    # The ids of both files are read once, and a line of each link is written.
+    written = _PART + sum(plan.records) * _RECORD
     if plan.in_memory:
         # Pairs within the files cost as much again; and each record has pairs to be weighed.
         pairs = 2 * plan.pairs * (_PAIR + plan.words * _WORD)
-        return {"links": _PART + pairs + sum(plan.records) * _WEIGHED}
+        return {"links": _PART + pairs + sum(plan.records) * _WEIGHED, WRITING: written}
     made = {
         name: _PART + (chunk.end - chunk.start) * max(len(plan.passes), 1) * row
         for name, chunk in plan.chunk_parts().items()
@@ -125,17 +143,19 @@ def costs(plan: Plan) -> dict[str, float]:
             rows = plan.chunks[at].end - plan.chunks[at].start
             met = sum(plan.samples) * rows
             made[name] = _PART + rows * row + met * (_PAIR + plan.words * _WORD)
-    last = _PART + sum(plan.rows) * 2e-6
+    last = _PART + sum(plan.rows) * _RECORD
     made |= dict.fromkeys(plan.merge_parts(), last)
     if plan.sampled:
         made |= {"limits": _LIMITS, "model": sum(plan.samples) * _FITTED, "ranked": last}
-    return made | {"links": last}
+    return made | {"links": last, WRITING: written}
 
 
 def expected_seconds(plan: Plan) -> float:
     """Estimate how long the parts take with the plan's workers."""
     made = costs(plan)
-    alone = sum(made.pop(name, 0.0) for name in ("limits", "model", "ranked", "links"))
+    alone = sum(made.pop(name, 0.0) for name in ("limits", "model", "ranked", "links", WRITING))
+    if plan.in_memory:
+        return alone / plan.workers
     return alone + sum(made.values()) / plan.workers
 
 

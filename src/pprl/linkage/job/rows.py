@@ -143,7 +143,8 @@ def write_buckets(
         sampled = np.flatnonzero(sample[place] == rows.record) if len(sample) else place[:0]
         if len(sampled):
             write(rows.take(sampled))
-        write_facts(writer, {"counts": counts, "sampled": len(sampled)})
+        empty = int((rows.bits == 0).sum())
+        write_facts(writer, {"counts": counts, "sampled": len(sampled), "empty": empty})
     return {"rows": len(rows)}
 
 

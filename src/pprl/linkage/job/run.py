@@ -16,15 +16,17 @@ from pprl.exchange.atomic import new_folder, output_folder, refuse_existing, wri
 from pprl.exchange.encodings import check_compatible, warn_absent_fields
 from pprl.exchange.files import write_json
 from pprl.exchange.links import Links
+from pprl.exchange.opening import refuse_other_fields
 from pprl.exchange.rows import EncodingsFile
 from pprl.exchange.threads import threads
 from pprl.exchange.untrusted.documents import read_json_object
-from pprl.linkage.advice import about_links, give
+from pprl.linkage.advice import about_crowded, about_links, give
 from pprl.linkage.decision.estimate import Figure
 from pprl.linkage.engine import Engine, LocalEngine
 from pprl.linkage.job.config import InputFile, Job
 from pprl.linkage.job.ledger import LEDGER, Ledger
 from pprl.linkage.job.lock import owned
+from pprl.linkage.job.make_plan import make_plan
 from pprl.linkage.job.manifest import (
     Manifest,
     check_inputs,
@@ -38,8 +40,8 @@ from pprl.linkage.job.manifest import (
 )
 from pprl.linkage.job.output import save_links
 from pprl.linkage.job.parts import LIMITS, LINKS, MODEL, RANKED, part_path, run_part
-from pprl.linkage.job.plan import SIDES, Plan, make_plan
-from pprl.linkage.job.progress import Progress, Watch, costs
+from pprl.linkage.job.plan import SIDES, Plan
+from pprl.linkage.job.progress import WRITING, Progress, Watch, costs
 from pprl.linkage.job.spill import read_facts
 
 OUTPUTS = ("links.parquet", "estimate.json", "linkage.json")
@@ -116,12 +118,17 @@ def run_job(
         start = time.perf_counter()
         # More threads than planned for would need more memory.
         workers = min(threads(job.resources.workers), manifest.plan.workers)
-        _do_parts(manifest, own, parts, engine or LocalEngine(workers), progress)
-        return _finish(manifest, files, folder, parts, time.perf_counter() - start + begun)
+        watch = _do_parts(manifest, own, parts, engine or LocalEngine(workers), progress)
+        watch.begin("writing links", [], 1)
+        result = _finish(manifest, files, folder, parts, time.perf_counter() - start + begun)
+        watch.done(WRITING, {})
+        watch.end()
+        return result
 
 
 def _inputs(job: Job) -> tuple[EncodingsFile, EncodingsFile]:
     made = []
+    refuse_other_fields((job.inputs.left.path, job.inputs.right.path))
     for side in ("left", "right"):
         wanted: InputFile = getattr(job.inputs, side)
         file = EncodingsFile.open(wanted.path)
@@ -223,7 +230,7 @@ def _kept(ledger: Ledger, parts: Path, names: Sequence[str]) -> dict[str, bool]:
 
 def _do_parts(
     manifest: Manifest, own: Path, parts: Path, engine: Engine, progress: Progress | None
-) -> None:
+) -> Watch:
     plan = manifest.plan
     stages = {
         "sorting rows": list(plan.chunk_parts()),
@@ -236,7 +243,8 @@ def _do_parts(
         "choosing links": [LINKS],
     }
     expected = costs(plan)
-    watch = Watch(progress, {name: expected[name] for names in stages.values() for name in names})
+    counted = [WRITING, *(name for names in stages.values() for name in names)]
+    watch = Watch(progress, {name: expected[name] for name in counted})
     counter = _PairCounter(manifest)
     ledger = Ledger(own, manifest.id)
     done = _kept(ledger, parts, [name for names in stages.values() for name in names])
@@ -260,6 +268,7 @@ def _do_parts(
                 counter.add(facts)
 
         engine.run(run_part, str((own / "manifest.json").absolute()), missing, note)
+    return watch
 
 
 class _PairCounter:
@@ -312,10 +321,15 @@ def _finish(
                 None if precision is None else Figure(**precision),
                 decided["repeating"],
                 decided["implausible"],
+                decided["crowded"],
                 untold=decided["untold"],
             ),
             stacklevel=4,
         )
+    elif "crowded" in decided:
+        names = [file.info.holder or f"file {at}" for at, file in enumerate(files, start=1)]
+        many = dict(zip(names, decided["crowded"], strict=True))
+        give(about_crowded({name: n for name, n in many.items() if n}), stacklevel=4)
     counted = [read_facts(part_path(parts, name)) for name in plan.pair_parts()]
     compared = sum(part["compared"] for part in counted)
     report = None
@@ -343,6 +357,8 @@ def _finish(
         "blocking": report,
         "links": decided["found"],
     }
+    if job.output.keep_until is not None:
+        facts["keep_until"] = job.output.keep_until.isoformat()
     with output_folder(folder, OUTPUTS) as staged:
         save_links(chosen, files, plan.batch, staged / "links.parquet")
         if auto:

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from pprl.exchange.encodings import EncodingInfo, count_bits
 from pprl.linkage.candidates.pairs import Pairs
-from pprl.linkage.decision.decide import Candidates
 from pprl.linkage.decision.design import Partners, TwoFiles
 from pprl.linkage.decision.duplicates import best_partner
+from pprl.linkage.decision.fit import Candidates
 from pprl.linkage.decision.missingness import Kinds, Population, kinds_of_masks, lack_alike
 from pprl.linkage.decision.null_pairs import Within
 from pprl.linkage.job.plan import Plan

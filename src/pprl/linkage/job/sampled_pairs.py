@@ -204,7 +204,6 @@ class _Writer:
         arrays = [pa.array(columns[name]) for name in self._schema.names]
         return pa.table(arrays, schema=self._schema)
 
-
     def _prints(self, rows: Rows) -> NDArray[np.uint64]:
         """Number the filters, where fields have one each."""
         if not self._schema.field("left_prints").type.byte_width:

@@ -14,7 +14,6 @@ from typing import Any, Self
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
 from pprl.errors import TooManyPairs, UnreadableFile, UnwritableFile
 from pprl.exchange.atomic import sync_folder, whole_file, writing

@@ -61,12 +61,8 @@ def sort_pairs(pairs: Spilled, order: Order) -> Spilled:
     return pairs.take(np.lexsort(keys[::-1]))
 
 
-def order_keys(
-    pairs: Spilled, order: Order
-) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+def order_keys(pairs: Spilled, order: Order) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
     """Return what pairs are sorted by, most important first."""
     if order == "best-first":
         return -pairs.ranking, pairs.left, pairs.right
     return pairs.left, pairs.right, -pairs.similarity
-
-

@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 
 from pprl.errors import UnreadableFile
 from pprl.kernels.assignment import greedy
+from pprl.linkage.candidates.crowding import between as side_by_side
+from pprl.linkage.candidates.crowding import by_file, crowded, near_a_quarter, too_many
 from pprl.linkage.candidates.pairs import Pairs
 from pprl.linkage.decision.cut import Cut
-from pprl.linkage.decision.decide import keep
+from pprl.linkage.decision.decide import keep, nearly_least_of
 from pprl.linkage.decision.design import TwoFiles, once_of
 from pprl.linkage.decision.estimate import Estimate
 from pprl.linkage.job.config import JobMatching
@@ -42,12 +44,17 @@ def write_links(
     The rule is that of `pprl.linkage.assignment.match`.
     """
     stream = _within(merged(parts, order_of(matching, automatic=False), spill), records)
+    partners = [np.zeros(n, np.int64) for n in records]
+    if matching == "one-to-one":
+        stream = _counted(stream, partners)
     with RunWriter(path, "by-record", spill) as writer:
         if matching == "many-to-many":
             for pairs in _once(stream):
                 writer.append_sorted(pairs)
         else:
             links = Spilled.concat(list(_chosen(stream, records, matching)))
+            if matching == "one-to-one":
+                writer.facts["crowded"] = [int(too_many(counts).sum()) for counts in partners]
             writer.append_sorted(links.take(np.lexsort((links.right, links.left))))
         writer.end_run()
     return {"links": writer.found}
@@ -74,7 +81,6 @@ def write_ranked(
         path: The part.
         spill: Pairs to hold at once.
     """
-
     once = once_of(matching)
 
     def stream() -> Iterator[tuple[Spilled, list[NDArray[np.int64]], int]]:
@@ -115,23 +121,53 @@ def write_decided_links(
         cut = keep(model.null.cut(every.ranking, design.expect(chosen)), precision)
     else:
         cut = Cut.none()
+    kept = chosen.take(slice(cut.links))
+    marked = _crowded(ranked, plan, kept)
+    counts = by_file(marked, np.repeat([0, 1], plan.records), names)
+    taken = int((marked[kept.left] | marked[plan.records[0] + kept.right]).sum())
+    poisoned = bool(counts or model.implausible) or model.emptied
     facts = {
         "ranked": len(chosen),
         "repeating": list(model.repeating),
         "implausible": dict(model.implausible),
+        "crowded": counts,
         "untold": model.untold,
     }
-    return write_kept(chosen.take(slice(cut.links)), cut, facts, path, plan.spill)
+    estimate = Estimate.of(cut, taken, poisoned=poisoned)
+    return write_kept(kept, cut, estimate, facts, path, plan.spill)
+
+
+def _crowded(ranked: Path, plan: Plan, kept: Pairs) -> NDArray[np.bool_]:
+    """Mark records that are like improbably many others, the right file's behind the left one's.
+
+    As `pprl.linkage.decision.decide.Decision.with_crowded`, among the pairs that were ranked.
+    """
+    least, n = nearly_least_of(kept.similarity), sum(plan.records)
+    counts, reached = np.zeros(n, np.int64), []
+    for pairs in _within(_each([ranked]), plan.records):
+        every = side_by_side(Pairs(pairs.left, pairs.right, pairs.similarity), plan.records[0])
+        for record in (every.left, every.right):
+            np.add.at(counts, record, 1)
+        reached.append(every.take(every.similarity >= least))
+    files = np.repeat([0, 1], plan.records)
+    found: NDArray[np.bool_] = crowded(Pairs.concat(reached), n) | near_a_quarter(counts, files)
+    return found
 
 
 def write_kept(
-    kept: Pairs, cut: Cut, facts: Mapping[str, Any], path: Path, spill: int
+    kept: Pairs,
+    cut: Cut,
+    estimate: Estimate,
+    facts: Mapping[str, Any],
+    path: Path,
+    spill: int,
 ) -> dict[str, int]:
     """Write links by left and right record, each with the estimated chance that it is true.
 
     Args:
         kept: The links, best first.
         cut: What was decided.
+        estimate: What is estimated of the links.
         facts: What else is to be known of the decision.
         path: The part; the chance stands in the place of the score.
         spill: Pairs to hold at once.
@@ -143,7 +179,7 @@ def write_kept(
         writer.end_run()
         writer.facts |= {
             "threshold": float(kept.similarity.min()) if len(kept) else None,
-            "estimate": Estimate.of(cut).to_dict(),
+            "estimate": estimate.to_dict(),
             "range": list(cut.range),
             **facts,
         }
@@ -196,6 +232,14 @@ def _first(record: NDArray[np.int64], taken: NDArray[np.bool_]) -> NDArray[np.bo
     keep[free[first]] = True
     taken[record[keep]] = True
     return keep
+
+
+def _counted(stream: Iterator[Spilled], partners: list[NDArray[np.int64]]) -> Iterator[Spilled]:
+    """Count each record's partners on the way."""
+    for pairs in stream:
+        for side, record in enumerate((pairs.left, pairs.right)):
+            np.add.at(partners[side], record, 1)
+        yield pairs
 
 
 def _once(stream: Iterator[Spilled]) -> Iterator[Spilled]:

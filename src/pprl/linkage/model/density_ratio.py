@@ -3,7 +3,7 @@
 With several groups in a CLK, a pair may agree in one and not in another: somebody moved, or
 two people share a household. How much each kind of agreement says is not known beforehand, and
 there is no truth to learn it from. But the files tell: pairs *between* two files are matches and
-strangers, pairs *within* a file without duplicates are strangers only. How much more
+non-matches, pairs *within* a file without duplicates are non-matches only. How much more
 often features are seen between than within is a density ratio (Sugiyama, Suzuki and Kanamori,
 Density Ratio Estimation in Machine Learning, 2012, section 4), which only matches raise above
 one: what it exceeds one by are the odds of a match. Their logarithm, linear in the features, is
@@ -41,7 +41,7 @@ _CHUNK = 1 << 16
 
 @dataclass(frozen=True)
 class Evidence:
-    """Log-odds that a pair is a match, less what strangers reach.
+    """Log-odds that a pair is a match, less what non-matches reach.
 
     Attributes:
         view: How pairs are described.
@@ -217,7 +217,7 @@ def _level(
 ) -> float | None:
     """Choose from which signal on pairs are learned from, as low as matches can be told apart.
 
-    There are five pairs of strangers for a record from there, or fewer, where among so many a
+    There are five non-matching pairs for a record from there, or fewer, where among so many a
     small difference between the files outweighs the matches. With one group there is little to
     learn from fewer.
 

@@ -2,13 +2,13 @@
 
 Each field of a pair agrees to some level, from nothing to equality; a field that one of the two
 records lacks says nothing. The weight of a level is the logarithm of m / u: how often
-matches have it, and how often strangers do (Fellegi and Sunter, A Theory for Record Linkage,
+matches have it, and how often non-matches do (Fellegi and Sunter, A Theory for Record Linkage,
 Journal of the American Statistical Association 64, 1969).
 
 - u is counted on random pairs of records; that of equality from how often each filter is there.
 - m is estimated by expectation and maximisation over one-to-one links, in which the expectation is
   not the model's own: how many of the links at a score are false is told by the pairs of
-  strangers within the files. A model that counts one move four times believes in itself too much.
+  non-matches within the files. A model that counts one move four times believes in itself too much.
 - Equality of a value that many have says less than that of a rare one: where two filters are
   equal, u is the share of records that have this one. It needs no more than equal filters for
   equal values, and so stands in the way of no hardening that leaves them.
@@ -123,7 +123,7 @@ class FieldWeights:
         """Estimate m and u from the more similar pairs, and from pairs taken at random.
 
         Returns:
-            None where fewer than 50 matches can be told from strangers.
+            None where fewer than 50 matches can be told from non-matches.
         """
         shares, equal = Shares.of(view, _distinct(between))
         u = _chances(view, between, equal)
@@ -245,9 +245,9 @@ def _one_to_one(between: ComparedPairs, score: _Values) -> NDArray[np.int64]:
     return chosen[np.argsort(-score[chosen], kind="stable")]
 
 
-def _chance_true(ranked: _Values, strangers: _Values, stands: _Values) -> _Values:
+def _chance_true(ranked: _Values, non_matches: _Values, stands: _Values) -> _Values:
     """Estimate how likely each link, best first, is true: not rising."""
-    false = count_reaching(strangers, ranked, stands).astype(np.float64)
+    false = count_reaching(non_matches, ranked, stands).astype(np.float64)
     local = local_precision(rising(false))
     falling: _Values = np.minimum.accumulate(np.clip(local, 0.0, 1.0))
     return falling
