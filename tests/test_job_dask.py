@@ -87,7 +87,7 @@ def test_the_same_decision(
 ) -> None:
     """An automatic job larger than memory, on a cluster and in threads."""
     monkeypatch.setattr(planning, "_WEIGHED", 1 << 30)
-    files, _ = of_people(tmp_path, key, GROUPED, 2_000)
+    files, _ = of_people(tmp_path, key, monkeypatch, GROUPED, 2_000)
     linkage = {"threshold": "auto"}
     run_job(job_in(tmp_path, "threads", linkage=linkage))
     made = run_job(job_in(tmp_path, "cluster", linkage=linkage), engine=DaskEngine(client))

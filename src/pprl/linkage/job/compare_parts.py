@@ -152,7 +152,10 @@ def write_tile_pairs(
     path: Path,
 ) -> dict[str, int]:
     """Compare every row of a chunk with every row of another."""
-    left, right = (read_chunk(file, chunk, ()) for file, chunk in zip(files, chunks, strict=True))
+    left, right = (
+        read_chunk(file, chunk, (), masked=plan.masked)
+        for file, chunk in zip(files, chunks, strict=True)
+    )
     if scorer is not None:
         left, right = scorer.plausible(left, 0), scorer.plausible(right, 1)
     tiling = Tiling.of_words(left.words, right.words, floor, "dice", plan.bits)

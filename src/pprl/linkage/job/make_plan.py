@@ -90,6 +90,7 @@ def make_plan(job: Job, left: EncodingsFile, right: EncodingsFile) -> Plan:
         automatic=automatic,
         in_memory=automatic and _decides_in_memory(files, free),
         samples=(left_sample, right_sample) if automatic else (0, 0),
+        masked=automatic and all("present" in file.columns for file in files),
         once=once_of(job.linkage.matching),
     )
 

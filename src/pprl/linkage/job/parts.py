@@ -84,7 +84,7 @@ def _run(manifest: Manifest, folder: Path, name: str, path: Path) -> Facts:
         chunk = plan.chunk_parts()[name]
         file = EncodingsFile.open(getattr(job.inputs, chunk.side).path)
         sample = drawn_records(plan, SIDES.index(chunk.side)) if plan.sampled else _NO_RECORDS
-        return write_buckets(file, chunk, plan.passes, sample, path)
+        return write_buckets(file, chunk, plan.passes, sample, path, masked=plan.masked)
     if kind in (LIMITS, "sampled", MODEL):
         return _run_sampling(manifest, folder, name, path)
     if kind == "runs":

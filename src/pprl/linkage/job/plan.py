@@ -69,6 +69,7 @@ class Plan(_Value):
             one part.
         samples: Records of each file that are drawn for an automatic decision where it
             does not; else 0.
+        masked: Whether an automatic decision weighs missing fields: both files carry masks.
         once: Whether a person is in the left, and in the right file, once at most.
     """
 
@@ -89,6 +90,7 @@ class Plan(_Value):
     automatic: bool = False
     in_memory: bool = False
     samples: tuple[int, int] = (0, 0)
+    masked: bool = False
     once: tuple[bool, bool] = (True, True)
 
     @property

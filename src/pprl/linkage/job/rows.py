@@ -68,13 +68,21 @@ class Rows:
         return replace(self, words=words, bits=bits)
 
 
-def read_chunk(file: EncodingsFile, chunk: Chunk, passes: Sequence[Pass]) -> Rows:
-    """Read a range of rows; the keys of blocks that are passed over become 0."""
+def read_chunk(
+    file: EncodingsFile, chunk: Chunk, passes: Sequence[Pass], *, masked: bool = False
+) -> Rows:
+    """Read a range of rows; the keys of blocks that are passed over become 0.
+
+    Args:
+        file: The file.
+        chunk: Rows of it.
+        passes: The passes whose keys are wanted.
+        masked: Whether field-presence masks are.
+    """
     n = chunk.end - chunk.start
     words = np.empty((n, -(-file.info.bits // 64)), np.uint64)
     keys = np.zeros((n, len(passes)), np.uint64)
     own = np.zeros(n, bool)
-    masked = "present" in file.columns
     present = np.zeros((n, -(-len(file.info.present) // 8) if masked else 0), np.uint8)
     seen = 0
     columns = file.clk_columns()
@@ -105,6 +113,8 @@ def write_buckets(
     passes: Sequence[Pass],
     sample: NDArray[np.int64],
     path: Path,
+    *,
+    masked: bool,
 ) -> dict[str, int]:
     """Write a chunk's rows by pass and bucket, a row group for each that has rows; then a sample.
 
@@ -114,8 +124,9 @@ def write_buckets(
         passes: The job's passes.
         sample: (s,) records of the file, rising; those in the chunk are written once more, last.
         path: The part.
+        masked: Whether field-presence masks are wanted.
     """
-    rows = read_chunk(file, chunk, passes)
+    rows = read_chunk(file, chunk, passes, masked=masked)
     counts: list[list[int]] = []
     columns = {"record": pa.int64()} | {
         name: pa.binary(array.nbytes // max(len(array), 1)) for name, array in _packed(rows).items()

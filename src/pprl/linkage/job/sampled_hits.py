@@ -111,7 +111,13 @@ def _joined(pieces: list[dict[str, NDArray[Any]]]) -> Hits:
     part = {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
     pieces.clear()
     left, right = (
-        End(*(part[f"{end}_{one.name}"] for one in fields(End))) for end in ("left", "right")
+        End(
+            part[f"{end}_record"],
+            part[f"{end}_sizes"],
+            part.get(f"{end}_prints", np.empty((len(part["at"]), 0), np.uint64)),
+            part.get(f"{end}_present", np.empty((len(part["at"]), 0), np.uint8)),
+        )
+        for end in ("left", "right")
     )
     return Hits(left, right, part["similarity"], part["shared"], part["at"]).once()
 
@@ -150,8 +156,6 @@ def _plain(table: pa.Table) -> dict[str, NDArray[Any]]:
         elif not len(column):
             width = column.type.byte_width // np.dtype(kind).itemsize
             made[name] = np.empty((0, width), kind)
-        elif not column.type.byte_width:
-            made[name] = np.empty((len(column), 0), kind)
         else:
             made[name] = from_binary(column.chunk(0)).view(kind)
     return made

@@ -38,7 +38,7 @@ def write_sampled_chunk(
 ) -> dict[str, int]:
     """Compare both samples with every row of a chunk."""
     own = SIDES.index(chunk.side)
-    rows = read_chunk(file, chunk, ())
+    rows = read_chunk(file, chunk, (), masked=plan.masked)
     odd = beyond(rows.words, file.info, limits.bits[own])
     with _writing(plan, file.info, limits, path) as writer:
         writer.odd[own] += int(odd.sum())
@@ -108,13 +108,13 @@ def _sampled_rows(
 
 @contextmanager
 def _writing(plan: Plan, info: EncodingInfo, limits: Limits, path: Path) -> Iterator[_Writer]:
-    with part_file(path, _schema(info)) as parquet:
+    with part_file(path, _schema(info, masked=plan.masked)) as parquet:
         writer = _Writer(plan, info, limits, parquet)
         yield writer
         write_facts(parquet, {"implausible": writer.odd})
 
 
-def _schema(info: EncodingInfo) -> pa.Schema:
+def _schema(info: EncodingInfo, *, masked: bool) -> pa.Schema:
     groups = len(group_starts(info)) - 1
     made = {
         "sample": pa.int8(),
@@ -124,12 +124,11 @@ def _schema(info: EncodingInfo) -> pa.Schema:
         "words": pa.binary(8 * (-(-info.bits // 64))),
     }
     for end in ("left", "right"):
-        made |= {
-            f"{end}_record": pa.int64(),
-            f"{end}_sizes": pa.binary(4 * groups),
-            f"{end}_prints": pa.binary(8 * groups if can_be_added(info) else 0),
-            f"{end}_present": pa.binary(-(-len(info.present) // 8)),
-        }
+        made |= {f"{end}_record": pa.int64(), f"{end}_sizes": pa.binary(4 * groups)}
+        if can_be_added(info):
+            made[f"{end}_prints"] = pa.binary(8 * groups)
+        if masked:
+            made[f"{end}_present"] = pa.binary(-(-len(info.present) // 8))
     return pa.schema(list(made.items()))
 
 
@@ -145,8 +144,7 @@ class _Writer:
         self, plan: Plan, info: EncodingInfo, limits: Limits, writer: pq.ParquetWriter
     ) -> None:
         self._plan, self._limits, self._writer = plan, limits, writer
-        self._schema, self._starts = _schema(info), group_starts(info)
-        self._masked = -(-len(info.present) // 8)
+        self._schema, self._starts = _schema(info, masked=plan.masked), group_starts(info)
         self.found, self.odd = 0, [0, 0]
 
     def add(self, side: int, own: int, sample: Rows, rows: Rows, ends: _Ends) -> None:
@@ -192,23 +190,16 @@ class _Writer:
         for end, rows in (("left", left), ("right", right)):
             sizes = np.empty((n, groups), np.int32)
             common_bits(rows.words, rows.words, places, places, self._starts, sizes)
-            present = rows.present
-            if present.shape[1] != self._masked:
-                present = np.zeros((n, self._masked), np.uint8)
             columns |= {
                 f"{end}_record": rows.record,
                 f"{end}_sizes": to_binary(sizes.view(np.uint8)),
-                f"{end}_prints": to_binary(self._prints(rows).view(np.uint8)),
-                f"{end}_present": to_binary(present),
+                f"{end}_present": to_binary(rows.present),
             }
+            if f"{end}_prints" in self._schema.names:
+                prints = fingerprints(rows.words, self._starts)
+                columns[f"{end}_prints"] = to_binary(prints.view(np.uint8))
         arrays = [pa.array(columns[name]) for name in self._schema.names]
         return pa.table(arrays, schema=self._schema)
-
-    def _prints(self, rows: Rows) -> NDArray[np.uint64]:
-        """Number the filters, where fields have one each."""
-        if not self._schema.field("left_prints").type.byte_width:
-            return np.empty((len(rows), 0), np.uint64)
-        return fingerprints(rows.words, self._starts)
 
 
 def side_of(rows: Rows, info: EncodingInfo) -> Side:
