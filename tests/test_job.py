@@ -309,7 +309,7 @@ def of_people(
         )
         table, truth = synthetic.register_table(everybody, register, seed=11)
         files.append(pprl.encode(table, schema, key, id_column="record_id", holder=holder))
-        files[-1].save(folder / f"{side}.clk.parquet")
+        files[-1].save(folder / f"{side}.clk.parquet", overwrite=True)
         known.append(truth)
     both = known[0].join(known[1], "person_id", right_suffix="_right", join_type="inner")
     ids = (both["record_id"].to_pylist(), both["record_id_right"].to_pylist())

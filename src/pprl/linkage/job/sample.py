@@ -27,8 +27,8 @@ from pprl.linkage.job.spill import SCHEMA, damaged, part_file, read_facts, write
 
 _PAIRS = 20 * 16_384
 _COST = 6
-_FEW_COMPARED = 1 << 26
-"""Comparisons within a file that are always allowed: they take about as long as starting."""
+_FEW_COMPARED = 1 << 24
+"""Comparisons within a file that are always allowed: about a second of them."""
 _CHUNK = 1 << 20
 
 Samples = tuple[Rows, Rows]
@@ -122,7 +122,7 @@ def write_limits(plan: Plan, infos: Sequence[EncodingInfo], samples: Samples, pa
     if plan.samples == plan.records:
         floor = find_floor(a, b, once=plan.once)
     else:
-        floor = find_floor_of_samples(a, b, plan.records, plan.once)
+        floor = find_floor_of_samples(a, b, plan.records, plan.once, blocked=bool(plan.passes))
     shares = [plan.samples[side] / plan.records[side] for side in (0, 1)]
     if plan.passes and not untold:
         plausible = [one.without(rows) for one, rows in zip(samples, odd, strict=True)]

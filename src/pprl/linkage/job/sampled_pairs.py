@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -70,15 +71,20 @@ def write_sampled_bucket(
         for own in (0, 1):
             for rows in bucket_rows(paths[own], at, bucket):
                 writer.odd[own] += int(beyond(rows.words, info, limits.bits[own]).sum())
-        for side in (0, 1):
-            for held in _sampled_rows(plan, info, at, bucket, paths[side], side, limits):
-                sample = by_key(held, at)
-                for own in (0, 1):
-                    for rows in bucket_rows(paths[own], at, bucket):
-                        odd = beyond(rows.words, info, limits.bits[own])
-                        others = by_key(rows.without(odd), at)
-                        found = compare_rows(sample, others, at, limits.floor, plan.bits)
-                        for _, _, i, j, dice, _ in found:
+        slices = (
+            _sampled_rows(plan, info, at, bucket, paths[side], side, limits) for side in (0, 1)
+        )
+        for samples in zip_longest(*slices):
+            for own in (0, 1):
+                for rows in bucket_rows(paths[own], at, bucket):
+                    odd = beyond(rows.words, info, limits.bits[own])
+                    others = by_key(rows.without(odd), at)
+                    for side, sample in enumerate(samples):
+                        if sample is None:
+                            continue
+                        for _, _, i, j, dice, _ in compare_rows(
+                            sample, others, at, limits.floor, plan.bits
+                        ):
                             writer.add(side, own, sample, others, (i, j, dice))
     return {"sampled": writer.found}
 
@@ -92,18 +98,22 @@ def _sampled_rows(
     side: int,
     limits: Limits,
 ) -> Iterator[Rows]:
-    """Yield the sampled rows of a bucket, not more at once than may be held."""
+    """Yield the sampled rows of a bucket by key, at most twice as many at once as may be held."""
+    # There are two such samples at once.
+    most = max(plan.held // 2, 1)
     waiting: list[Rows] = []
     count = 0
     for rows in bucket_rows(paths, at, bucket):
-        chosen = rows.take(np.flatnonzero(limits.sampled(plan, side, rows.record)))
-        waiting.append(chosen.without(beyond(chosen.words, info, limits.bits[side])))
-        count += len(chosen)
-        if count >= plan.held:
-            yield Rows.concat(waiting)
-            waiting, count = [], 0
+        places = np.flatnonzero(limits.sampled(plan, side, rows.record))
+        for start in range(0, len(places), most):
+            chosen = rows.take(places[start : start + most])
+            waiting.append(chosen.without(beyond(chosen.words, info, limits.bits[side])))
+            count += len(chosen)
+            if count >= most:
+                yield by_key(Rows.concat(waiting), at)
+                waiting, count = [], 0
     if count:
-        yield Rows.concat(waiting)
+        yield by_key(Rows.concat(waiting), at)
 
 
 @contextmanager
