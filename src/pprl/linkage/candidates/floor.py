@@ -8,7 +8,10 @@ from numpy.typing import NDArray
 from pprl.exchange.encodings import Encodings, as_words, count_bits
 from pprl.kernels.comparison import common_bits_of_all
 
-_NEIGHBOURS, _NEIGHBOURS_BLOCKED = 20, 80
+_NEIGHBOURS = 20
+_ON_AVERAGE, _IN_BLOCKS = 40, 80
+"""Pairs for a record where all are counted together. Where seven in ten records have twenty, all
+have forty on average."""
 _SAMPLE = 256
 _OTHERS = 4096
 """Records that those of the sample are compared with."""
@@ -51,7 +54,7 @@ def find_floor_of_samples(
 ) -> float:
     """Choose the floor of files of which samples are at hand.
 
-    Above it a record of a file has twenty pairs on average, with the other file and within its
+    Above it a record of a file has forty pairs on average, with the other file and within its
     own. In large files these are a few pairs in a million: more pairs of the samples are compared
     than `find_floor` compares, and all are counted together.
 
@@ -61,11 +64,11 @@ def find_floor_of_samples(
         records: Number of records of each file.
         once: As for `find_floor`.
         blocked: Whether only pairs in blocks are compared. Few of all pairs are, so that
-            a floor with four times as many pairs costs little. In blocks of 916,968 and 235,401
+            a floor with twice as many pairs costs little. In blocks of 916,968 and 235,401
             made-up records it found 0.0009 more of the true pairs.
     """
     n_a, n_b = records
-    most = _NEIGHBOURS_BLOCKED if blocked else _NEIGHBOURS
+    most = _IN_BLOCKS if blocked else _ON_AVERAGE
     every = ((a, b, n_b, once[1]), (b, a, n_a, once[0]), (a, a, n_a, once[0]), (b, b, n_b, once[1]))
     return max(
         _shared_quantile(x, y, most / max(n, 1), within=x is y)

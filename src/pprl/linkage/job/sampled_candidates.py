@@ -24,6 +24,7 @@ from pprl.linkage.job.sampled_pairs import side_of
 from pprl.linkage.model.compared_pairs import ComparedPairs, Side, fields_of
 from pprl.linkage.model.fellegi_sunter import can_be_added
 
+_BEST_BELOW = 0.05
 _Found = Mapping[tuple[int, int], Hits]
 
 
@@ -216,6 +217,7 @@ def _within(
     to_partner = None
     if not other.whole:
         near = _to_partner(file, paths)
+        near[near < _least_of_best(file)] = 0.0
         to_partner = np.where(file.inside[pairs.right], np.nan, near)
     others = size - (1 if file.whole else sampled)
     return Within(
@@ -232,6 +234,19 @@ def _within(
         centre=limits.centres[file.number],
         to_partner=to_partner,
     )
+
+
+def _least_of_best(file: _File) -> float:
+    """Return the similarity to its best partner that all but one in twenty sampled records have.
+
+    A record that is less similar than this to another's partner has a better one of its own.
+    """
+    ends = file.ahead.left.record
+    if not len(ends):
+        return 1.0
+    starts = np.flatnonzero(np.append(True, ends[1:] != ends[:-1]))
+    best = np.maximum.reduceat(file.ahead.similarity, starts)
+    return float(np.quantile(best, _BEST_BELOW))
 
 
 def _to_partner(file: _File, paths: Sequence[Path]) -> NDArray[np.float64]:
