@@ -114,7 +114,7 @@ def about_crowded(crowded: Mapping[str, int]) -> list[str]:
     counts = ", ".join(f"{name}: {count:,}" for name, count in crowded.items())
     told = (
         f"records that are like improbably many others ({counts}): to more than {LEAST} people as "
-        f"much as a link needs, or nearly as much to a quarter of the other files. No person's "
+        f"much as a link needs, or nearly as much to half of the other files. No person's "
         f"record is: these filters were made up, or hardly a field of theirs is filled. They may "
         f"take links from others; do not rely on their links, nor on an estimate. Ask the holder "
         f"how they were made."

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pprl.errors import UnreadableFile
 from pprl.kernels.assignment import greedy
 from pprl.linkage.candidates.crowding import between as side_by_side
-from pprl.linkage.candidates.crowding import by_file, crowded, near_a_quarter, too_many
+from pprl.linkage.candidates.crowding import by_file, crowded, near_half, too_many
 from pprl.linkage.candidates.pairs import Pairs
 from pprl.linkage.decision.cut import Cut
 from pprl.linkage.decision.decide import keep, nearly_least_of
@@ -150,7 +150,7 @@ def _crowded(ranked: Path, plan: Plan, kept: Pairs) -> NDArray[np.bool_]:
             np.add.at(counts, record, 1)
         reached.append(every.take(every.similarity >= least))
     files = np.repeat([0, 1], plan.records)
-    found: NDArray[np.bool_] = crowded(Pairs.concat(reached), n) | near_a_quarter(counts, files)
+    found: NDArray[np.bool_] = crowded(Pairs.concat(reached), n) | near_half(counts, files)
     return found
 
 
