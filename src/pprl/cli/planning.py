@@ -32,7 +32,7 @@ def explain(
     identity: Identity = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say what a comparison, or an automatic linkage, will cost and find.
+    """Say what a comparison or an automatic linkage will cost.
 
     For the linkage unit, without running it: a small one is run and timed.
     """
